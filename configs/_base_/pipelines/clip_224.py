@@ -1,0 +1,29 @@
+# PIL bicubic throughout, as CLIP was trained with; EXIF orientation is ignored, as the public implementations do
+_load = dict(type='LoadImageFromFile', imdecode_backend='pillow', color_type='color_ignore_orientation')
+
+# the released CoOp configs: squash to the input size, no augmentation (method 1.9, decision O18)
+squash_pipeline = [
+    _load,
+    dict(type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow', interpolation='bicubic'),
+    dict(type='PackInputs'),
+]
+# random crop and flip, the mask moved along; without a mask_root in the data set the mask step is left out
+crop_pipeline = [
+    _load,
+    dict(type='PairedRandomResizedCrop', scale=224),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+foreground_pipeline = [
+    _load,
+    dict(type='LoadForegroundMask'),
+    dict(type='PairedRandomResizedCrop', scale=224),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackForegroundInputs'),
+]
+test_pipeline = [
+    _load,
+    dict(type='ResizeEdge', scale=224, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]

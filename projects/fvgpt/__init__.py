@@ -1,0 +1,19 @@
+"""FVG-PT: foreground view-guided prompt tuning for CLIP, as an MMEngine / MMPretrain plug-in.
+
+``import fvgpt`` registers every part in MMEngine's root registries; in a config of any OpenMMLab project::
+
+    custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
+"""
+from .engine.compatibility import prepare
+
+prepare()
+
+from . import clip, datasets, engine, evaluation, foreground, losses, tuners  # noqa: E402
+from .engine import hooks, subset_loop, warmup_cosine_lr  # noqa: E402, F401
+from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS  # noqa: E402
+
+__version__ = '0.1.0'
+__all__ = [
+    'DATASETS', 'HOOKS', 'LOOPS', 'LOSSES', 'METRICS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS', 'clip', 'datasets',
+    'engine', 'evaluation', 'foreground', 'losses', 'tuners', '__version__'
+]

@@ -1,0 +1,100 @@
+"""What every classifier of this project shares: class names in, mmpretrain ``DataSample`` predictions out."""
+from abc import abstractmethod
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from .clip.prompts import check_class_names
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # RGB, of pixels in [0, 1]
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+BRANCHES = ('base', 'new')
+
+
+def clip_preprocessor() -> dict:
+    """Config of mmpretrain's preprocessor with CLIP's normalisation of BGR uint8 images."""
+    return dict(type='mmpretrain.ClsDataPreprocessor', mean=[255 * m for m in CLIP_MEAN], std=[255 * s for s in CLIP_STD],
+                to_rgb=True)
+
+
+class CLIPClassifier(BaseClassifier):
+    """A classifier whose classes are names that can change at any time.
+
+    Sub-classes give :meth:`logits_by_source`, :meth:`loss` and ``source``, the name of their own predictions.
+
+    Args:
+        class_names: names of the classes in label order; left out, they come from the dataset through
+            ``ClassNamesHook``.
+        data_preprocessor: config; CLIP's normalisation when left out.
+    """
+
+    source: str
+
+    def __init__(self, class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(data_preprocessor=data_preprocessor or clip_preprocessor())
+        self.class_names: List[str] = []
+        self.branch = 'base'
+        if class_names is not None:
+            self.set_class_names(class_names)
+
+    def set_class_names(self, class_names: Sequence[str], branch: str = 'base') -> None:
+        """Change the classes; trained parameters stay as they are.
+
+        Args:
+            class_names: in label order.
+            branch: ``base`` for classes that were trained on, ``new`` for others. A method may use different logits
+                for the two, as FVG-PT and MMRL do.
+        """
+        if branch not in BRANCHES:
+            raise ValueError(f'branch must be one of {BRANCHES}, not {branch!r}')
+        self.branch = branch
+        names = check_class_names(class_names)
+        if names != self.class_names:
+            self._build_classes(names)
+            self.class_names = names
+
+    @abstractmethod
+    def _build_classes(self, class_names: List[str]) -> None:
+        """Prepare whatever depends on the class names."""
+
+    @abstractmethod
+    def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
+        """Logits (B, C) of normalised images (B, 3, H, W), the classifier's own under the key ``source``."""
+
+    @abstractmethod
+    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """Loss terms; those whose key contains ``loss`` are added up, the others are logged."""
+
+    def forward(self, inputs: Tensor, data_samples: Optional[List[DataSample]] = None, mode: str = 'tensor'
+                ) -> Union[Tensor, Dict[str, Tensor], List[DataSample]]:
+        """mmpretrain's entry: ``loss`` gives the loss terms, ``predict`` data samples, ``tensor`` logits (B, C)."""
+        if not self.class_names:
+            raise RuntimeError(f'{type(self).__name__} does not know its classes yet: call set_class_names(), or add '
+                               "dict(type='ClassNamesHook') to custom_hooks so that they come from the dataset")
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.logits_by_source(inputs)[self.source]
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not {mode!r}")
+
+    def predict(self, inputs: Tensor, data_samples: Optional[List[DataSample]] = None) -> List[DataSample]:
+        """Data samples with ``pred_score`` (C,), ``pred_label``, and the scores of each source as ``<source>_score``."""
+        scores = {source: logits.float().softmax(-1) for source, logits in self.logits_by_source(inputs).items()}
+        own = scores[self.source]
+        labels = own.argmax(-1, keepdim=True)
+        data_samples = data_samples or [DataSample() for _ in range(len(inputs))]
+        for i, sample in enumerate(data_samples):
+            for source, score in scores.items():
+                sample.set_field(score[i], f'{source}_score', dtype=torch.Tensor)
+            sample.set_pred_score(own[i]).set_pred_label(labels[i])
+        return data_samples
+
+
+def gt_labels(data_samples: List[DataSample], device: torch.device) -> Tensor:
+    """Labels (B,) of a batch."""
+    return torch.cat([sample.gt_label for sample in data_samples]).to(device)

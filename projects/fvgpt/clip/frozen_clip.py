@@ -1,0 +1,158 @@
+"""CLIP as the fixed ground everything is trained on: the only module that knows open_clip's internals."""
+import copy
+import hashlib
+from functools import cached_property
+from typing import List, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from .prompt_encoder import EmbeddedPrompts, encode_prompts
+from .weights import QUICKSTART_CLIP, load_clip
+
+__all__ = ['FrozenCLIP', 'QUICKSTART_CLIP']
+
+
+@MODELS.register_module()
+class FrozenCLIP(nn.Module):
+    """A pretrained CLIP of open_clip that never changes.
+
+    Its weights are no parameters of this module: they follow ``.to()``, but no optimizer, checkpoint, EMA copy or
+    distributed wrapper sees them, and ``train()`` leaves them in evaluation mode. Gradients pass through it.
+
+    Args:
+        name: an open_clip model name (``ViT-B-16``), ``quickstart`` (the small CLIP that ships with fvgpt), or
+            ``local-dir:FOLDER`` / ``hf-hub:NAME`` as open_clip has them.
+        pretrained: an open_clip tag (``openai``), a weights file (OpenAI's .pt archive, or a .pt, .bin or
+            .safetensors state dict), or ``random``. Left out where ``name`` brings its own weights.
+        quick_gelu: follows from a tag, from an archive of OpenAI and from a name ending in ``-quickgelu``; must be
+            given for other files, because the wrong activation costs accuracy silently.
+        cache_dir: where open_clip keeps downloads.
+
+    Raises:
+        ValueError: unknown name, or settings that contradict each other.
+        FileNotFoundError: weights that are not here; the message says where they are published.
+    """
+
+    def __init__(self, name: str = 'ViT-B-16', pretrained: Optional[str] = None, quick_gelu: Optional[bool] = None,
+                 cache_dir: Optional[str] = None):
+        super().__init__()
+        model, self.tokenizer = load_clip(name, pretrained, quick_gelu, cache_dir)
+        text = getattr(model, 'text', model)
+        pool = getattr(model, 'text_pool_type', getattr(text, 'pool_type', None))
+        if text.attn_mask is None or pool not in ('argmax', 'eos') or not hasattr(self.tokenizer, 'eot_token_id'):
+            raise ValueError(f'{name} has no causal text tower that is read at the end-of-text token with CLIP\'s own '
+                             'tokenizer, as prompt tuning needs; choose one of OpenAI\'s architectures, e.g. ViT-B-16')
+        self.name, self.pretrained = name, pretrained
+        self._hidden = (model.eval().requires_grad_(False), )  # a tuple, so that nn.Module does not register it
+
+    # ------------------------------------------------------------------ the hidden model
+    @property
+    def model(self) -> nn.Module:
+        """The open_clip model."""
+        return self._hidden[0]
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """The module with token_embedding, positional_embedding, transformer, ln_final, text_projection."""
+        return getattr(self.model, 'text', self.model)
+
+    def _apply(self, fn, recurse: bool = True):
+        self.model._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def __deepcopy__(self, memo):
+        # Copies of a model (EMA, for one) share the frozen weights.
+        twin = self.__class__.__new__(self.__class__)
+        memo[id(self)] = twin
+        twin.__dict__.update({k: v if k == '_hidden' else copy.deepcopy(v, memo) for k, v in self.__dict__.items()})
+        return twin
+
+    @cached_property
+    def weight_hash(self) -> str:
+        """sha256 over names and float32 values of all weights and over the activation: the identity of this CLIP."""
+        digest = hashlib.sha256(str(self.quick_gelu).encode())
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether the text tower uses x * sigmoid(1.702 x)."""
+        return 'QuickGELU' in {type(m).__name__ for m in self.text_tower.modules()}
+
+    # ------------------------------------------------------------------ sizes
+    @property
+    def embed_dim(self) -> int:
+        """D, the dimension of the joint feature space."""
+        return self.text_tower.text_projection.shape[1]
+
+    @property
+    def text_width(self) -> int:
+        """W, the width of the text tower."""
+        return self.text_tower.token_embedding.weight.shape[1]
+
+    @property
+    def context_length(self) -> int:
+        """Longest prompt in tokens, start and end tokens included."""
+        return self.text_tower.positional_embedding.shape[0]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input in pixels."""
+        size = self.model.visual.image_size
+        return size[0] if isinstance(size, (tuple, list)) else size
+
+    @property
+    def device(self) -> torch.device:
+        return self.text_tower.positional_embedding.device
+
+    @cached_property
+    def logit_scale(self) -> float:
+        """s = exp(logit_scale), 100 for OpenAI's weights."""
+        return round(float(self.model.logit_scale.detach().exp()), 4)
+
+    # ------------------------------------------------------------------ text side
+    def tokenize(self, texts: Sequence[str]) -> List[List[int]]:
+        """Token ids with start and end token, one list a text, not padded.
+
+        Raises:
+            ValueError: names the text that is longer than the context length.
+        """
+        start, end = self.tokenizer.sot_token_id, self.tokenizer.eot_token_id
+        all_ids = [[start, *self.tokenizer.encode(text), end] for text in texts]
+        for text, ids in zip(texts, all_ids):
+            if len(ids) > self.context_length:
+                raise ValueError(f'the prompt {text!r} has {len(ids)} tokens, but {self.name} reads at most '
+                                 f'{self.context_length}; shorten the class name or the context')
+        return all_ids
+
+    def embed_tokens(self, ids: Sequence[int]) -> Tensor:
+        """Token embeddings (len(ids), W), without gradient."""
+        weight = self.text_tower.token_embedding.weight
+        return weight[torch.tensor(list(ids), dtype=torch.long, device=weight.device)]
+
+    def embed_prompts(self, all_ids: Sequence[Sequence[int]]) -> EmbeddedPrompts:
+        """Token lists to embedded prompts, padded with token 0 as CLIP does."""
+        length = max(map(len, all_ids))
+        padded = [list(ids) + [0] * (length - len(ids)) for ids in all_ids]
+        embeddings = torch.stack([self.embed_tokens(ids) for ids in padded])
+        return EmbeddedPrompts(embeddings, torch.tensor([len(ids) - 1 for ids in all_ids], device=self.device))
+
+    def encode_prompts(self, prompts: EmbeddedPrompts) -> Tensor:
+        """Text features (N, D), not normalised; differentiable in the embeddings."""
+        return encode_prompts(self.text_tower, prompts)
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Text features (N, D) of plain texts, not normalised."""
+        return self.encode_prompts(self.embed_prompts(self.tokenize(texts)))
+
+    # ------------------------------------------------------------------ image side
+    @torch.no_grad()
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Image features (B, D) of normalised images (B, 3, H, W), not L2-normalised."""
+        features = self.model.visual(images)
+        return features[0] if isinstance(features, tuple) else features

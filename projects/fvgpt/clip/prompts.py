@@ -1,0 +1,63 @@
+"""Prompt texts: class-name clean-up and the hand-written templates of the field (CoOp's ``CUSTOM_TEMPLATES``)."""
+from typing import List, Sequence
+
+PLAIN_TEMPLATE = 'a photo of a {}.'
+
+# data set -> template; data sets that are not listed use PLAIN_TEMPLATE
+CUSTOM_TEMPLATES = dict(
+    OxfordPets='a photo of a {}, a type of pet.',
+    OxfordFlowers='a photo of a {}, a type of flower.',
+    FGVCAircraft='a photo of a {}, a type of aircraft.',
+    DescribableTextures='{} texture.',
+    EuroSAT='a centered satellite photo of {}.',
+    Food101='a photo of {}, a type of food.',
+    UCF101='a photo of a person doing {}.',
+    StanfordCars=PLAIN_TEMPLATE,
+    SUN397=PLAIN_TEMPLATE,
+    Caltech101=PLAIN_TEMPLATE,
+    ImageNet=PLAIN_TEMPLATE,
+    ImageNetV2=PLAIN_TEMPLATE,
+    ImageNetSketch=PLAIN_TEMPLATE,
+    ImageNetA=PLAIN_TEMPLATE,
+    ImageNetR=PLAIN_TEMPLATE,
+)
+
+
+def readable(name: str) -> str:
+    """A class name as it stands in a prompt: ``golden_retriever`` -> ``golden retriever``."""
+    return name.replace('_', ' ')
+
+
+def resolve_template(template: str) -> str:
+    """A template text, or the custom template of the data set of that name.
+
+    Raises:
+        ValueError: neither a text with ``{}`` nor a known data set.
+    """
+    if '{}' in template:
+        return template
+    if template in CUSTOM_TEMPLATES:
+        return CUSTOM_TEMPLATES[template]
+    raise ValueError(f'template {template!r} has no {{}} for the class name and is no data set of CUSTOM_TEMPLATES '
+                     f'({", ".join(CUSTOM_TEMPLATES)})')
+
+
+def fill_template(template: str, class_names: Sequence[str]) -> List[str]:
+    """One prompt text a class."""
+    template = resolve_template(template)
+    return [template.format(readable(name)) for name in class_names]
+
+
+def check_class_names(class_names: Sequence[str]) -> List[str]:
+    """Class names as a list, refused when there are none or one is empty or no text.
+
+    Raises:
+        ValueError: names the position of the offending entry.
+    """
+    names = list(class_names)
+    if not names:
+        raise ValueError('class_names is empty; give at least one class name')
+    for position, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f'class_names[{position}] is {name!r}; every class needs a name that is not empty')
+    return names

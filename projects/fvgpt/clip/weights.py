@@ -1,0 +1,128 @@
+"""Building an open_clip model with the weights the user asked for, or saying what is missing and where it is published."""
+import os
+import socket
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional, Tuple
+
+import open_clip
+import torch
+from huggingface_hub import constants as hub_constants
+from open_clip.pretrained import get_pretrained_cfg
+
+QUICKSTART_CLIP = Path(__file__).resolve().parent.parent / 'assets' / 'quickstart_clip'
+_OPENAI_EXTRAS = ('input_resolution', 'context_length', 'vocab_size')  # stored among the tensors of OpenAI's archives
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, the form OpenAI published its weights in."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())
+
+
+def _tag_quick_gelu(name: str, tag: str, quick_gelu: Optional[bool]) -> bool:
+    trained_with = bool(get_pretrained_cfg(name, tag).get('quick_gelu', False))
+    if quick_gelu is not None and quick_gelu != trained_with:
+        raise ValueError(f'quick_gelu={quick_gelu} does not fit: the weights {tag!r} of {name} were trained with '
+                         f'quick_gelu={trained_with}; leave the key out')
+    if name.endswith('-quickgelu') and not trained_with:
+        raise ValueError(f'{name} does not fit: the weights {tag!r} were trained without QuickGELU; '
+                         f'use name={name.removesuffix("-quickgelu")!r}')
+    return trained_with
+
+
+def _file_quick_gelu(name: str, path: Path, quick_gelu: Optional[bool]) -> bool:
+    if is_torchscript(path):
+        if quick_gelu is False:
+            raise ValueError(f'quick_gelu=False does not fit: {path} is an archive of OpenAI, trained with QuickGELU')
+        return True
+    if name.endswith('-quickgelu'):
+        if quick_gelu is False:
+            raise ValueError(f'quick_gelu=False contradicts name={name!r}')
+        return True
+    if quick_gelu is None:
+        raise ValueError(f'{path} does not say which activation its weights were trained with, and the wrong one costs '
+                         'accuracy silently: set quick_gelu=True for weights of OpenAI, False for those of LAION')
+    return quick_gelu
+
+
+def _load_file(name: str, path: Path, quick_gelu: bool):
+    model = open_clip.create_model(name, load_weights=False, force_quick_gelu=quick_gelu)
+    try:
+        if is_torchscript(path):
+            state = torch.jit.load(str(path), map_location='cpu').state_dict()
+            model.load_state_dict({k: v for k, v in state.items() if k not in _OPENAI_EXTRAS})
+        else:
+            open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+    except Exception as error:
+        raise ValueError(f'{path} is not a weights file of {name} (an OpenAI .pt archive, or a .pt, .bin or '
+                         f'.safetensors state dict): {str(error)[:500]}') from error
+    return model
+
+
+@contextmanager
+def _no_vain_retries() -> Iterator[None]:
+    """Where the hub's host has no address, let huggingface_hub look in its cache only, not retry for a minute."""
+    if any(os.environ.get(key) for key in ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY')):
+        yield  # a proxy resolves names for us
+        return
+    before = hub_constants.HF_HUB_OFFLINE
+    try:
+        socket.getaddrinfo(hub_constants.ENDPOINT.split('/')[2].split(':')[0], 443)
+    except OSError:
+        hub_constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        hub_constants.HF_HUB_OFFLINE = before
+
+
+def _load_tag(name: str, tag: str, quick_gelu: bool, cache_dir: Optional[str]):
+    try:
+        with _no_vain_retries():
+            return open_clip.create_model(name, pretrained=tag, force_quick_gelu=quick_gelu, cache_dir=cache_dir)
+    except Exception as error:
+        where = get_pretrained_cfg(name, tag)
+        hub, url = where.get('hf_hub', ''), where.get('url', '')
+        sources = [f'open_clip_model.safetensors of https://huggingface.co/{hub.strip("/")}'] if hub else []
+        sources += [url] if url else []
+        raise FileNotFoundError(
+            f'the weights {tag!r} of {name} are not on this machine and could not be fetched. Fetch '
+            f'{" or ".join(sources)} on a machine with network, put the file anywhere here, and set '
+            f'pretrained="/path/to/the/file" (in a recipe: --cfg-options clip.pretrained=/path/to/the/file'
+            f'{" clip.quick_gelu=True" if quick_gelu else ""}). The cause was: {str(error)[:300]}') from error
+
+
+def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], cache_dir: Optional[str]) -> Tuple:
+    """See :class:`fvgpt.clip.FrozenCLIP` for the arguments.
+
+    Returns:
+        the open_clip model in float32 on the CPU, and its tokenizer.
+    """
+    if name == 'quickstart' or ':' in name:
+        folder = f'local-dir:{QUICKSTART_CLIP}' if name == 'quickstart' else name
+        if pretrained not in (None, 'random'):
+            raise ValueError(f'name={name!r} brings its own weights; leave out pretrained={pretrained!r}')
+        if quick_gelu is not None:
+            raise ValueError(f'name={name!r} says itself whether it uses QuickGELU; leave out quick_gelu')
+        model = open_clip.create_model(folder, load_weights=pretrained is None, require_pretrained=pretrained is None)
+        bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
+        return model, open_clip.get_tokenizer(folder, **(dict(bpe_path=str(bpe)) if bpe.is_file() else {}))
+    if open_clip.get_model_config(name) is None:
+        raise ValueError(f'open_clip has no model {name!r}; it has {", ".join(open_clip.list_models())}')
+    tokenizer = open_clip.get_tokenizer(name)
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if pretrained is None:
+        raise ValueError(f'say which weights {name} shall have: pretrained=one of {", ".join(tags)}, a weights file, or '
+                         '"random"')
+    if pretrained == 'random':
+        return open_clip.create_model(name, load_weights=False, force_quick_gelu=bool(quick_gelu)), tokenizer
+    if get_pretrained_cfg(name, pretrained):
+        return _load_tag(name, pretrained, _tag_quick_gelu(name, pretrained, quick_gelu), cache_dir), tokenizer
+    path = Path(pretrained).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'pretrained={pretrained!r} is neither a file nor a tag of {name} ({", ".join(tags)})')
+    return _load_file(name, path, _file_quick_gelu(name, path, quick_gelu)), tokenizer

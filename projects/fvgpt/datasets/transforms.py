@@ -1,0 +1,97 @@
+"""Transforms that move an image and its foreground mask together.
+
+The mask travels as ``gt_seg_map`` (H, W) uint8 in {0, 1}, so mmcv's own geometric transforms (Resize, RandomFlip,
+CenterCrop, Pad, ...) move it too.
+"""
+from typing import Optional, Sequence, Tuple, Union
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmpretrain.datasets.transforms import PackInputs
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import RandomResizedCrop
+
+from ..registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadForegroundMask(BaseTransform):
+    """Load ``mask_path`` as ``gt_seg_map``, of the image's size (method section 1.6).
+
+    A mask of another size is resized with NEAREST; colour channels are averaged; what lies above the threshold is
+    foreground, which removes JPEG noise. ``mask_path`` None stands for a mask that is missing: all foreground.
+
+    Args:
+        threshold: in [0, 1] (RDBOOST_MASK_THRESH).
+
+    Raises:
+        ValueError: the file is no image; names it.
+    """
+
+    def __init__(self, threshold: float = .5):
+        self.threshold = threshold
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        path: Optional[str] = results['mask_path']
+        if path is None:
+            results['gt_seg_map'] = np.ones((height, width), np.uint8)
+            return results
+        try:
+            mask = Image.open(path).convert('RGB')
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f'the foreground mask {path} cannot be read as an image: {error}') from error
+        if mask.size != (width, height):
+            mask = mask.resize((width, height), Image.NEAREST)
+        level = np.asarray(mask).sum(-1, dtype=np.int64)
+        results['gt_seg_map'] = (level > self.threshold * 3 * 255).astype(np.uint8)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(threshold={self.threshold})'
+
+
+@TRANSFORMS.register_module()
+class PairedRandomResizedCrop(BaseTransform):
+    """torchvision's RandomResizedCrop, one crop for image (PIL bicubic) and mask (NEAREST).
+
+    Args:
+        scale: (height, width) of the output, or one number for both.
+        area: range of the crop's share of the image.
+        ratio: range of its aspect ratio.
+    """
+
+    def __init__(self, scale: Union[int, Tuple[int, int]], area: Sequence[float] = (.08, 1.),
+                 ratio: Sequence[float] = (3 / 4, 4 / 3)):
+        self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
+        self.area, self.ratio = list(area), list(ratio)
+
+    def transform(self, results: dict) -> dict:
+        shape = torch.empty((3, *results['img'].shape[:2]), device='meta')  # get_params looks at the size only
+        crop = RandomResizedCrop.get_params(shape, self.area, self.ratio)
+        return self.apply(results, crop)
+
+    def apply(self, results: dict, crop: Tuple[int, int, int, int]) -> dict:
+        """Cut (top, left, height, width) out of image and mask and resize both."""
+        top, left, height, width = crop
+        for key, interpolation in (('img', 'bicubic'), ('gt_seg_map', 'nearest')):
+            if results.get(key) is not None:
+                window = np.ascontiguousarray(results[key][top:top + height, left:left + width])
+                results[key] = mmcv.imresize(window, self.scale[::-1], interpolation=interpolation, backend='pillow')
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(scale={self.scale}, area={self.area}, ratio={self.ratio})'
+
+
+@TRANSFORMS.register_module()
+class PackForegroundInputs(PackInputs):
+    """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as the data sample's ``mask`` (H, W)."""
+
+    def transform(self, results: dict) -> dict:
+        if 'gt_seg_map' in results:
+            results['mask'] = np.ascontiguousarray(results['gt_seg_map'])
+        return super().transform(results)

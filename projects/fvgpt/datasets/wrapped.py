@@ -1,0 +1,44 @@
+"""Any mmpretrain data set, with shots, class subsets and masks added."""
+from pathlib import Path
+from typing import Dict, List, Union
+
+from mmengine.dataset import BaseDataset as EngineDataset
+
+from ..registry import DATASETS
+from .few_shot import FewShotDataset, Sample, check_relative
+
+
+@DATASETS.register_module()
+class FewShotWrapper(FewShotDataset):
+    """The images and class names of another data set (CUB, CIFAR on disk, CustomDataset, ...).
+
+    Args:
+        dataset: config of, or, a data set whose items have ``img_path`` and ``gt_label`` and whose metainfo has
+            ``classes``. It stands for the split given here; its pipeline is not used.
+        data_root: folder that holds all its images; mask paths mirror theirs relative to it.
+        others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
+    """
+
+    def __init__(self, dataset: Union[dict, EngineDataset], data_root: str, **kwargs):
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset.full_init()
+        if not self.dataset.metainfo.get('classes'):
+            raise ValueError(f'{type(self.dataset).__name__} has no class names in its metainfo; set its `classes`')
+        super().__init__(data_root=data_root, **kwargs)
+
+    def class_names_by_label(self) -> Dict[int, str]:
+        return dict(enumerate(self.dataset.metainfo['classes']))
+
+    def samples(self, split: str) -> List[Sample]:
+        if split != self.split:
+            raise ValueError(f'a {type(self).__name__} holds one split ({self.split!r}), {split!r} was asked for; wrap the '
+                             'training split as split="train", also for validation')
+        root, found = Path(self.data_root).resolve(), []
+        for index in range(len(self.dataset)):
+            info = self.dataset.get_data_info(index)
+            path = Path(info['img_path']).resolve()
+            if root not in path.parents:
+                raise ValueError(f'{path} lies outside data_root {root}; give the folder that holds all images')
+            found.append(Sample(check_relative(path.relative_to(root).as_posix(), type(self.dataset).__name__),
+                                int(info['gt_label'])))
+        return found

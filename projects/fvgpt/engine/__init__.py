@@ -1,0 +1,3 @@
+from .compatibility import SUPPORTED
+
+__all__ = ['SUPPORTED']

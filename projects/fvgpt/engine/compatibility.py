@@ -1,0 +1,92 @@
+"""What must be set right before OpenMMLab's libraries are imported next to today's torch.
+
+Nothing here imports mmengine, mmcv, mmpretrain or open_clip at module level: ``fvgpt/__init__.py`` calls
+:func:`prepare` first.
+"""
+import importlib.metadata
+import re
+from typing import List, Tuple
+
+import torch
+
+# package -> (lowest supported version, first version that is known not to work or was never tried)
+SUPPORTED = {
+    'torch': ('2.4', '3'),
+    'mmengine': ('0.10.0', '1'),
+    'mmcv': ('2.0.0', '2.4.0'),
+    'mmpretrain': ('1.2.0', '2'),
+    'open_clip_torch': ('3.0', '4'),
+}
+_MMCV = ('mmcv', 'mmcv-lite')  # either provides the module ``mmcv``; full mmcv is never replaced
+
+_libraries: List[torch.library.Library] = []  # torch forgets a definition when its Library is collected
+
+
+def _release(version: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r'\d+', version.split('+')[0])[:3])
+
+
+def _installed(package: str) -> str:
+    for distribution in _MMCV if package == 'mmcv' else (package, ):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ''
+
+
+def check_versions() -> None:
+    """Compare the installed packages with ``SUPPORTED``.
+
+    Raises:
+        ImportError: one message that names every package that is missing or outside its range.
+    """
+    problems = []
+    for package, (lowest, excluded) in SUPPORTED.items():
+        version = _installed(package)
+        if not version:
+            problems.append(f'{package} is not installed (needs >={lowest}, <{excluded})')
+        elif not _release(lowest) <= _release(version) < _release(excluded):
+            problems.append(f'{package} {version} is installed (needs >={lowest}, <{excluded})')
+    if problems:
+        raise ImportError('fvgpt cannot run here: ' + '; '.join(problems) +
+                          '. `pip install -r requirements.txt` in the fvgpt checkout installs versions that work.')
+
+
+def mend_torchvision() -> None:
+    """Let ``import torchvision`` work where its compiled operators do not load (its wheel beside CPU torch).
+
+    torchvision registers meta kernels for two operators that only its compiled library defines. We and mmpretrain use
+    its Python transforms alone, so defining the two schemas is enough; where the operators exist nothing is done.
+    """
+    try:
+        import torchvision  # noqa: F401
+        return
+    except RuntimeError as error:
+        if 'torchvision::' not in str(error):
+            raise
+    library = torch.library.Library('torchvision', 'DEF')
+    library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    _libraries.append(library)
+    import torchvision  # noqa: F401
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Allow-list what an MMEngine checkpoint holds beside tensors, so that ``weights_only=True`` can read it.
+
+    MMEngine keeps the smoothed log values in ``HistoryBuffer`` objects around numpy arrays. Checkpoints of fvgpt hold
+    plain values instead (see ``ProvenanceHook``); this is for those that other OpenMMLab runs wrote.
+    """
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+    reconstruct = np._core.multiarray._reconstruct if hasattr(np, '_core') else np.core.multiarray._reconstruct
+    kinds = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
+    torch.serialization.add_safe_globals([HistoryBuffer, reconstruct, np.ndarray, np.dtype, *kinds])
+
+
+def prepare() -> None:
+    """Everything above, once, at ``import fvgpt``."""
+    check_versions()
+    mend_torchvision()
+    allow_mmengine_checkpoints()

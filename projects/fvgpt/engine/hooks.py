@@ -1,0 +1,80 @@
+"""Hooks that carry class names into the model and provenance into checkpoints."""
+import platform
+from typing import Any, Dict
+
+import mmengine
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
+
+from ..checkpoint import PROVENANCE, check_provenance, provenance
+from ..registry import HOOKS
+
+KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the smoothing windows
+
+
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The model inside a distributed wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Give the model the class names (and branch) of the data set it is about to see, so that no config lists them."""
+
+    priority = 'VERY_HIGH'
+
+    def _set(self, runner, dataset) -> None:
+        while not hasattr(dataset, 'metainfo') and hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        meta = dataset.metainfo
+        if not meta.get('classes'):
+            raise ValueError(f'{type(dataset).__name__} has no class names: its metainfo needs `classes`')
+        unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'))
+
+    def before_train_epoch(self, runner) -> None:
+        self._set(runner, runner.train_dataloader.dataset)
+
+    def before_val_epoch(self, runner) -> None:
+        self._set(runner, runner.val_dataloader.dataset)
+
+    def before_test_epoch(self, runner) -> None:
+        self._set(runner, runner.test_dataloader.dataset)
+
+
+@HOOKS.register_module()
+class ProvenanceHook(Hook):
+    """Write into each checkpoint what it came from, refuse one that does not belong, and keep pickled objects out.
+
+    MMEngine stores its smoothed logs as pickled ``HistoryBuffer`` objects; here they become tensors on saving and
+    buffers again on loading, so that ``torch.load(..., weights_only=True)`` reads the file anywhere.
+    """
+
+    def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        meta = checkpoint['meta']
+        dataset = runner.train_dataloader.dataset
+        meta[PROVENANCE] = dict(
+            provenance(unwrapped(runner.model)), seed=runner.seed, recipe=runner.cfg.get('recipe_hash'),
+            subset=getattr(dataset, 'subset', None), num_shots=getattr(dataset, 'num_shots', None),
+            versions=dict(torch=str(torch.__version__), mmengine=mmengine.__version__, python=platform.python_version()))
+        hub = checkpoint['message_hub']
+        hub['log_scalars'] = {key: _to_tensors(buffer) for key, buffer in hub['log_scalars'].items()}
+        hub['runtime_info'] = {key: _plain(value) for key, value in hub['runtime_info'].items()}
+
+    def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        recorded = checkpoint.get('meta', {}).get(PROVENANCE, {})
+        check_provenance(recorded, unwrapped(runner.model), 'the checkpoint')
+        hub = checkpoint.get('message_hub')
+        if isinstance(hub, dict):
+            hub['log_scalars'] = {key: HistoryBuffer(*(v.numpy() for v in value)) if isinstance(value, list) else value
+                                  for key, value in hub['log_scalars'].items()}
+
+
+def _to_tensors(buffer: HistoryBuffer) -> list:
+    return [torch.from_numpy(np.asarray(values[-KEPT_LOG_VALUES:], np.float64)) for values in buffer.data]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,178 @@
+"""Running a recipe: resolve its keys, check its inputs, tune, put FVG-PT on top, evaluate."""
+import hashlib
+import json
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+
+from ..checkpoint import PROVENANCE, read_checkpoint
+from ..evaluation.results import nested_results, results_table, write_json
+
+_DATASET_KEYS = ('data_root', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
+_TRAINING_KEYS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness')
+
+
+def load_recipe(path: str, options: Optional[dict] = None) -> Config:
+    """Read a recipe and apply command-line options.
+
+    The top-level keys ``data_root``, ``num_shots``, ``seed`` and ``clip`` hold for the whole recipe: they are handed to
+    every data set (``seed`` also to MMEngine) and to the CLIP of the model, so that one option changes them all.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no recipe {path}')
+    config = Config.fromfile(path)
+    if options:
+        config.merge_from_dict(options)
+    if config.get('custom_imports'):
+        import_modules_from_strings(**config['custom_imports'])
+    for dataset in datasets_of(config):
+        for key in _DATASET_KEYS:
+            if key in config:
+                dataset[key] = config[key]
+    if 'seed' in config:
+        config.setdefault('randomness', {})['seed'] = config.seed
+    if 'clip' in config:
+        model = config.model
+        (model.tuner if 'tuner' in model else model)['clip'] = deepcopy(config.clip)
+    return config
+
+
+def datasets_of(config: Config) -> List[ConfigDict]:
+    """The data set configs of a recipe's data loaders."""
+    loaders = [config.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
+    flat = [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
+    return [loader['dataset'] for loader in flat]
+
+
+def check_inputs(config: Config) -> None:
+    """Build each data set without reading it, so that a wrong path is one error in the first second."""
+    init_default_scope(config.get('default_scope', 'mmpretrain'))
+    for dataset in datasets_of(config):
+        DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
+
+
+def recipe_hash(config: Config) -> str:
+    """Identity of what a training run depends on; weights and data by their names."""
+    chosen = {key: config.get(key) for key in _TRAINING_KEYS}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def prepare_distributed(launcher: str) -> Optional[dict]:
+    """Start gloo where there is no GPU, which MMEngine's launcher cannot; returns the model wrapper's config."""
+    if launcher == 'none' or torch.cuda.is_available():
+        return None
+    if launcher != 'pytorch':
+        raise ValueError(f'without a GPU only --launcher pytorch (torchrun) is supported, not {launcher!r}')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    return dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+
+
+def build_runner(config: Config, work_dir: str, launcher: str = 'none') -> Runner:
+    """MMEngine's Runner for a resolved recipe."""
+    config = deepcopy(config)
+    config.work_dir, config.launcher = work_dir, launcher
+    config.recipe_hash = recipe_hash(config)
+    wrapper = prepare_distributed(launcher)
+    if wrapper:
+        config.model_wrapper_cfg = wrapper
+    return Runner.from_cfg(config)
+
+
+def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume: bool = False, amp: bool = False,
+               launcher: str = 'none') -> Dict[str, Dict[str, float]]:
+    """Train and evaluate a recipe; see ``tools/train.py``.
+
+    Args:
+        path: the recipe.
+        work_dir: where checkpoints, logs and ``results.json`` go; stage 1 uses ``<work_dir>/tuner``.
+        options: ``--cfg-options``.
+        resume: go on from the last checkpoints in ``work_dir``.
+        amp: train with mixed precision.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    config = load_recipe(path, options)
+    if amp:
+        use_amp(config)
+    check_inputs(config)
+    tuner_recipe = config.get('tuner_recipe')
+    if tuner_recipe and not config.model.get('backbone_checkpoint'):
+        tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), tuner_options(options))
+        if amp:
+            use_amp(tuner_config)
+        config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
+    elif config.model.get('backbone_checkpoint'):
+        read_checkpoint(config.model.backbone_checkpoint)
+    config.resume = resume
+    runner = build_runner(config, work_dir, launcher)
+    runner.train()
+    return report(runner.test(), runner.model, work_dir)
+
+
+def tuner_options(options: Optional[dict]) -> dict:
+    """Command-line options that reach stage 1: all but those of the FVGPT model; ``model.tuner.x`` becomes ``model.x``."""
+    chosen = {}
+    for key, value in (options or {}).items():
+        if key.startswith('model.tuner.'):
+            chosen['model.' + key[len('model.tuner.'):]] = value
+        elif not key.startswith(('model.', 'model', 'tuner_recipe')):
+            chosen[key] = value
+    return chosen
+
+
+def use_amp(config: Config) -> None:
+    """Switch a recipe to mixed precision.
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a GPU, and torch finds none here; leave it out')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def tune(config: Config, work_dir: str, resume: bool, launcher: str) -> str:
+    """Stage 1: the path of the tuned checkpoint, trained unless it is already there.
+
+    Raises:
+        ValueError: ``work_dir`` holds a tuner that was trained with other settings.
+    """
+    final = Path(work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'
+    if final.is_file():
+        recorded = read_checkpoint(str(final)).get('meta', {}).get(PROVENANCE, {}).get('recipe')
+        if recorded != recipe_hash(config):
+            raise ValueError(f'{final} was trained with other settings than this recipe has; choose another --work-dir, '
+                             f'delete {work_dir}, or name the checkpoint to use by '
+                             '--cfg-options model.backbone_checkpoint=FILE')
+        print_log(f'stage 1 is done: {final}', 'current')
+        return str(final)
+    config.resume = resume
+    build_runner(config, work_dir, launcher).train()
+    return str(final)
+
+
+def report(metrics: Dict[str, float], model: torch.nn.Module, work_dir: str) -> Dict[str, Dict[str, float]]:
+    """Print the table and write ``results.json`` (main process)."""
+    results = nested_results(metrics)
+    if is_main_process():
+        model = getattr(model, 'module', model)
+        tuner = type(getattr(model, 'tuner', model)).__name__
+        write_json(Path(work_dir) / 'results.json', results)
+        print(f'\n{results_table(results, tuner)}\n\nwritten to {Path(work_dir) / "results.json"}', flush=True)
+    return results

@@ -1,0 +1,48 @@
+"""From flat metrics to the table of base accuracy, new accuracy and their harmonic mean."""
+import json
+import os
+from pathlib import Path
+from typing import Dict
+
+TITLES = dict(zero_shot='zero-shot CLIP', tuner='{tuner}', fvgpt='{tuner} + FVG-PT')
+
+
+def harmonic_mean(base: float, new: float) -> float:
+    """H = 2 B N / (B + N), 0 when both are 0 (method section 3.3)."""
+    return 2 * base * new / (base + new) if base + new else 0.
+
+
+def harmonic_means(metrics: Dict[str, float]) -> Dict[str, float]:
+    """``<source>/h`` of each source that has both ``<source>/base`` and ``<source>/new``."""
+    sources = [key[:-len('/base')] for key in metrics if key.endswith('/base')]
+    return {f'{source}/h': harmonic_mean(metrics[f'{source}/base'], metrics[f'{source}/new'])
+            for source in sources if f'{source}/new' in metrics}
+
+
+def nested_results(metrics: Dict[str, float]) -> Dict[str, Dict[str, float]]:
+    """``{'tuner/base': 80.}`` -> ``{'tuner': {'base': 80.}}``, sources in the order of the table."""
+    nested: Dict[str, Dict[str, float]] = {}
+    for key, value in metrics.items():
+        source, _, column = key.rpartition('/')
+        if source:
+            nested.setdefault(source, {})[column] = round(float(value), 4)
+    order = list(TITLES)
+    return dict(sorted(nested.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
+
+
+def results_table(results: Dict[str, Dict[str, float]], tuner: str = 'tuner') -> str:
+    """A text table with one line a source; ``tuner`` is the name of the tuning method."""
+    columns = list(dict.fromkeys(column for row in results.values() for column in row))
+    titles = {source: TITLES.get(source, source).format(tuner=tuner) for source in results}
+    width = max(len(title) for title in titles.values())
+    head = ' ' * width + ''.join(f'{"H" if column == "h" else column:>9}' for column in columns)
+    lines = [f'{titles[source]:<{width}}' + ''.join(f'{row[column]:9.2f}' if column in row else ' ' * 9 for column in columns)
+             for source, row in results.items()]
+    return '\n'.join([head, *lines])
+
+
+def write_json(path: Path, content) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + '.partial')
+    partial.write_text(json.dumps(content, indent=2) + '\n')
+    os.replace(partial, path)

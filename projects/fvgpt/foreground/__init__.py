@@ -1,0 +1,7 @@
+from .distillation_compensation import ForegroundDistillationCompensation
+from .fvgpt import FVGPT
+from .prior_calibration import PriorCalibration
+from .reliability_gate import BackboneReliabilityGate, ForegroundReliabilityGate, ReliabilityGate
+
+__all__ = ['BackboneReliabilityGate', 'FVGPT', 'ForegroundDistillationCompensation', 'ForegroundReliabilityGate',
+           'PriorCalibration', 'ReliabilityGate']

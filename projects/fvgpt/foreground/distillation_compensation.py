@@ -1,0 +1,88 @@
+"""Foreground Distillation Compensation: two adapters on the frozen features, taught by both views (paper, FDC)."""
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..precision import at_least_float32
+from ..registry import MODELS
+
+RESIDUAL_INITS = ('zero', 'small_weight', 'layer_scale')
+INPUTS = ('raw', 'unit')
+
+
+class Adapter(nn.Module):
+    """A(f) = U relu(D f), the residual that compensates a feature.
+
+    Args:
+        dim: feature dimension.
+        bottleneck, residual_init, init_scale: see :class:`ForegroundDistillationCompensation`.
+    """
+
+    def __init__(self, dim: int, bottleneck: int, residual_init: str, init_scale: float):
+        super().__init__()
+        self.down = nn.Linear(dim, bottleneck)
+        self.up = nn.Linear(bottleneck, dim)
+        self.scale: Optional[nn.Parameter] = None
+        if residual_init == 'layer_scale':
+            self.scale = nn.Parameter(torch.tensor(init_scale))
+        else:
+            nn.init.normal_(self.up.weight, std=init_scale if residual_init == 'small_weight' else 0.)
+            nn.init.zeros_(self.up.bias)
+
+    def forward(self, f: Tensor) -> Tensor:
+        residual = self.up(F.relu(self.down(f)))
+        return residual if self.scale is None else self.scale * residual
+
+
+@MODELS.register_module()
+class ForegroundDistillationCompensation(nn.Module):
+    """f~ = L2Norm(f + U_v relu(D_v f)), g~ = L2Norm(g + U_t relu(D_t g)), z_FDC = s f~.g~ (paper, FDC).
+
+    Args:
+        dim: D, dimension of the features; FVGPT fills it in.
+        bottleneck: hidden width of the adapters (RDBOOST_BOTTLENECK).
+        adapter_input: ``raw`` reads the encoder's features, ``unit`` L2-normalised ones (decision O10).
+        residual_init: how the residual starts. ``zero``: last layer 0, so that z_FDC equals the tuner's logits exactly.
+            ``small_weight``: last weight ~ N(0, init_scale), bias 0. ``layer_scale``: default layers times a learnable
+            scalar that starts at init_scale (one more parameter an adapter). Decision O8.
+        init_scale: RDBOOST_FDC_INIT_SCALE.
+        logit_scale: s (RDBOOST_LOGIT_SCALE). FVGPT fills in the tuned CLIP's own, which is 100 for OpenAI's weights.
+    """
+
+    def __init__(self, dim: int, bottleneck: int = 64, adapter_input: str = 'raw', residual_init: str = 'zero',
+                 init_scale: float = 1e-3, logit_scale: float = 100.):
+        super().__init__()
+        if adapter_input not in INPUTS:
+            raise ValueError(f'adapter_input must be one of {INPUTS}, not {adapter_input!r}')
+        if residual_init not in RESIDUAL_INITS:
+            raise ValueError(f'residual_init must be one of {RESIDUAL_INITS}, not {residual_init!r}')
+        self.adapter_input, self.logit_scale = adapter_input, logit_scale
+        self.adapter_image = Adapter(dim, bottleneck, residual_init, init_scale)
+        self.adapter_text = Adapter(dim, bottleneck, residual_init, init_scale)
+
+    def compensate(self, adapter: Adapter, feature: Tensor) -> Tensor:
+        """f~ (N, D), of unit length, of a raw feature (N, D), outside autocast."""
+        with torch.autocast(feature.device.type, enabled=False):
+            feature = at_least_float32(feature)
+            if self.adapter_input == 'unit':
+                feature = F.normalize(feature, dim=-1)
+            return F.normalize(feature + adapter(feature), dim=-1)
+
+    def forward(self, f: Tensor, g: Tensor) -> Tensor:
+        """z_FDC (B, C) of raw image features (B, D) of the full view and raw text features (C, D)."""
+        f, g = self.compensate(self.adapter_image, f), self.compensate(self.adapter_text, g)
+        with torch.autocast(f.device.type, enabled=False):
+            return self.logit_scale * f @ g.T
+
+    @torch.no_grad()
+    def residual_norms(self, f: Tensor, g: Tensor) -> dict:
+        """Mean length of the residuals relative to what they are added to: a collapse shows here first."""
+        norms = {}
+        for side, adapter, feature in (('image', self.adapter_image, f), ('text', self.adapter_text, g)):
+            feature = at_least_float32(feature)
+            if self.adapter_input == 'unit':
+                feature = F.normalize(feature, dim=-1)
+            norms[f'adapter_{side}_norm'] = (adapter(feature).norm(dim=-1) / feature.norm(dim=-1)).mean()
+        return norms

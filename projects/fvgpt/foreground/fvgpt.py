@@ -1,0 +1,214 @@
+"""FVG-PT: the classifier that puts the paper's three modules on a frozen, tuned CLIP."""
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..checkpoint import load_tuner
+from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, gt_labels
+from ..clip.prompts import PLAIN_TEMPLATE
+from ..registry import LOSSES, MODELS
+from ..tuners.base import Features, PromptTuner
+from ..tuners.zero_shot import ZeroShotCLIP
+
+FILLS = ('mean', 'black')
+
+
+@MODELS.register_module()
+class FVGPT(CLIPClassifier):
+    """Foreground view-guided prompt tuning on any :class:`~fvgpt.tuners.PromptTuner`.
+
+    Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new branch); without FDC the
+    base branch is the tuner, without PC the new branch is z_FDC, as in the paper's Table 3. The two branches share no
+    trained parameter. Masks are needed for training only.
+
+    Args:
+        tuner: a trained tuner, or its config. It is frozen here.
+        backbone_checkpoint: file with the tuner's trained parameters, written by tuning it with this project.
+        reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust`` (decision O22).
+        compensation: config of FDC; None switches it off, and FRG with it.
+        calibration: config of PC; None switches it off.
+        gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC.
+        prior_template: prompt of z_CLIP: a text with ``{}``, or a data set's name in CUSTOM_TEMPLATES (decision O13).
+        fixed_trust: r where there is no gate.
+        fg_fill: what the background of x_fg becomes: ``mean``, CLIP's mean colour (zero after normalisation, as
+            released), or ``black`` (decision O1).
+        compare: let predictions also carry ``tuner_score`` and ``zero_shot_score``, so that one evaluation tells what
+            each part is worth.
+        class_names, data_preprocessor: see :class:`~fvgpt.classifier.CLIPClassifier`.
+    """
+
+    source = 'fvgpt'
+
+    def __init__(self,
+                 tuner: Union[PromptTuner, dict],
+                 backbone_checkpoint: Optional[str] = None,
+                 reliability_gate: Optional[dict] = dict(type='ForegroundReliabilityGate'),
+                 compensation: Optional[dict] = dict(type='ForegroundDistillationCompensation'),
+                 calibration: Optional[dict] = dict(type='PriorCalibration'),
+                 gate_loss: dict = dict(type='ReliabilityLoss'),
+                 distillation_loss: dict = dict(type='ForegroundDistillationLoss'),
+                 calibration_loss: dict = dict(type='PriorCalibrationLoss'),
+                 prior_template: str = PLAIN_TEMPLATE,
+                 fixed_trust: float = 1.,
+                 fg_fill: str = 'mean',
+                 compare: bool = True,
+                 class_names: Optional[Sequence[str]] = None,
+                 data_preprocessor: Optional[dict] = None):
+        super().__init__(data_preprocessor=data_preprocessor)
+        if fg_fill not in FILLS:
+            raise ValueError(f'fg_fill must be one of {FILLS}, not {fg_fill!r}')
+        self.tuner: PromptTuner = MODELS.build(tuner) if isinstance(tuner, dict) else tuner
+        self._tuner_is_trained = not isinstance(tuner, dict) or not list(self.tuner.parameters())
+        if backbone_checkpoint is not None:
+            load_tuner(self.tuner, backbone_checkpoint)
+            self._tuner_is_trained = True
+        self.tuner.requires_grad_(False).eval()
+        self.prior = ZeroShotCLIP(self.tuner.clip, prior_template)
+        self.fixed_trust, self.fg_fill, self.compare = fixed_trust, fg_fill, compare
+
+        size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
+        self.compensation = compensation and MODELS.build({**size, **compensation})
+        # The gate serves the distillation only: without FDC there is nothing to gate.
+        self.reliability_gate = compensation and reliability_gate and MODELS.build(reliability_gate)
+        self.calibration = calibration and MODELS.build(calibration)
+        self.gate_loss = LOSSES.build(gate_loss)
+        self.distillation_loss = LOSSES.build(distillation_loss)
+        self.calibration_loss = LOSSES.build(calibration_loss)
+        self.register_load_state_dict_post_hook(self._after_load)
+        if class_names is not None:
+            self.set_class_names(class_names)
+
+    @staticmethod
+    def _after_load(module: 'FVGPT', incompatible) -> None:
+        module._tuner_is_trained |= not any(key.startswith('tuner.') for key in incompatible.missing_keys)
+
+    def train(self, mode: bool = True) -> 'FVGPT':
+        super().train(mode)
+        self.tuner.eval()
+        return self
+
+    def _build_classes(self, class_names: List[str]) -> None:
+        self.tuner.set_class_names(class_names)
+        self.prior.set_class_names(class_names)
+
+    # ------------------------------------------------------------------ features and logits of the frozen models
+    def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
+        """x_fg (B, 3, H, W) of normalised images and masks (B, 1, H, W) in {0, 1} (method: x * m)."""
+        view = images * masks
+        if self.fg_fill == 'black':
+            mean, std = (torch.tensor(v, device=images.device, dtype=images.dtype) for v in (CLIP_MEAN, CLIP_STD))
+            view = view + (1 - masks) * (-mean / std).view(3, 1, 1)
+        return view
+
+    @torch.no_grad()
+    def encode_views(self, images: Tensor, masks: Optional[Tensor]) -> Tuple[Features, Optional[Features]]:
+        """Tuned image features of the full view and, with masks, of the foreground view: one stacked pass."""
+        if masks is None:
+            return self.tuner.encode_image(images), None
+        both = self.tuner.encode_image(torch.cat([images, self.foreground_view(images, masks)]))
+        return tuple({k: v[part] for k, v in both.items()} for part in (slice(len(images)), slice(len(images), None)))
+
+    @torch.no_grad()
+    def prior_logits(self, images: Tensor, full: Features) -> Tensor:
+        """z_CLIP (B, C); the tuner's image features serve where its image tower is CLIP's own."""
+        image = full if self.tuner.image_tower_is_clip else self.prior.encode_image(images)
+        return self.prior.logits(image, self.prior.cached_text())
+
+    def text_features(self) -> Features:
+        """Tuned text features, computed once as long as neither weights nor class names change."""
+        return self.tuner.cached_text()
+
+    # ------------------------------------------------------------------ training
+    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """L_base and L_PC of a batch, term by term (paper; method of section 1.4 and 1.5).
+
+        Args:
+            inputs: normalised images (B, 3, H, W).
+            data_samples: with ``gt_label`` and, unless FDC is off, ``mask`` (1, H, W).
+        """
+        if not self._tuner_is_trained:
+            raise RuntimeError('FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
+                               "tuner's checkpoint (tools/train.py does so by itself)")
+        labels = gt_labels(data_samples, inputs.device)
+        masks = stack_masks(data_samples, inputs) if self.compensation else None
+        full, foreground = self.encode_views(inputs, masks)
+        terms: Dict[str, Tensor] = {}
+        if self.compensation:
+            terms.update(self.base_losses(full, foreground, masks.mean((1, 2, 3)), labels))
+        if self.calibration:
+            terms.update(self.new_losses(full, self.prior_logits(inputs, full), labels))
+        if not terms:
+            raise RuntimeError('nothing to train: compensation and calibration are both switched off')
+        return terms
+
+    def base_losses(self, full: Features, foreground: Features, area: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+        """CE(z_FDC, y), L_FRG and L_dist, weighted.
+
+        Args:
+            full, foreground: tuned image features of both views. area: (B,) foreground share. labels: (B,).
+        """
+        text = self.text_features()
+        z_full = self.tuner.logits(full, text, 'base')
+        z_fg = self.tuner.logits(foreground, text, 'base')
+        z_fdc = self.compensation(full['feature'], text['feature'])
+        terms = dict(loss_fdc=F.cross_entropy(z_fdc, labels))
+        if self.reliability_gate:
+            trust = self.reliability_gate(z_full, z_fg, area)
+            r = trust.r
+            terms['loss_gate'] = self.gate_loss(trust.logit, z_full, z_fg, labels, trust.valid)
+        else:
+            r = torch.full_like(area, self.fixed_trust)
+        terms['loss_distill'] = self.distillation_loss(z_fdc, z_full, z_fg, r)
+        return dict(terms, trust_foreground=r.detach().mean(),
+                    **self.compensation.residual_norms(full['feature'], text['feature']))
+
+    def new_losses(self, full: Features, z_clip: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+        """L_PC, weighted.
+
+        Args:
+            full: tuned image features. z_clip: (B, C). labels: (B,).
+        """
+        z_main = self.tuner.logits(full, self.text_features(), 'new')
+        z_pc, b = self.calibration(z_main, z_clip)
+        return dict(loss_prior=self.calibration_loss(z_pc, z_clip, labels), trust_clip=b.detach().mean())
+
+    # ------------------------------------------------------------------ inference
+    @torch.no_grad()
+    def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
+        """``fvgpt``: z_FDC or z_PC by the branch; with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
+        full, _ = self.encode_views(images, None)
+        text = self.text_features()
+        logits = {}
+        if self.compare:
+            logits['zero_shot'] = self.prior_logits(images, full)
+            logits['tuner'] = self.tuner.logits(full, text, self.branch)
+        if self.branch == 'new' and self.calibration:
+            z_clip = logits['zero_shot'] if self.compare else self.prior_logits(images, full)
+            logits['fvgpt'] = self.calibration(self.tuner.logits(full, text, 'new'), z_clip).z_pc
+        elif self.compensation:
+            logits['fvgpt'] = self.compensation(full['feature'], text['feature'])
+        else:
+            logits['fvgpt'] = self.tuner.logits(full, text, self.branch)
+        return logits
+
+
+def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:
+    """Foreground masks (B, 1, H, W) in {0, 1} of a batch, in the images' dtype.
+
+    Raises:
+        ValueError: a sample has no mask, or one of another size than its image.
+    """
+    masks = []
+    for sample in data_samples:
+        if 'mask' not in sample:
+            raise ValueError('training FDC needs foreground masks, but the data samples have none: add LoadForegroundMask '
+                             'and PackForegroundInputs to the pipeline, or switch FDC off with compensation=None')
+        mask = sample.mask.reshape(1, *sample.mask.shape[-2:])
+        if mask.shape[-2:] != images.shape[-2:]:
+            raise ValueError(f'a mask of {tuple(mask.shape[-2:])} came with an image of {tuple(images.shape[-2:])}: a '
+                             'transform moved one without the other')
+        masks.append(mask)
+    return torch.stack(masks).to(images)

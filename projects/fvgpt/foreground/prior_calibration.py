@@ -1,0 +1,34 @@
+"""Prior Calibration: the new branch, a per-image balance of the tuned model and untouched CLIP (paper, PC)."""
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ..precision import at_least_float32
+from ..registry import MODELS
+from .reliability_gate import BackboneReliabilityGate
+
+
+class Calibrated(NamedTuple):
+    """z_pc (B, C) and the trust b (B,) in untouched CLIP."""
+    z_pc: Tensor
+    b: Tensor
+
+
+@MODELS.register_module()
+class PriorCalibration(nn.Module):
+    """z_PC = (1 - b) z_full + b z_CLIP, with b from the Backbone Reliability Gate.
+
+    Args:
+        hidden, layers, temperature (BDPC_TAU_PC), normalize_entropy: of the gate, see
+            :class:`~fvgpt.foreground.ReliabilityGate`.
+    """
+
+    def __init__(self, **gate):
+        super().__init__()
+        self.gate = BackboneReliabilityGate(**gate)
+
+    def forward(self, z_full: Tensor, z_clip: Tensor) -> Calibrated:
+        """Calibrated logits from the tuner's and CLIP's (B, C)."""
+        z_full, z_clip = at_least_float32(z_full), at_least_float32(z_clip)
+        b = self.gate(z_full, z_clip)
+        return Calibrated((1 - b[:, None]) * z_full + b[:, None] * z_clip, b)

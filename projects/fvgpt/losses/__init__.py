@@ -1,0 +1,6 @@
+from .foreground_distillation import ForegroundDistillationLoss
+from .prior_calibration import PriorCalibrationLoss
+from .reliability import ReliabilityLoss
+from .tempered_kl import tempered_kl
+
+__all__ = ['ForegroundDistillationLoss', 'PriorCalibrationLoss', 'ReliabilityLoss', 'tempered_kl']

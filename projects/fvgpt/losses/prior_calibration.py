@@ -1,0 +1,31 @@
+"""L_PC: what the Backbone Reliability Gate is taught."""
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..precision import at_least_float32
+from ..registry import LOSSES
+from .tempered_kl import tempered_kl
+
+
+@LOSSES.register_module()
+class PriorCalibrationLoss(nn.Module):
+    """CE(z_PC, y) + KL(p_CLIP || softmax(z_PC / tau)) (paper, PC).
+
+    Args:
+        temperature: tau of the KL (BDPC_TAU_KL).
+        use_kl: whether the KL to the CLIP prior is part of it (BDPC_USE_KL).
+        tau_squared: multiply the KL by tau^2 (decision O6).
+        loss_weight: lambda of L_PC (BDPC_LAMBDA, ``--lambda_new`` of the released scripts).
+    """
+
+    def __init__(self, temperature: float = 2., use_kl: bool = True, tau_squared: bool = False, loss_weight: float = 1.):
+        super().__init__()
+        self.temperature, self.use_kl, self.tau_squared = temperature, use_kl, tau_squared
+        self.loss_weight = loss_weight
+
+    def forward(self, z_pc: Tensor, z_clip: Tensor, labels: Tensor) -> Tensor:
+        """Weighted loss of calibrated and CLIP's logits (B, C) and labels (B,)."""
+        loss = F.cross_entropy(z_pc, labels)
+        if self.use_kl:
+            loss = loss + tempered_kl(at_least_float32(z_clip), z_pc, self.temperature, self.tau_squared).mean()
+        return self.loss_weight * loss

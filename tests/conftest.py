@@ -1,0 +1,91 @@
+"""Small CLIPs and reference data that the tests share."""
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import fvgpt  # noqa: F401  registers everything
+from fvgpt.clip import FrozenCLIP
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get('FVGPT_SHARED', ROOT.parent / 'shared'))
+TINY_CONFIG = dict(
+    embed_dim=32, quick_gelu=True,
+    vision_cfg=dict(image_size=32, layers=12, width=192, head_width=64, patch_size=8),
+    text_cfg=dict(context_length=77, vocab_size=49408, width=128, heads=2, layers=12))
+
+
+@pytest.fixture(scope='session')
+def parity() -> Path:
+    """Golden arrays of the original implementations, which lie beside the project where they are at hand."""
+    folder = SHARED / 'parity'
+    if not folder.is_dir():
+        pytest.skip(f'the golden arrays are not here: {folder}')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def splits() -> Path:
+    """The public few-shot split files."""
+    folder = SHARED / 'reference' / 'splits'
+    if not folder.is_dir():
+        pytest.skip(f'the public split files are not here: {folder}')
+    return folder
+
+
+def write_clip_folder(folder: Path, config: dict) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config)))
+    return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_clip(parity, tmp_path_factory) -> FrozenCLIP:
+    """The CLIP that the golden arrays were computed with."""
+    folder = write_clip_folder(tmp_path_factory.mktemp('tiny_clip'), TINY_CONFIG)
+    with np.load(parity / 'tiny_clip.npz') as file:
+        state = {k: torch.from_numpy(file[k].astype(np.float32)) for k in file
+                 if k not in ('input_resolution', 'context_length', 'vocab_size')}
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / 'open_clip_model.safetensors')
+    return FrozenCLIP(f'local-dir:{folder}')
+
+
+@pytest.fixture(scope='session')
+def random_clip_folder(tmp_path_factory) -> Path:
+    """Folder of a CLIP with two layers a tower, for ``name='local-dir:...'`` and ``pretrained='random'``."""
+    config = dict(TINY_CONFIG, embed_dim=16,
+                  vision_cfg=dict(image_size=32, layers=2, width=64, head_width=32, patch_size=8),
+                  text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=2))
+    return write_clip_folder(tmp_path_factory.mktemp('random_clip'), config)
+
+
+@pytest.fixture
+def random_clip(random_clip_folder) -> FrozenCLIP:
+    torch.manual_seed(0)
+    return FrozenCLIP(f'local-dir:{random_clip_folder}', pretrained='random')
+
+
+@pytest.fixture(scope='session')
+def quickstart_clip() -> FrozenCLIP:
+    return FrozenCLIP('quickstart')
+
+
+def run_tool(*arguments, cwd=ROOT, env=None, timeout=300) -> subprocess.CompletedProcess:
+    """Run a command of the project as a user would; stdout and stderr come back as text."""
+    arguments = [str(a) for a in arguments]
+    command = arguments if arguments[0] == 'bash' else [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, env=dict(os.environ, PYTHON=sys.executable, **(env or {})), text=True,
+                          capture_output=True, timeout=timeout, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
