@@ -8,39 +8,25 @@ classes, prints one table and writes <work-dir>/results.json. On several process
 """
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='the recipe, a config file')
-    parser.add_argument('--work-dir', help='where checkpoints, logs and results.json go (default: work_dirs/<recipe name>)')
-    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoints in the work dir')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU only)')
-    parser.add_argument('--seed', type=int, help='of the few-shot draw, of initial values and of the data order')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='change keys of the recipe, e.g. data_root=/data train_cfg.max_epochs=5')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by some launchers')
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+from commands import add_common_arguments, run_command
 
 
 def main() -> None:
-    args = parse_args()
-    from fvgpt.engine.recipe import run_recipe
-    options = dict(args.cfg_options, **({} if args.seed is None else {'seed': args.seed}))
-    work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
-    try:
-        run_recipe(args.config, work_dir, options, args.resume, args.amp, args.launcher)
-    except (FileNotFoundError, ValueError) as error:
-        if os.environ.get('FVGPT_TRACEBACK'):
-            raise
-        sys.exit(f'error: {error}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='the recipe, a config file')
+    add_common_arguments(parser, 'checkpoints, logs and results.json go (default: work_dirs/<recipe name>)')
+    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoints in the work dir')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU only)')
+    args = parser.parse_args()
+
+    def train(options: dict) -> None:
+        from fvgpt.engine.recipe import run_recipe
+        run_recipe(args.config, args.work_dir or os.path.join('work_dirs', Path(args.config).stem), options, args.resume,
+                   args.amp, args.launcher)
+
+    run_command(args, train)
 
 
 if __name__ == '__main__':

@@ -39,11 +39,6 @@ class FrozenCLIP(nn.Module):
                  cache_dir: Optional[str] = None):
         super().__init__()
         model, self.tokenizer = load_clip(name, pretrained, quick_gelu, cache_dir)
-        text = getattr(model, 'text', model)
-        pool = getattr(model, 'text_pool_type', getattr(text, 'pool_type', None))
-        if text.attn_mask is None or pool not in ('argmax', 'eos') or not hasattr(self.tokenizer, 'eot_token_id'):
-            raise ValueError(f'{name} has no causal text tower that is read at the end-of-text token with CLIP\'s own '
-                             'tokenizer, as prompt tuning needs; choose one of OpenAI\'s architectures, e.g. ViT-B-16')
         self.name, self.pretrained = name, pretrained
         self._hidden = (model.eval().requires_grad_(False), )  # a tuple, so that nn.Module does not register it
 

@@ -96,6 +96,15 @@ def _load_tag(name: str, tag: str, quick_gelu: bool, cache_dir: Optional[str]):
             f'{" clip.quick_gelu=True" if quick_gelu else ""}). The cause was: {str(error)[:300]}') from error
 
 
+def _refuse_other_text_towers(name: str) -> None:
+    """Prompt tuning needs CLIP's own text tower: causal, read at the end-of-text token, with CLIP's tokenizer."""
+    text = (open_clip.get_model_config(name) or {}).get('text_cfg', {})
+    if (any(text.get(key) for key in ('hf_model_name', 'hf_tokenizer_name', 'no_causal_mask', 'embed_cls'))
+            or text.get('pool_type', 'argmax') not in ('argmax', 'eos')):
+        raise ValueError(f'{name} has no causal text tower that is read at the end-of-text token with CLIP\'s own '
+                         'tokenizer, as prompt tuning needs; choose one of OpenAI\'s architectures, e.g. ViT-B-16')
+
+
 def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], cache_dir: Optional[str]) -> Tuple:
     """See :class:`fvgpt.clip.FrozenCLIP` for the arguments.
 
@@ -108,11 +117,13 @@ def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], 
             raise ValueError(f'name={name!r} brings its own weights; leave out pretrained={pretrained!r}')
         if quick_gelu is not None:
             raise ValueError(f'name={name!r} says itself whether it uses QuickGELU; leave out quick_gelu')
+        _refuse_other_text_towers(folder)
         model = open_clip.create_model(folder, load_weights=pretrained is None, require_pretrained=pretrained is None)
         bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
         return model, open_clip.get_tokenizer(folder, **(dict(bpe_path=str(bpe)) if bpe.is_file() else {}))
     if open_clip.get_model_config(name) is None:
         raise ValueError(f'open_clip has no model {name!r}; it has {", ".join(open_clip.list_models())}')
+    _refuse_other_text_towers(name)
     tokenizer = open_clip.get_tokenizer(name)
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained is None:

@@ -4,6 +4,7 @@ Nothing here imports mmengine, mmcv, mmpretrain or open_clip at module level: ``
 :func:`prepare` first.
 """
 import importlib.metadata
+import pickle
 import re
 from typing import List, Tuple
 
@@ -75,14 +76,24 @@ def mend_torchvision() -> None:
 def allow_mmengine_checkpoints() -> None:
     """Allow-list what an MMEngine checkpoint holds beside tensors, so that ``weights_only=True`` can read it.
 
-    MMEngine keeps the smoothed log values in ``HistoryBuffer`` objects around numpy arrays. Checkpoints of fvgpt hold
-    plain values instead (see ``ProvenanceHook``); this is for those that other OpenMMLab runs wrote.
+    MMEngine keeps smoothed log values in ``HistoryBuffer`` objects: numpy arrays, and references to four of its own
+    methods, pickled as calls of ``getattr``. That name is mapped to a function that hands out those four and nothing
+    else. Checkpoints of fvgpt hold plain values (see ``ProvenanceHook``); this is for those of other OpenMMLab runs.
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
+
+    def statistic(owner, name: str):
+        if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+            raise pickle.UnpicklingError(f'the checkpoint asks for the attribute {name!r} of {owner!r}, which is refused')
+        return getattr(owner, name)
+
     reconstruct = np._core.multiarray._reconstruct if hasattr(np, '_core') else np.core.multiarray._reconstruct
     kinds = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
-    torch.serialization.add_safe_globals([HistoryBuffer, reconstruct, np.ndarray, np.dtype, *kinds])
+    allowed = [HistoryBuffer, reconstruct, np.ndarray, np.dtype, *kinds]
+    if _release(torch.__version__) >= (2, 5):  # torch 2.4 cannot map a name to another function
+        allowed.append((statistic, 'builtins.getattr'))
+    torch.serialization.add_safe_globals(allowed)
 
 
 def prepare() -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from copy import deepcopy
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -49,17 +49,17 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     return config
 
 
-def datasets_of(config: Config) -> List[ConfigDict]:
+def datasets_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> List[ConfigDict]:
     """The data set configs of a recipe's data loaders."""
-    loaders = [config.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
+    loaders = [config.get(f'{part}_dataloader') for part in parts]
     flat = [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
     return [loader['dataset'] for loader in flat]
 
 
-def check_inputs(config: Config) -> None:
+def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
     """Build each data set without reading it, so that a wrong path is one error in the first second."""
     init_default_scope(config.get('default_scope', 'mmpretrain'))
-    for dataset in datasets_of(config):
+    for dataset in datasets_of(config, parts):
         DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
 
 
@@ -121,6 +121,20 @@ def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume:
     config.resume = resume
     runner = build_runner(config, work_dir, launcher)
     runner.train()
+    return report(runner.test(), runner.model, work_dir)
+
+
+def evaluate_recipe(path: str, checkpoint: str, work_dir: str, options: Optional[dict] = None, launcher: str = 'none'
+                    ) -> Dict[str, Dict[str, float]]:
+    """Evaluate a checkpoint of a recipe; see ``tools/test.py`` and :func:`run_recipe`."""
+    config = load_recipe(path, options)
+    check_inputs(config, ['test'])
+    read_checkpoint(checkpoint)
+    # Only what testing needs is built: no training images, no masks, no optimizer.
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        config.pop(key, None)
+    config.load_from = checkpoint
+    runner = build_runner(config, work_dir, launcher)
     return report(runner.test(), runner.model, work_dir)
 
 

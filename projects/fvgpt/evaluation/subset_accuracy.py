@@ -19,6 +19,8 @@ class SubsetAccuracy(BaseMetric):
     a classifier that names none; the subset comes from the data set's metainfo.
     """
 
+    default_prefix = ''  # the keys say where they come from
+
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             sources = {key[:-len(_SUFFIX)]: sample[key] for key in sample if key.endswith(_SUFFIX)}

@@ -39,8 +39,8 @@ class ReliabilityGate(nn.Module):
         self.normalize_entropy = normalize_entropy
 
     def probabilities(self, z: Tensor) -> Tensor:
-        """p = softmax(z / tau), (B, C), never in half precision."""
-        return (at_least_float32(z) / self.temperature).softmax(-1)
+        """p = softmax(z / tau), (B, C), never in half precision; the statistics carry no gradient (decision O5)."""
+        return (at_least_float32(z.detach()) / self.temperature).softmax(-1)
 
     def entropy(self, p: Tensor) -> Tensor:
         """H(p), (B,), divided by ln C where configured."""

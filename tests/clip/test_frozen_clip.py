@@ -1,0 +1,176 @@
+"""The frozen CLIP: same features as open_clip, never changed, weights from wherever the user has them."""
+import copy
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import open_clip
+from fvgpt.clip import FrozenCLIP, weights
+
+TEXTS = ['a photo of a cat.', 'X X X X 2012 Acura RL Sedan.', 'a', 'a centered satellite photo of Annual Crop Land.']
+ARCHITECTURE = 'fvgpt-test-vit'
+
+
+@pytest.fixture(scope='module')
+def architecture(random_clip_folder, tmp_path_factory):
+    """A small architecture under an open_clip name, without and with QuickGELU."""
+    folder = tmp_path_factory.mktemp('architectures')
+    config = json.loads((random_clip_folder / 'open_clip_config.json').read_text())['model_cfg']
+    (folder / f'{ARCHITECTURE}.json').write_text(json.dumps(dict(config, quick_gelu=False)))
+    (folder / f'{ARCHITECTURE}-quickgelu.json').write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    return ARCHITECTURE
+
+
+def test_text_features_equal_open_clips_full_context(random_clip):
+    model = random_clip.double().model
+    tokens = open_clip.get_tokenizer('ViT-B-16')(TEXTS)
+    assert tokens.shape[1] == 77
+    torch.testing.assert_close(random_clip.encode_text(TEXTS), model.encode_text(tokens), rtol=1e-10, atol=1e-12)
+
+
+def test_image_features_equal_open_clips(random_clip):
+    images = torch.randn(3, 3, 32, 32)
+    torch.testing.assert_close(random_clip.encode_image(images), random_clip.model.encode_image(images))
+
+
+def test_nothing_to_train_and_nothing_to_save(random_clip):
+    assert list(random_clip.parameters()) == []
+    assert random_clip.state_dict() == {}
+    random_clip.train()
+    assert not random_clip.model.training
+    assert not any(p.requires_grad for p in random_clip.model.parameters())
+
+
+def test_gradient_passes_through_to_prompts(random_clip):
+    prompts = random_clip.embed_prompts(random_clip.tokenize(TEXTS))
+    embeddings = prompts.embeddings.clone().requires_grad_()
+    random_clip.encode_prompts(prompts._replace(embeddings=embeddings)).sum().backward()
+    assert embeddings.grad.abs().sum() > 0
+    after = torch.arange(embeddings.shape[1]) > prompts.eot[:, None]
+    assert not embeddings.grad[after].any(), 'nothing after the end-of-text token matters'
+
+
+def test_moves_with_its_owner_and_copies_share_weights(random_clip):
+    owner = nn.Sequential(random_clip)
+    assert owner.double()[0].model.logit_scale.dtype == torch.float64
+    twin = copy.deepcopy(owner)
+    assert twin[0].model is random_clip.model
+    assert twin[0] is not random_clip
+
+
+def test_weight_hash_is_the_weights_identity(random_clip_folder):
+    torch.manual_seed(3)
+    one = FrozenCLIP(f'local-dir:{random_clip_folder}', pretrained='random')
+    torch.manual_seed(3)
+    same = FrozenCLIP(f'local-dir:{random_clip_folder}', pretrained='random')
+    other = FrozenCLIP(f'local-dir:{random_clip_folder}', pretrained='random')
+    assert one.weight_hash == same.weight_hash != other.weight_hash
+
+
+# ------------------------------------------------------------------ weights from files
+def openai_archive(model, path):
+    """A TorchScript archive with the tensors of an open_clip model, as OpenAI publishes them."""
+    root = nn.Module()
+    for key, value in model.state_dict().items():
+        *parents, leaf = key.split('.')
+        module = root
+        for name in parents:
+            if not hasattr(module, name):
+                module.add_module(name, nn.Module())
+            module = getattr(module, name)
+        module.register_parameter(leaf, nn.Parameter(value.half()))
+    for extra in ('input_resolution', 'context_length', 'vocab_size'):
+        root.register_buffer(extra, torch.tensor(1))
+    torch.jit.save(torch.jit.script(root), str(path))
+
+
+def test_openai_archive_implies_quick_gelu(architecture, tmp_path):
+    model = open_clip.create_model(architecture, force_quick_gelu=True)
+    path = tmp_path / 'ViT.pt'
+    openai_archive(model, path)
+    clip = FrozenCLIP(architecture, str(path))
+    assert clip.quick_gelu
+    assert clip.logit_scale == pytest.approx(1 / .07, rel=1e-3)
+    with pytest.raises(ValueError, match='quick_gelu=False does not fit'):
+        FrozenCLIP(architecture, str(path), quick_gelu=False)
+
+
+@pytest.mark.parametrize('name', ['weights.pt', 'open_clip_pytorch_model.bin', 'weights.safetensors'])
+def test_state_dict_files(architecture, tmp_path, name):
+    model = open_clip.create_model(architecture)
+    path = tmp_path / name
+    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    save_file(state, path) if name.endswith('safetensors') else torch.save(state, path)
+    with pytest.raises(ValueError, match='does not say which activation'):
+        FrozenCLIP(architecture, str(path))
+    clip = FrozenCLIP(architecture, str(path), quick_gelu=False)
+    assert not clip.quick_gelu
+    assert all(torch.equal(v, clip.model.state_dict()[k]) for k, v in state.items())
+    assert FrozenCLIP(f'{architecture}-quickgelu', str(path)).quick_gelu
+
+
+def test_broken_and_foreign_files_are_named(architecture, tmp_path):
+    broken = tmp_path / 'broken.pt'
+    broken.write_bytes(b'not a checkpoint')
+    with pytest.raises(ValueError, match=r'broken\.pt is not a weights file'):
+        FrozenCLIP(architecture, str(broken), quick_gelu=True)
+    foreign = tmp_path / 'foreign.safetensors'
+    save_file({'weight': torch.zeros(1)}, foreign)
+    with pytest.raises(ValueError, match=r'foreign\.safetensors is not a weights file'):
+        FrozenCLIP(architecture, str(foreign), quick_gelu=True)
+
+
+class Bomb:
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return open, (self.target, 'w')
+
+
+def test_a_weights_file_that_would_run_code_is_refused_and_runs_nothing(architecture, tmp_path):
+    torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
+    with pytest.raises(ValueError, match='not a weights file'):
+        FrozenCLIP(architecture, str(tmp_path / 'bomb.pt'), quick_gelu=True)
+    assert not (tmp_path / 'went_off').exists()
+
+
+# ------------------------------------------------------------------ weights by tag
+def test_quick_gelu_that_contradicts_the_tag_is_an_error():
+    with pytest.raises(ValueError, match='trained with quick_gelu=True'):
+        FrozenCLIP('ViT-B-16', 'openai', quick_gelu=False)
+    with pytest.raises(ValueError, match='trained without QuickGELU'):
+        weights._tag_quick_gelu('ViT-B-16-quickgelu', 'laion2b_s34b_b88k', None)
+
+
+def test_missing_weights_say_where_they_are_published(monkeypatch):
+    def no_network(*args, **kwargs):
+        raise OSError('no route to host')
+    monkeypatch.setattr(weights.open_clip, 'create_model', no_network)
+    with pytest.raises(FileNotFoundError) as error:
+        FrozenCLIP('ViT-B-16', 'openai')
+    message = str(error.value)
+    assert 'huggingface.co/timm/vit_base_patch16_clip_224.openai' in message
+    assert '5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt' in message
+    assert 'clip.pretrained=' in message and 'no route to host' in message
+
+
+def test_wrong_names_list_what_there_is():
+    with pytest.raises(ValueError, match="no model 'ViT-B-61'.*ViT-B-16"):
+        FrozenCLIP('ViT-B-61', 'openai')
+    with pytest.raises(ValueError, match='say which weights ViT-B-16'):
+        FrozenCLIP('ViT-B-16')
+    with pytest.raises(FileNotFoundError, match='neither a file nor a tag of ViT-B-16.*openai'):
+        FrozenCLIP('ViT-B-16', '/nowhere/ViT-B-16.pt')
+    with pytest.raises(ValueError, match='brings its own weights'):
+        FrozenCLIP('quickstart', 'openai')
+
+
+@pytest.mark.parametrize('name', ['ViT-B-16-SigLIP', 'coca_ViT-B-32', 'roberta-ViT-B-32'])
+def test_text_towers_that_cannot_be_prompted_are_refused(name):
+    with pytest.raises(ValueError, match='no causal text tower'):
+        FrozenCLIP(name, 'random')

@@ -1,0 +1,80 @@
+"""Import next to today's torch, in any working directory, with one message where versions do not fit."""
+import sys
+
+import pytest
+import torch
+
+from fvgpt.engine import compatibility
+
+from ..conftest import ROOT, run_tool
+
+
+def test_import_registers_everything_in_the_root_registries_from_anywhere(tmp_path):
+    code = '''
+import fvgpt
+from mmengine.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+for registry, names in {MODELS: 'FrozenCLIP ZeroShotCLIP CoOp FVGPT ForegroundReliabilityGate PriorCalibration '
+                                'ForegroundDistillationCompensation ForegroundDistillationLoss ReliabilityLoss '
+                                'PriorCalibrationLoss BackboneReliabilityGate',
+                        DATASETS: 'SplitFileDataset ClassFolderDataset FewShotWrapper QuickstartWorld',
+                        TRANSFORMS: 'LoadForegroundMask PairedRandomResizedCrop PackForegroundInputs',
+                        HOOKS: 'ClassNamesHook ProvenanceHook', LOOPS: 'SubsetTestLoop', METRICS: 'SubsetAccuracy',
+                        PARAM_SCHEDULERS: 'WarmupCosineLR'}.items():
+    for name in names.split():
+        assert name in registry._module_dict, name
+assert fvgpt.LOSSES is MODELS
+from mmpretrain.registry import MODELS as CHILD
+assert CHILD.get('FVGPT') is fvgpt.foreground.FVGPT
+'''
+    done = run_tool('-c', code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_torchvision_is_mended_only_where_it_is_broken():
+    code = ('from fvgpt.engine.compatibility import mend_torchvision, _libraries; mend_torchvision(); mend_torchvision();'
+            'import torchvision.transforms; print(len(_libraries))')
+    done = run_tool('-c', code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in ('0', '1')
+
+
+@pytest.mark.parametrize('installed, message', [
+    ({'torch': '1.13.1'}, r'torch 1\.13\.1 is installed \(needs >=2\.4, <3\)'),
+    ({'mmengine': '', 'mmcv': '1.7.2'}, r'mmengine is not installed.*; mmcv 1\.7\.2 is installed')])
+def test_versions_that_do_not_fit_give_one_message(monkeypatch, installed, message):
+    real = compatibility._installed
+    monkeypatch.setattr(compatibility, '_installed', lambda package: installed.get(package, real(package)))
+    with pytest.raises(ImportError, match=message):
+        compatibility.check_versions()
+
+
+def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
+    versions = {'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'}
+    monkeypatch.setattr(compatibility.importlib.metadata, 'version', lambda name: versions[name])
+    assert compatibility._installed('mmcv') == '2.1.0'
+    requirements = (ROOT / 'requirements' / 'runtime.txt').read_text()
+    assert 'mmcv' not in requirements, 'installing fvgpt must not replace a full mmcv'
+
+
+def test_checkpoints_of_other_openmmlab_runs_can_be_read(tmp_path):
+    from mmengine.logging import HistoryBuffer
+    torch.save(dict(message_hub=dict(log_scalars=dict(loss=HistoryBuffer([1., 2.], [1, 1])))), tmp_path / 'other.pth')
+    content = torch.load(tmp_path / 'other.pth', weights_only=True)
+    assert content['message_hub']['log_scalars']['loss'].mean() == 1.5
+
+
+class Reach:
+    """Pickles as a call of getattr on something else than MMEngine's buffer."""
+
+    def __reduce__(self):
+        return getattr, (torch.nn.Parameter, '__class__')
+
+
+def test_the_allow_list_opens_nothing_else(tmp_path):
+    torch.save(Reach(), tmp_path / 'reach.pth')
+    with pytest.raises(Exception, match=r'refused|Unsupported'):
+        torch.load(tmp_path / 'reach.pth', weights_only=True)
+
+
+def test_python_is_new_enough():
+    assert sys.version_info >= (3, 10)

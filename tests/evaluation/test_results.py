@@ -1,0 +1,58 @@
+"""Accuracies, their harmonic mean, and the table."""
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mmpretrain.structures import DataSample
+
+from fvgpt.evaluation import SubsetAccuracy, harmonic_mean, harmonic_means, nested_results, results_table
+from fvgpt.evaluation.results import write_json
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_harmonic_mean_lies_between(base, new):
+    assert min(base, new) - 1e-9 <= harmonic_mean(base, new) <= max(base, new) + 1e-9
+    assert harmonic_mean(base, new) == harmonic_mean(new, base)
+
+
+def test_published_average():
+    assert harmonic_mean(80.94, 70.03) == pytest.approx(75.09, abs=.01)
+
+
+def test_means_only_where_both_subsets_are():
+    metrics = {'tuner/base': 80., 'tuner/new': 60., 'pred/all': 50.}
+    assert harmonic_means(metrics) == {'tuner/h': pytest.approx(68.5714, abs=1e-3)}
+
+
+def sample(label, **scores):
+    data_sample = DataSample().set_gt_label(label)
+    for key, score in scores.items():
+        data_sample.set_field(torch.tensor(score), f'{key}_score', dtype=torch.Tensor)
+    return data_sample.to_dict()
+
+
+def test_accuracy_of_each_source_on_the_subset():
+    metric = SubsetAccuracy()
+    metric.dataset_meta = dict(subset='new')
+    metric.process(None, [sample(0, tuner=[.9, .1], fvgpt=[.9, .1], pred=[.9, .1]),
+                          sample(1, tuner=[.9, .1], fvgpt=[.2, .8], pred=[.2, .8])])
+    assert metric.evaluate(2) == {'tuner/new': 50., 'fvgpt/new': 100.}
+
+
+def test_a_classifier_that_names_no_source():
+    metric = SubsetAccuracy()
+    metric.process(None, [sample(0, pred=[.9, .1])])
+    assert metric.evaluate(1) == {'pred/all': 100.}
+
+
+def test_table_and_file(tmp_path):
+    results = nested_results({'fvgpt/base': 82.4, 'fvgpt/new': 73.62, 'fvgpt/h': 77.76, 'zero_shot/base': 70., 'time': 1.})
+    assert list(results) == ['zero_shot', 'fvgpt']
+    lines = results_table(results, 'CoOp').splitlines()
+    assert lines[0].split() == ['base', 'new', 'H']
+    assert lines[2].split() == ['CoOp', '+', 'FVG-PT', '82.40', '73.62', '77.76']
+    write_json(tmp_path / 'results.json', results)
+    assert json.loads((tmp_path / 'results.json').read_text()) == results
+    assert [p.name for p in tmp_path.iterdir()] == ['results.json']

@@ -1,0 +1,168 @@
+"""The commands a user types, on a shortened quickstart."""
+import json
+import time
+
+import pytest
+import torch
+
+from fvgpt.checkpoint import PROVENANCE
+
+from ..conftest import ROOT, free_port, run_tool
+
+RECIPE = 'configs/fvgpt/coop_fvg_quickstart.py'
+SOURCES = ['zero_shot', 'tuner', 'fvgpt']
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return tmp_path_factory.mktemp('data')
+
+
+@pytest.fixture(scope='module')
+def options(data_root):
+    """Two epochs and a tenth of the test images."""
+    few = [f'{part}.dataset.test_per_class=5' for part in
+           ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')]
+    return [f'data_root={data_root}', 'train_cfg.max_epochs=2', 'num_shots=4', *few]
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, options):
+    """Work dir and output of one run of both stages."""
+    work_dir = tmp_path_factory.mktemp('run')
+    done = run_tool('tools/train.py', RECIPE, '--work-dir', work_dir, '--seed', 2, '--cfg-options', *options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return work_dir, done.stdout
+
+
+def test_both_stages_end_with_one_table_and_results(finished):
+    work_dir, stdout = finished
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert list(results) == SOURCES
+    for row in results.values():
+        assert set(row) == {'base', 'new', 'h'}
+        assert row['h'] == pytest.approx(2 * row['base'] * row['new'] / (row['base'] + row['new']), abs=1e-3)
+    table = stdout[stdout.rindex('zero-shot CLIP'):].splitlines()
+    assert [line.split()[-1] for line in table[:3]] == [f'{results[s]["h"]:.2f}' for s in SOURCES]
+    assert 'eta' in stdout
+
+
+def test_checkpoint_is_small_plain_and_says_where_it_comes_from(finished):
+    work_dir, _ = finished
+    path = work_dir / 'epoch_2.pth'
+    assert path.stat().st_size < 2_000_000
+    checkpoint = torch.load(path, weights_only=True)
+    recorded = checkpoint['meta'][PROVENANCE]
+    assert recorded['tuner'] == 'CoOp' and recorded['clip'] == 'quickstart' and len(recorded['clip_weights']) == 64
+    assert recorded['seed'] == 2 and recorded['num_shots'] == 4 and len(recorded['class_names']) == 20
+    assert not any('clip' in key or 'visual' in key for key in checkpoint['state_dict'])
+    assert not torch.serialization.get_unsafe_globals_in_checkpoint(path)
+
+
+def test_evaluation_of_the_checkpoint_gives_the_same_numbers_without_masks(finished, options, data_root, tmp_path):
+    work_dir, _ = finished
+    masks = data_root / 'mask'
+    masks.rename(data_root / 'hidden')
+    try:
+        done = run_tool('tools/test.py', RECIPE, work_dir / 'epoch_2.pth', '--work-dir', tmp_path, '--cfg-options', *options)
+    finally:
+        (data_root / 'hidden').rename(masks)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / 'results.json').read_text() == (work_dir / 'results.json').read_text()
+
+
+def test_a_second_run_takes_the_finished_tuner_and_other_settings_are_refused(finished, options):
+    work_dir, _ = finished
+    done = run_tool('tools/train.py', RECIPE, '--work-dir', work_dir, '--seed', 2, '--resume', '--cfg-options', *options)
+    assert done.returncode == 0 and 'stage 1 is done' in done.stdout
+    other = run_tool('tools/train.py', RECIPE, '--work-dir', work_dir, '--seed', 3, '--cfg-options', *options)
+    assert other.returncode == 1 and 'trained with other settings' in other.stderr
+
+
+def test_backbone_checkpoint_is_taken(finished, options, tmp_path):
+    work_dir, _ = finished
+    done = run_tool('tools/train.py', RECIPE, '--work-dir', tmp_path, '--seed', 2, '--cfg-options', *options,
+                    f'model.backbone_checkpoint={work_dir / "tuner" / "epoch_2.pth"}')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not (tmp_path / 'tuner').exists()
+    assert (tmp_path / 'results.json').read_text() == (work_dir / 'results.json').read_text()
+
+
+def test_the_tuner_alone(options, tmp_path):
+    done = run_tool('tools/train.py', 'configs/fvgpt/coop_quickstart.py', '--work-dir', tmp_path, '--cfg-options', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list(json.loads((tmp_path / 'results.json').read_text())) == ['tuner']
+
+
+STABLE = '''
+_base_ = {base!r}
+{tuner}
+train_cfg = dict(max_epochs=2)
+train_dataloader = dict(batch_size={batch_size}, dataset=dict(pipeline={pipeline}))
+'''
+PIPELINE = ("[dict(type='LoadImageFromFile'), dict(type='LoadForegroundMask'), dict(type='PackForegroundInputs')]")
+
+
+def test_two_processes_train_like_one(options, tmp_path):
+    """Without augmentation, whose random numbers each process draws for itself, the same global batch is seen."""
+    results = []
+    for processes in (1, 2):
+        for name in ('coop_quickstart', 'coop_fvg_quickstart'):
+            fvg = 'fvg' in name
+            (tmp_path / f'{name}_{processes}.py').write_text(STABLE.format(
+                base=str(ROOT / 'configs' / 'fvgpt' / f'{name}.py'), batch_size=4 // processes,
+                tuner=f"tuner_recipe = 'coop_quickstart_{processes}.py'" if fvg else '',
+                pipeline=PIPELINE if fvg else "[dict(type='LoadImageFromFile'), dict(type='PackInputs')]"))
+        work_dir = tmp_path / str(processes)
+        done = run_tool('bash', 'tools/dist_train.sh', tmp_path / f'coop_fvg_quickstart_{processes}.py', processes,
+                        '--work-dir', work_dir, '--cfg-options', *options,
+                        env=dict(PORT=str(free_port()), OMP_NUM_THREADS='1'))
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+        state = torch.load(work_dir / 'epoch_2.pth', weights_only=True)['state_dict']
+        results.append((json.loads((work_dir / 'results.json').read_text()), state))
+    (one, state_one), (two, state_two) = results
+    for source in SOURCES:
+        assert one[source] == pytest.approx(two[source], abs=1.01)  # one image of 100 may change sides
+    for key in state_one:
+        torch.testing.assert_close(state_one[key], state_two[key], atol=1e-4, rtol=1e-2, msg=key)
+
+
+# ------------------------------------------------------------------ wrong input
+@pytest.mark.parametrize('arguments, message', [
+    (['configs/fvgpt/none.py'], 'there is no recipe configs/fvgpt/none.py'),
+    (['configs/fvgpt/coop_fvg_imagenet.py', '--cfg-options', 'data_root=/nowhere'], '/nowhere does not exist: data_root'),
+    ([RECIPE, '--amp'], '--amp needs a GPU'),
+    ([RECIPE, '--cfg-options', 'model.backbone_checkpoint=/nowhere/x.pth'], 'there is no checkpoint /nowhere/x.pth'),
+    ([RECIPE, '--cfg-options', 'clip.name=ViT-B-61', 'clip.pretrained=openai'], "no model 'ViT-B-61'"),
+])
+def test_wrong_input_is_one_line(arguments, message, data_root, tmp_path):
+    if torch.cuda.is_available() and '--amp' in arguments:
+        pytest.skip('there is a GPU')
+    if RECIPE in arguments:
+        arguments = [*arguments, *([] if '--cfg-options' in arguments else ['--cfg-options']), f'data_root={data_root}']
+    done = run_tool('tools/train.py', *arguments, '--work-dir', tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()
+    assert message in done.stderr and 'Traceback' not in done.stderr
+    assert last[-1].startswith('(FVGPT_TRACEBACK=1')
+
+
+def test_wrong_data_path_is_found_before_the_weights(tmp_path):
+    started = time.time()
+    done = run_tool('-c', f'''
+import time, sys
+sys.argv = ['train.py', 'configs/fvgpt/coop_fvg_imagenet.py', '--work-dir', {str(tmp_path)!r}]
+sys.path.insert(0, 'tools')
+import fvgpt, fvgpt.clip.weights as w
+w.load_clip = lambda *a: 1 / 0
+import train
+train.main()
+''')
+    assert 'data_root must be the folder with the data sets' in done.stderr
+    assert time.time() - started < 300
+
+
+@pytest.mark.parametrize('script, arguments', [('train', 2), ('test', 3)])
+def test_dist_scripts_say_how_they_are_used(script, arguments):
+    done = run_tool('bash', f'tools/dist_{script}.sh')
+    assert done.returncode == 2 and 'usage:' in done.stderr

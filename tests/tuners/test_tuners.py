@@ -1,0 +1,100 @@
+"""What every tuner promises, whatever its method."""
+import pytest
+import torch
+
+from fvgpt.tuners import CoOp, ZeroShotCLIP
+
+NAMES = ['cat', 'golden_retriever', 'yellow-crested cockatoo']
+BUILDERS = {
+    'zero_shot': lambda clip: ZeroShotCLIP(clip),
+    'coop': lambda clip: CoOp(clip, n_ctx=4),
+    'coop_words': lambda clip: CoOp(clip, ctx_init='a photo of a'),
+    'coop_middle': lambda clip: CoOp(clip, n_ctx=3, class_token_position='middle'),
+    'coop_front': lambda clip: CoOp(clip, n_ctx=2, class_token_position='front'),
+}
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def tuner(request, random_clip):
+    torch.manual_seed(1)
+    return BUILDERS[request.param](random_clip).eval()
+
+
+def test_class_names_change_and_parameters_stay(tuner):
+    images = torch.randn(2, 3, 32, 32)
+    before = {k: v.clone() for k, v in tuner.state_dict().items()}
+    tuner.set_class_names(NAMES)
+    first = tuner(images)
+    assert first.shape == (2, 3)
+    tuner.set_class_names(['dog', 'café table'], 'new')
+    assert tuner(images).shape == (2, 2)
+    tuner.set_class_names(NAMES)
+    assert torch.equal(tuner(images), first)
+    assert all(torch.equal(v, before[k]) for k, v in tuner.state_dict().items())
+
+
+def test_a_class_keeps_its_logit_whoever_stands_beside_it(tuner):
+    images = torch.randn(2, 3, 32, 32)
+    tuner.set_class_names(NAMES)
+    together = tuner(images)
+    tuner.set_class_names(NAMES[1:2])
+    torch.testing.assert_close(tuner(images)[:, 0], together[:, 1], atol=1e-5, rtol=1e-5)
+
+
+def test_text_is_encoded_once_per_weight_version(tuner, monkeypatch):
+    tuner.set_class_names(NAMES)
+    calls = []
+    encode = tuner.encode_text
+    monkeypatch.setattr(tuner, 'encode_text', lambda: calls.append(1) or encode())
+    images = torch.randn(1, 3, 32, 32)
+    for _ in range(3):
+        tuner(images)
+    assert len(calls) == 1
+    for parameter in tuner.parameters():
+        with torch.no_grad():
+            parameter.add_(1)
+        tuner(images)
+    assert len(calls) == 1 + len(list(tuner.parameters()))
+
+
+def test_predictions_are_data_samples(tuner):
+    tuner.set_class_names(NAMES)
+    samples = tuner(torch.randn(2, 3, 32, 32), mode='predict')
+    for sample in samples:
+        assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-5)
+        assert sample.pred_label.item() == sample.pred_score.argmax().item()
+        assert torch.equal(sample.get(f'{tuner.source}_score'), sample.pred_score)
+
+
+def test_names_that_are_missing_or_too_long_are_errors(tuner):
+    with pytest.raises(RuntimeError, match='does not know its classes'):
+        tuner(torch.randn(1, 3, 32, 32))
+    with pytest.raises(ValueError, match='at most 77'):
+        tuner.set_class_names(['cat', 'very ' * 80 + 'long'])
+    with pytest.raises(ValueError, match='branch must be'):
+        tuner.set_class_names(NAMES, 'old')
+
+
+def test_parameter_count_of_coop_at_vit_b_16():
+    from types import SimpleNamespace
+    clip = torch.nn.Module()
+    clip.text_width, clip.tokenize = 512, None
+    tuner = CoOp(clip, n_ctx=4)
+    assert sum(p.numel() for p in tuner.parameters()) == 2048
+    assert SimpleNamespace(**dict(tuner.named_parameters())).ctx.shape == (4, 512)
+
+
+def test_class_specific_context_is_bound_to_its_classes(random_clip):
+    tuner = CoOp(random_clip, n_ctx=2, class_specific=True, class_names=NAMES)
+    assert tuner.ctx.shape[0] == 3
+    with pytest.raises(ValueError, match='cannot take 2 others'):
+        tuner.set_class_names(['dog', 'cow'])
+    with pytest.raises(ValueError, match='needs class_names or num_classes'):
+        CoOp(random_clip, class_specific=True)
+
+
+@pytest.mark.parametrize('settings, message', [(dict(class_token_position='top'), 'class_token_position'),
+                                               (dict(n_ctx=0), 'n_ctx')])
+def test_bad_settings_name_the_key(random_clip, settings, message):
+    with pytest.raises(ValueError, match=message):
+        CoOp(random_clip, **settings)

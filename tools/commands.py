@@ -1,0 +1,29 @@
+"""What the commands in this folder share: options, and one line instead of a traceback for wrong input."""
+import argparse
+import os
+import sys
+from typing import Callable
+
+from mmengine.config import DictAction
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -> None:
+    """Options that OpenMMLab's users expect of every command."""
+    parser.add_argument('--work-dir', help=f'where {work_dir_holds}')
+    parser.add_argument('--seed', type=int, help='of the few-shot draw, of initial values and of the data order')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='change keys of the recipe, e.g. data_root=/data train_cfg.max_epochs=5')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by some launchers')
+
+
+def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> None:
+    """Call ``command`` with the recipe options; wrong input ends with one line and exit code 1."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    options = dict(args.cfg_options, **({} if args.seed is None else {'seed': args.seed}))
+    try:
+        command(options)
+    except (ImportError, OSError, ValueError) as error:
+        if os.environ.get('FVGPT_TRACEBACK'):
+            raise
+        sys.exit(f'error: {error}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
