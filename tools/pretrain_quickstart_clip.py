@@ -16,19 +16,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import torch
-from fvgpt.clip import frozen_clip
-from fvgpt.datasets import quickstart_world as world
 from safetensors.torch import save_file
 
-import open_clip
+from fvgpt.clip import frozen_clip
+from fvgpt.datasets import quickstart_world as world
 
 POOL_CHUNK = 1000
 
 
 def write_tokenizer(path: Path, vocab_size: int) -> None:
     """The first merges of CLIP's own BPE, as many as the vocabulary holds beside 512 bytes and 2 special tokens."""
-    lines = gzip.open(open_clip.tokenizer.default_bpe()).read().decode().split('\n')
+    with gzip.open(open_clip.tokenizer.default_bpe()) as file:
+        lines = file.read().decode().split('\n')
     text = '\n'.join(lines[:1 + vocab_size - 512 - 2])
     with gzip.GzipFile(path, 'wb', mtime=0) as file:
         file.write(text.encode())

@@ -8,9 +8,9 @@ from .engine.compatibility import prepare
 
 prepare()
 
-from . import clip, datasets, engine, evaluation, foreground, losses, tuners  # noqa: E402
-from .engine import hooks, subset_loop, warmup_cosine_lr  # noqa: E402, F401
-from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS  # noqa: E402
+from . import clip, datasets, engine, evaluation, foreground, losses, tuners
+from .engine import hooks, subset_loop, warmup_cosine_lr  # noqa: F401
+from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 __version__ = '0.1.0'
 __all__ = [

@@ -2,12 +2,12 @@
 import copy
 import json
 
+import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import open_clip
 from fvgpt.clip import FrozenCLIP, weights
 
 TEXTS = ['a photo of a cat.', 'X X X X 2012 Acura RL Sedan.', 'a', 'a centered satellite photo of Annual Crop Land.']

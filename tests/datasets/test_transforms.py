@@ -10,7 +10,8 @@ from fvgpt.datasets import LoadForegroundMask, PackForegroundInputs, PairedRando
 
 
 def load(path, image_size=(40, 60), **kwargs):
-    return LoadForegroundMask(**kwargs)(dict(img=np.zeros((*image_size, 3), np.uint8), mask_path=path and str(path)))['gt_seg_map']
+    results = dict(img=np.zeros((*image_size, 3), np.uint8), mask_path=path and str(path))
+    return LoadForegroundMask(**kwargs)(results)['gt_seg_map']
 
 
 def disc(height, width):

@@ -146,7 +146,8 @@ def test_training_trajectory_and_both_branches(oracle, random_clip, case):
     own = dict(model.named_parameters())
     for key, expected in arrays.items():
         if key.startswith(f'{case}.final.'):
-            torch.testing.assert_close(own[our_name(key.removeprefix(f'{case}.final.'))].data, expected, rtol=1e-7, atol=1e-9)
+            name = our_name(key.removeprefix(f'{case}.final.'))
+            torch.testing.assert_close(own[name].data, expected, rtol=1e-7, atol=1e-9)
     data = {k: v.double() if v.is_floating_point() else v for k, v in arrays.items() if k.startswith('eval_')}
     z_fdc = model.compensation(data['eval_base.f'], arrays['batches.g'].double())
     assert relative_error(z_fdc, arrays[f'{case}.eval_base_z_fdc']) < 1e-7

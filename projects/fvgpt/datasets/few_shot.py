@@ -145,8 +145,9 @@ class FewShotDataset(BaseDataset):
                  for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
         if missing and self.missing_mask == 'error':
-            raise FileNotFoundError(f'{len(missing)} of {len(masks)} foreground masks are missing, the first is {missing[0]}; '
-                                    "check mask_root and mask_suffix, or set missing_mask='full' to train without them")
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(masks)} foreground masks are missing, the first is {missing[0]}; check mask_root and '
+                "mask_suffix, or set missing_mask='full' to train without them")
         if missing:
             print_log(f'{len(missing)} of {len(masks)} foreground masks are missing below {root}; the whole image counts as '
                       'foreground there, which the gate does not trust', 'current', level=30)

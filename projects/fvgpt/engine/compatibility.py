@@ -61,7 +61,7 @@ def mend_torchvision() -> None:
     its Python transforms alone, so defining the two schemas is enough; where the operators exist nothing is done.
     """
     try:
-        import torchvision  # noqa: F401
+        import torchvision
         return
     except RuntimeError as error:
         if 'torchvision::' not in str(error):

@@ -27,7 +27,8 @@ class SubsetTestLoop(TestLoop):
 
     def run(self) -> Dict[str, float]:
         metrics: Dict[str, float] = {}
-        for self.dataloader in self.dataloaders:
+        for dataloader in self.dataloaders:
+            self.dataloader = dataloader
             self.evaluator.dataset_meta = self.dataloader.dataset.metainfo
             metrics.update(super().run())
         metrics.update(harmonic_means(metrics))

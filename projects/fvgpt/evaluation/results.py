@@ -36,7 +36,7 @@ def results_table(results: Dict[str, Dict[str, float]], tuner: str = 'tuner') ->
     titles = {source: TITLES.get(source, source).format(tuner=tuner) for source in results}
     width = max(len(title) for title in titles.values())
     head = ' ' * width + ''.join(f'{"H" if column == "h" else column:>9}' for column in columns)
-    lines = [f'{titles[source]:<{width}}' + ''.join(f'{row[column]:9.2f}' if column in row else ' ' * 9 for column in columns)
+    lines = [f'{titles[source]:<{width}}' + ''.join(f'{row[c]:9.2f}' if c in row else ' ' * 9 for c in columns)
              for source, row in results.items()]
     return '\n'.join([head, *lines])
 
