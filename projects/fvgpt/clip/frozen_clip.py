@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from .prompt_encoder import EmbeddedPrompts, encode_prompts
+from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
 
 __all__ = ['FrozenCLIP', 'QUICKSTART_CLIP']
@@ -90,6 +91,16 @@ class FrozenCLIP(nn.Module):
         return self.text_tower.token_embedding.weight.shape[1]
 
     @property
+    def text_layers(self) -> int:
+        """Number of layers of the text tower."""
+        return len(self.text_tower.transformer.resblocks)
+
+    @property
+    def vision_layers(self) -> int:
+        """Number of layers of the image tower."""
+        return len(self.model.visual.transformer.resblocks)
+
+    @property
     def context_length(self) -> int:
         """Longest prompt in tokens, start and end tokens included."""
         return self.text_tower.positional_embedding.shape[0]
@@ -136,9 +147,9 @@ class FrozenCLIP(nn.Module):
         embeddings = torch.stack([self.embed_tokens(ids) for ids in padded])
         return EmbeddedPrompts(embeddings, torch.tensor([len(ids) - 1 for ids in all_ids], device=self.device))
 
-    def encode_prompts(self, prompts: EmbeddedPrompts) -> Tensor:
-        """Text features (N, D), not normalised; differentiable in the embeddings."""
-        return encode_prompts(self.text_tower, prompts)
+    def encode_prompts(self, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
+        """Text features (N, D), not normalised; differentiable in the embeddings and in the tokens that ``edits`` place."""
+        return encode_prompts(self.text_tower, prompts, edits)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -151,3 +162,38 @@ class FrozenCLIP(nn.Module):
         """Image features (B, D) of normalised images (B, 3, H, W), not L2-normalised."""
         features = self.model.visual(images)
         return features[0] if isinstance(features, tuple) else features
+
+    @property
+    def vision_width(self) -> int:
+        """Width of the image tower.
+
+        Raises:
+            ValueError: it is no ViT with a class token, which is what prompts can be placed in.
+        """
+        if getattr(self.model.visual, 'pool_type', None) != 'tok' or self.model.visual.attn_pool is not None:
+            raise ValueError(f'{self.name} has no ViT with a class token as image tower, so no prompts can be placed in it; '
+                             'choose one of the ViT models, e.g. ViT-B-16')
+        return self.model.visual.class_embedding.shape[0]
+
+    def encode_image_tokens(self, images: Tensor, appended: Optional[Tensor] = None, edits: TokenEdits = {}) -> Tensor:
+        """All tokens (B, T, W) after the last block and ``ln_post``, class token first; differentiable in the prompts.
+
+        Args:
+            images: normalised, (B, 3, H, W).
+            appended: prompts (n, W) put after the patch tokens, before ``ln_pre``, without positional embedding.
+            edits: edits of the token sequence before given blocks.
+        """
+        visual = self.model.visual
+        x = visual._embeds(images)
+        if appended is not None:
+            x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(len(x), -1, -1)], 1)
+        for index, block in enumerate(visual.transformer.resblocks):
+            if index in edits:
+                x = edits[index](x)
+            x = block(x)
+        return visual.ln_post(x)
+
+    @property
+    def image_projection(self) -> Tensor:
+        """(W, D), from the image tower's class token into the joint space."""
+        return self.model.visual.proj

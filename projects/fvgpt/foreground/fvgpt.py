@@ -113,9 +113,8 @@ class FVGPT(CLIPClassifier):
 
     @torch.no_grad()
     def prior_logits(self, images: Tensor, full: Features) -> Tensor:
-        """z_CLIP (B, C); the tuner's image features serve where its image tower is CLIP's own."""
-        image = full if self.tuner.image_tower_is_clip else self.prior.encode_image(images)
-        return self.prior.logits(image, self.prior.cached_text())
+        """z_CLIP (B, C); no second image pass where the tuner has CLIP's own features already."""
+        return self.prior.logits(dict(feature=self.tuner.untouched_feature(images, full)), self.prior.cached_text())
 
     def text_features(self) -> Features:
         """Tuned text features, computed once as long as neither weights nor class names change."""

@@ -52,6 +52,10 @@ class PromptTuner(CLIPClassifier):
         """Image features of normalised images (B, 3, H, W), rows (B, ...)."""
         return dict(feature=self.clip.encode_image(images))
 
+    def untouched_feature(self, images: Tensor, image: Features) -> Tensor:
+        """CLIP's own feature (B, D) of images whose :meth:`encode_image` is ``image``, without a second pass if it can be."""
+        return image['feature'] if self.image_tower_is_clip else self.clip.encode_image(images)
+
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
         """Logits (B, C): s cos(f, g), in float32."""
         f, g = (F.normalize(side['feature'].float(), dim=-1) for side in (image, text))

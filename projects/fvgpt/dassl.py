@@ -1,0 +1,71 @@
+"""Parameter names of the original trainers (Dassl format) and ours, both ways.
+
+The tables are the documentation of the mapping: a pattern of the original's name, and our name, in which ``{n}`` is the
+number found and ``{n-1}`` one less (the originals count layers from 0 and start deep prompts at layer 1). Prompts of the
+layers are one stacked tensor with us; such names end in ``[...]``.
+"""
+import re
+from typing import Any, Dict, List, Tuple
+
+import torch
+from torch import Tensor
+
+_CONTEXT = [(r'(?:prompt_learner\.)?ctx', 'ctx')]
+_DEEP = [
+    (r'image_encoder\.VPT', 'ctx_vision'),
+    (r'image_encoder\.transformer\.resblocks\.(\d+)\.VPT_shallow', 'deep_vision[{n-1}]'),
+    (r'text_encoder\.transformer\.resblocks\.(\d+)\.VPT_shallow', 'deep_text[{n-1}]'),
+]
+KEY_TABLES: Dict[str, List[Tuple[str, str]]] = dict(
+    CoOp=_CONTEXT,
+    KgCoOp=_CONTEXT,
+    ProGrad=_CONTEXT,
+    CoCoOp=[*_CONTEXT, (r'(?:prompt_learner\.)?meta_net\.linear1\.(weight|bias)', 'meta_net.0.{n}'),
+            (r'(?:prompt_learner\.)?meta_net\.linear2\.(weight|bias)', 'meta_net.2.{n}')],
+    IVLP=[*_CONTEXT, *_DEEP],
+    PromptSRC=[*_CONTEXT, *_DEEP],
+    MaPLe=[*_CONTEXT, (r'(?:prompt_learner\.)?compound_prompts_text\.(\d+)', 'deep_text[{n}]'),
+           (r'(?:prompt_learner\.)?proj\.(weight|bias)', 'couplings.0.{n}'),
+           (r'(?:prompt_learner\.)?compound_prompt_projections\.(\d+)\.(weight|bias)', 'couplings.{n+1}.{m}')],
+    MMRL=[(r'representation_learner\.compound_rep_tokens', 'tokens'),
+          (r'representation_learner\.compound_rep_tokens_r2tproj\.(\d+)\.(weight|bias)', 'to_text.{n}.{m}'),
+          (r'representation_learner\.compound_rep_tokens_r2vproj\.(\d+)\.(weight|bias)', 'to_vision.{n}.{m}'),
+          (r'image_encoder\.proj_rep', 'rep_projection')],
+)
+
+
+def our_key(name: str, tuner: str) -> str:
+    """Our name of an original parameter, '' if it is not a trained one of that tuner."""
+    for pattern, ours in KEY_TABLES[tuner]:
+        found = re.fullmatch(pattern, name)
+        if found:
+            first, second = (*found.groups(), None, None)[:2]
+            for text, value in (('{n}', first), ('{m}', second)):
+                ours = ours.replace(text, value or '')
+            for text, step in (('{n-1}', -1), ('{n+1}', 1)):
+                if text in ours:
+                    ours = ours.replace(text, str(int(first) + step))
+            return ours
+    return ''
+
+
+def from_dassl(state: Dict[str, Tensor], tuner: str) -> Dict[str, Tensor]:
+    """State dict of our tuner from that of the original trainer; what is not trained is left out.
+
+    Raises:
+        ValueError: unknown tuner, or none of its parameters in ``state``.
+    """
+    if tuner not in KEY_TABLES:
+        raise ValueError(f'there is no key table for the tuner {tuner!r}; there is one for {", ".join(KEY_TABLES)}')
+    result: Dict[str, Any] = {}
+    for name, value in state.items():
+        key = our_key(name, tuner)
+        stacked = re.fullmatch(r'(\w+)\[(\d+)\]', key)
+        if stacked:
+            result.setdefault(stacked[1], {})[int(stacked[2])] = value.float()
+        elif key:
+            result[key] = value.float()
+    if not result:
+        raise ValueError(f'none of the parameters of {tuner} is among {", ".join(list(state)[:5])} ...')
+    return {key: torch.stack([value[i] for i in sorted(value)]) if isinstance(value, dict) else value
+            for key, value in result.items()}

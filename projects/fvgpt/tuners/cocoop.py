@@ -1,0 +1,48 @@
+"""CoCoOp: conditional prompt learning (Zhou et al., CVPR 2022)."""
+from typing import Dict, Optional, Sequence, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..registry import MODELS
+from .base import Features
+from .context import ContextTuner
+
+
+@MODELS.register_module()
+class CoCoOp(ContextTuner):
+    """CoOp whose context tokens are shifted per image by a small network of its feature (method section 2.6).
+
+    pi = W2 relu(W1 f(x)) with f of unit length; every context token becomes v_m + pi. The text features of an image
+    differ from those of the next, so :meth:`logits` encodes the classes for each image, in evaluation too: that is the
+    method. :meth:`encode_text` gives the features at pi = 0; FVG-PT's text adapter reads these, while z_full and z_fg come
+    from the conditioned prompts.
+
+    Args:
+        clip, n_ctx, ctx_init, class_names, data_preprocessor: see :class:`~fvgpt.tuners.context.ContextTuner`.
+    """
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: Optional[int] = None, ctx_init: Optional[str] = 'a photo of a',
+                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, n_ctx if n_ctx or ctx_init else 4, ctx_init, class_names, data_preprocessor)
+        dim = self.clip.embed_dim
+        self.meta_net = nn.Sequential(nn.Linear(dim, dim // 16), nn.ReLU(), nn.Linear(dim // 16, self.clip.text_width))
+        self.init_classes()
+
+    def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
+        feature = self.clip.encode_image(images)
+        return dict(feature=feature, shift=self.meta_net(F.normalize(feature.float(), dim=-1)))
+
+    def encode_text(self) -> Features:
+        return dict(feature=self.clip.encode_prompts(self.prompts()))
+
+    def conditioned_text(self, shift: Tensor) -> Tensor:
+        """Text features (C, D) for one image's pi (W,)."""
+        return self.clip.encode_prompts(self.prompts(self.ctx + shift))
+
+    def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+        rows = [super(CoCoOp, self).logits(dict(feature=f[None]), dict(feature=self.conditioned_text(shift)))
+                for f, shift in zip(image['feature'], image['shift'])]
+        return torch.cat(rows)

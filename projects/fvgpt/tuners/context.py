@@ -1,0 +1,47 @@
+"""Learned context words in front of the class name: the part that most prompt tuners share."""
+from typing import List, Optional, Sequence, Union
+
+import torch
+from torch import Tensor, nn
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.prompt_encoder import EmbeddedPrompts
+from ..clip.prompts import readable
+from .base import PromptTuner
+
+
+class ContextTuner(PromptTuner):
+    """Prompts [SOS] v_1 .. v_M [rest of the initial words] [CLASS] . [EOS] with learned v.
+
+    Args:
+        clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
+        n_ctx: M. With ``ctx_init``, None takes all its tokens; a smaller number makes the first M of them learnable and
+            leaves the others as they are (MaPLe, IVLP).
+        ctx_init: words to start from ("a photo of a"); left out, the context is drawn from N(0, 0.02).
+    """
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: Optional[int] = 4, ctx_init: Optional[str] = None,
+                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, class_names, data_preprocessor)
+        words = self.clip.tokenize([readable(ctx_init)])[0][1:-1] if ctx_init else []
+        n_ctx = len(words) if n_ctx is None else n_ctx
+        if n_ctx < 1 or (words and n_ctx > len(words)):
+            raise ValueError(f'n_ctx={n_ctx} does not fit' + (f' ctx_init={ctx_init!r} with {len(words)} tokens' if words
+                                                              else ': at least 1 context token is needed'))
+        if words:
+            self._prefix, ctx = readable(ctx_init), self.clip.embed_tokens(words[:n_ctx]).clone()
+        else:
+            self._prefix = ' '.join(['X'] * n_ctx)
+            ctx = nn.init.normal_(torch.empty(n_ctx, self.clip.text_width), std=.02)
+        self.ctx = nn.Parameter(ctx)
+
+    def _build_classes(self, class_names: List[str]) -> None:
+        prompts = self.clip.embed_prompts(self.clip.tokenize([f'{self._prefix} {readable(n)}.' for n in class_names]))
+        self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
+        self.register_buffer('_eot', prompts.eot, persistent=False)
+
+    def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
+        """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""
+        ctx = self.ctx if ctx is None else ctx
+        ctx = ctx.expand(len(self._embeddings), -1, -1)
+        return EmbeddedPrompts(torch.cat([self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1]:]], 1), self._eot)

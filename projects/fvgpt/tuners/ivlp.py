@@ -1,0 +1,60 @@
+"""IVLP: independent vision-language prompting (from MaPLe, Khattak et al., CVPR 2023)."""
+from typing import Dict, Optional, Sequence, Union
+
+import torch
+from torch import Tensor, nn
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.token_edits import replace_last_tokens, replace_tokens
+from ..registry import MODELS
+from .base import Features
+from .context import ContextTuner
+
+
+def deep_prompts(depth: int, count: int, width: int) -> nn.Parameter:
+    """Prompts (depth - 1, count, width) of the layers 2 .. depth, N(0, 0.02)."""
+    return nn.Parameter(nn.init.normal_(torch.empty(depth - 1, count, width), std=.02))
+
+
+def check_depth(depth: int, layers: int, key: str) -> None:
+    """Raise a ValueError unless a tower of ``layers`` layers has prompts down to ``depth``."""
+    if not 1 <= depth <= layers:
+        raise ValueError(f'{key} must lie between 1 and {layers}, the number of layers of the tower, not {depth}')
+
+
+@MODELS.register_module()
+class IVLP(ContextTuner):
+    """Prompts in both towers, learned independently, fresh ones in each of the first layers (method section 2.3).
+
+    Text prompts stand at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In layers 2 .. depth
+    both are replaced by the layer's own.
+
+    Args:
+        clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
+        n_ctx, n_ctx_vision: number of prompts in the text and image tower.
+        depth_text, depth_vision: number of layers that have prompts.
+        ctx_init: words whose first ``n_ctx`` tokens the text prompts start from.
+    """
+
+    image_tower_is_clip = False
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 2, n_ctx_vision: int = 2, depth_text: int = 9,
+                 depth_vision: int = 9, ctx_init: Optional[str] = 'a photo of a',
+                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, n_ctx, ctx_init, class_names, data_preprocessor)
+        width = self.clip.vision_width
+        check_depth(depth_text, self.clip.text_layers, 'depth_text')
+        check_depth(depth_vision, self.clip.vision_layers, 'depth_vision')
+        self.ctx_vision = nn.Parameter(nn.init.normal_(torch.empty(n_ctx_vision, width), std=.02))
+        self.deep_text = deep_prompts(depth_text, n_ctx, self.clip.text_width)
+        self.deep_vision = deep_prompts(depth_vision, n_ctx_vision, width)
+        self.init_classes()
+
+    def encode_text(self) -> Features:
+        edits = {layer: replace_tokens(tokens) for layer, tokens in enumerate(self.deep_text, 1)}
+        return dict(feature=self.clip.encode_prompts(self.prompts(), edits))
+
+    def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
+        edits = {layer: replace_last_tokens(tokens) for layer, tokens in enumerate(self.deep_vision, 1)}
+        tokens = self.clip.encode_image_tokens(images, self.ctx_vision, edits)
+        return dict(feature=tokens[:, 0] @ self.clip.image_projection)

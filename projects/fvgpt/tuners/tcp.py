@@ -1,0 +1,43 @@
+"""TCP: textual-based class-aware prompt tuning (Yao et al., CVPR 2024)."""
+from typing import Optional, Sequence, Union
+
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
+from torch import nn
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.prompts import PLAIN_TEMPLATE
+from ..clip.token_edits import replace_tokens
+from ..registry import MODELS
+from .base import Features
+from .ivlp import check_depth
+from .kgcoop import KgCoOp
+
+
+@MODELS.register_module()
+class TCP(KgCoOp):
+    """KgCoOp plus context tokens made of each class's own CLIP text feature (method section 2.6).
+
+    A bottleneck D -> 128 -> M x W of the normalised hand-written text feature gives M tokens a class, which overwrite the
+    context before one block of the text tower.
+
+    Args:
+        clip, n_ctx, ctx_init, weight, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.kgcoop.KgCoOp`.
+        layer: index of that block, counted from 0.
+        hidden: width of the bottleneck.
+    """
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
+                 weight: float = 8., layer: int = 8, hidden: int = 128, template: str = PLAIN_TEMPLATE,
+                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, n_ctx, ctx_init, weight, template, None, data_preprocessor)
+        check_depth(layer + 1, self.clip.text_layers, 'layer + 1')
+        self.layer = layer
+        self.meta_net = nn.Sequential(nn.Linear(self.clip.embed_dim, hidden), QuickGELU(),
+                                      nn.Linear(hidden, len(self.ctx) * self.clip.text_width))
+        if class_names is not None:
+            self.set_class_names(class_names)
+
+    def encode_text(self) -> Features:
+        tokens = self.meta_net(F.normalize(self._clip_text.float(), dim=-1)).unflatten(-1, self.ctx.shape)
+        return dict(feature=self.clip.encode_prompts(self.prompts(), {self.layer: replace_tokens(tokens)}))
