@@ -19,8 +19,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -
 
 def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> None:
     """Call ``command`` with the recipe options; wrong input ends with one line and exit code 1."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    options = dict(args.cfg_options, **({} if args.seed is None else {'seed': args.seed}))
+    given = vars(args)
+    os.environ.setdefault('LOCAL_RANK', str(given.get('local_rank', 0)))
+    options = dict(given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed}))
     try:
         command(options)
     except (ImportError, OSError, ValueError) as error:

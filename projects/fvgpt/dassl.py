@@ -1,14 +1,20 @@
 """Parameter names of the original trainers (Dassl format) and ours, both ways.
 
 The tables are the documentation of the mapping: a pattern of the original's name, and our name, in which ``{n}`` is the
-number found and ``{n-1}`` one less (the originals count layers from 0 and start deep prompts at layer 1). Prompts of the
-layers are one stacked tensor with us; such names end in ``[...]``.
+number (or word) found, ``{n-1}`` one less, ``{n+1}`` one more and ``{m}`` what the pattern found second (the originals
+count layers from 0 and start deep prompts at layer 1). Prompts of the layers are one stacked tensor with us; such names end
+in ``[...]``.
 """
+import json
 import re
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
+
+from .checkpoint import PROVENANCE, read_checkpoint
 
 _CONTEXT = [(r'(?:prompt_learner\.)?ctx', 'ctx')]
 _DEEP = [
@@ -69,3 +75,19 @@ def from_dassl(state: Dict[str, Tensor], tuner: str) -> Dict[str, Tensor]:
         raise ValueError(f'none of the parameters of {tuner} is among {", ".join(list(state)[:5])} ...')
     return {key: torch.stack([value[i] for i in sorted(value)]) if isinstance(value, dict) else value
             for key, value in result.items()}
+
+
+def import_checkpoint(path: str, output: Path, tuner: str) -> List[str]:
+    """Write our checkpoint of an original one; returns the keys of the state dict."""
+    state = from_dassl(read_checkpoint(path)['state_dict'], tuner)
+    torch.save(dict(meta={PROVENANCE: dict(tuner=tuner, imported_from=Path(path).name)}, state_dict=state), output)
+    return list(state)
+
+
+def export_checkpoint(path: str, output: Path) -> List[str]:
+    """Write the trained parameters of one of our checkpoints as safetensors, its provenance as metadata."""
+    content = read_checkpoint(path)
+    recorded = content.get('meta', {}).get(PROVENANCE, {})
+    save_file({key: value.contiguous() for key, value in content['state_dict'].items()}, output,
+              metadata={key: json.dumps(value) for key, value in recorded.items()})
+    return list(content['state_dict'])

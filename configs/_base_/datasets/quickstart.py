@@ -9,6 +9,13 @@ foreground_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackForegroundInputs'),
 ]
+# MMRL's gentler crop
+half_foreground_pipeline = [
+    dict(step, area=(0.5, 1.0)) if step['type'] == 'PairedRandomResizedCrop' else step for step in foreground_pipeline
+]
+crop_pipeline, half_crop_pipeline = (
+    [step for step in steps if step['type'] != 'LoadForegroundMask']
+    for steps in (foreground_pipeline, half_foreground_pipeline))
 _plain_pipeline = [_load, dict(type='PackInputs')]  # the images have the input size already
 _dataset = dict(type='QuickstartWorld', data_root=data_root)
 

@@ -1,4 +1,5 @@
 from .base import Features, PromptTuner
+from .clip_adapter import CLIPAdapter
 from .cocoop import CoCoOp
 from .context import ContextTuner
 from .coop import CoOp
@@ -9,7 +10,10 @@ from .mmrl import MMRL
 from .prograd import ProGrad
 from .promptsrc import PromptSRC
 from .tcp import TCP
+from .tip_adapter import TipAdapter
 from .zero_shot import ZeroShotCLIP
 
-__all__ = ['CoCoOp', 'CoOp', 'ContextTuner', 'Features', 'IVLP', 'KgCoOp', 'MMRL', 'MaPLe', 'ProGrad', 'PromptSRC',
-           'PromptTuner', 'TCP', 'ZeroShotCLIP']
+__all__ = [
+    'CLIPAdapter', 'CoCoOp', 'CoOp', 'ContextTuner', 'Features', 'IVLP', 'KgCoOp', 'MMRL', 'MaPLe', 'ProGrad', 'PromptSRC',
+    'PromptTuner', 'TCP', 'TipAdapter', 'ZeroShotCLIP'
+]

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/clip_adapter.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py'
+]
+clip = dict(name='quickstart', pretrained=None)
+model = dict(clip=clip)
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=0.002))

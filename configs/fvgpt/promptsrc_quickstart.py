@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/promptsrc.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/promptsrc.py',
+    '../_base_/default_runtime.py'
+]
+clip = dict(name='quickstart', pretrained=None)
+model = dict(clip=clip, depth_text=4, depth_vision=4)  # its towers have six layers
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
+custom_hooks = [*_base_.custom_hooks, _base_.aggregation]

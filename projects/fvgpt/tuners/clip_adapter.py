@@ -1,0 +1,42 @@
+"""CLIP-Adapter: better vision-language models with feature adapters (Gao et al., IJCV 2024)."""
+from typing import Optional, Sequence, Union
+
+from torch import Tensor, nn
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.prompts import PLAIN_TEMPLATE
+from ..precision import at_least_float32
+from ..registry import MODELS
+from .base import Features
+from .zero_shot import ZeroShotCLIP
+
+
+@MODELS.register_module()
+class CLIPAdapter(ZeroShotCLIP):
+    """Hand-written prompts and a bottleneck on the image feature: f = a relu(W2 relu(W1 f0)) + (1 - a) f0.
+
+    Args:
+        clip, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
+        ratio: a, share of the adapted feature.
+        reduction: the bottleneck is D / reduction wide; no biases.
+    """
+
+    source = 'tuner'
+    image_tower_is_clip = False
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], ratio: float = .2, reduction: int = 4, template: str = PLAIN_TEMPLATE,
+                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, template, class_names, data_preprocessor)
+        if not 0 <= ratio <= 1:
+            raise ValueError(f'ratio must lie between 0 and 1, not {ratio}')
+        self.ratio = ratio
+        dim = self.clip.embed_dim
+        self.adapter = nn.Sequential(nn.Linear(dim, dim // reduction, bias=False), nn.ReLU(),
+                                     nn.Linear(dim // reduction, dim, bias=False), nn.ReLU())
+
+    def encode_image(self, images: Tensor) -> Features:
+        untouched = at_least_float32(self.clip.encode_image(images))
+        return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched, untouched=untouched)
+
+    def untouched_feature(self, images: Tensor, image: Features) -> Tensor:
+        return image['untouched']

@@ -1,0 +1,66 @@
+"""Tip-Adapter and Tip-Adapter-F: training-free adaption of CLIP (Zhang et al., ECCV 2022)."""
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from ..classifier import gt_labels
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.prompts import PLAIN_TEMPLATE
+from ..registry import MODELS
+from .base import Features
+from .zero_shot import ZeroShotCLIP
+
+
+@MODELS.register_module()
+class TipAdapter(ZeroShotCLIP):
+    """Zero-shot CLIP plus a cache of the training images: z + alpha exp(-beta (1 - f K^T)) Y.
+
+    K (N, D) are normalised features of the training images, Y their labels as one-hot rows; ``TipCacheHook`` fills both
+    before training. Tip-Adapter-F trains K; Tip-Adapter as such is the same with a learning rate of 0. Classes the cache
+    does not know (the new branch) get zero-shot logits.
+
+    Args:
+        clip, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
+        cache_size: N, number of training images.
+        alpha, beta: weight and sharpness of the cache (1 and 5.5 in the original, before its search on validation data).
+    """
+
+    source = 'tuner'
+
+    def __init__(self, clip: Union[FrozenCLIP, dict], cache_size: int, alpha: float = 1., beta: float = 5.5,
+                 template: str = PLAIN_TEMPLATE, class_names: Optional[Sequence[str]] = None,
+                 data_preprocessor: Optional[dict] = None):
+        super().__init__(clip, template, class_names, data_preprocessor)
+        self.alpha, self.beta = alpha, beta
+        self.keys = nn.Parameter(torch.zeros(cache_size, self.clip.embed_dim))
+        self.register_buffer('key_labels', torch.full((cache_size, ), -1))
+
+    @torch.no_grad()
+    def fill_cache(self, features: Tensor, labels: Tensor) -> None:
+        """Take features (N, D) and labels (N,) of all training images.
+
+        Raises:
+            ValueError: N is not ``cache_size``.
+        """
+        if len(features) != len(self.keys):
+            raise ValueError(f'the training set has {len(features)} images, but cache_size={len(self.keys)}; set cache_size '
+                             f'to {len(features)}')
+        self.keys.copy_(F.normalize(features.float(), dim=-1))
+        self.key_labels.copy_(labels)
+
+    def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+        z = super().logits(image, text)
+        if branch == 'new':
+            return z
+        if (self.key_labels < 0).any():
+            raise RuntimeError("TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
+                               'checkpoint')
+        affinity = (-self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)).exp()
+        return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
+
+    def cache_entries(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """Features and labels of a batch of training images."""
+        return dict(features=self.encode_image(inputs)['feature'], labels=gt_labels(data_samples, inputs.device))
