@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .prompt_encoder import EmbeddedPrompts, encode_prompts
+from .prompt_encoder import EmbeddedPrompts, encode_prompts, shared_length
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
 
@@ -135,17 +135,18 @@ class FrozenCLIP(nn.Module):
                                  f'{self.context_length}; shorten the class name or the context')
         return all_ids
 
-    def embed_tokens(self, ids: Sequence[int]) -> Tensor:
-        """Token embeddings (len(ids), W), without gradient."""
+    def embed_tokens(self, ids: Sequence) -> Tensor:
+        """Token embeddings (..., W) of a list of ids or of equally long lists, without gradient."""
         weight = self.text_tower.token_embedding.weight
-        return weight[torch.tensor(list(ids), dtype=torch.long, device=weight.device)]
+        return weight[torch.tensor(ids, dtype=torch.long, device=weight.device)]
 
     def embed_prompts(self, all_ids: Sequence[Sequence[int]]) -> EmbeddedPrompts:
         """Token lists to embedded prompts, padded with token 0 as CLIP does."""
         length = max(map(len, all_ids))
         padded = [list(ids) + [0] * (length - len(ids)) for ids in all_ids]
-        embeddings = torch.stack([self.embed_tokens(ids) for ids in padded])
-        return EmbeddedPrompts(embeddings, torch.tensor([len(ids) - 1 for ids in all_ids], device=self.device))
+        embeddings = self.embed_tokens(padded)
+        eot = torch.tensor([len(ids) - 1 for ids in all_ids], device=self.device)
+        return EmbeddedPrompts(embeddings, eot, shared_length(all_ids))
 
     def encode_prompts(self, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
         """Text features (N, D), not normalised; differentiable in the embeddings and in the tokens that ``edits`` place."""

@@ -39,9 +39,12 @@ class ContextTuner(PromptTuner):
         prompts = self.clip.embed_prompts(self.clip.tokenize([f'{self._prefix} {readable(n)}.' for n in class_names]))
         self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
         self.register_buffer('_eot', prompts.eot, persistent=False)
+        self._shared = prompts.shared
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
         """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""
         ctx = self.ctx if ctx is None else ctx
+        shared = self._shared if ctx.ndim == 2 else 1
         ctx = ctx.expand(len(self._embeddings), -1, -1)
-        return EmbeddedPrompts(torch.cat([self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1]:]], 1), self._eot)
+        embeddings = torch.cat([self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1]:]], 1)
+        return EmbeddedPrompts(embeddings, self._eot, shared)

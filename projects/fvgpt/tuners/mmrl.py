@@ -72,6 +72,7 @@ class MMRL(PromptTuner):
         prompts = self.clip.embed_prompts(self.clip.tokenize(fill_template(self.template, class_names)))
         self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
         self.register_buffer('_eot', prompts.eot, persistent=False)
+        self._shared = prompts.shared
         self.register_buffer('_clip_text', self.clip.encode_prompts(prompts), persistent=False)
 
     def _edits(self, maps: nn.ModuleList) -> TokenEdits:
@@ -81,7 +82,7 @@ class MMRL(PromptTuner):
         return edits
 
     def encode_text(self) -> Features:
-        prompts = EmbeddedPrompts(self._embeddings, self._eot)
+        prompts = EmbeddedPrompts(self._embeddings, self._eot, self._shared)
         return dict(feature=self.clip.encode_prompts(prompts, self._edits(self.to_text)))
 
     def encode_image(self, images: Tensor) -> Features:
