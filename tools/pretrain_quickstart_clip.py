@@ -15,13 +15,14 @@ import os
 import time
 from pathlib import Path
 
+from fvgpt.clip import QUICKSTART_CLIP  # first: it lets open_clip import torchvision
+from fvgpt.datasets import quickstart_world as world
+
+# isort: split
 import numpy as np
 import open_clip
 import torch
 from safetensors.torch import save_file
-
-from fvgpt.clip import frozen_clip
-from fvgpt.datasets import quickstart_world as world
 
 POOL_CHUNK = 1000
 
@@ -101,7 +102,7 @@ def zero_shot(model, tokenizer, normalize, per_class: int):
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart_clip'))
-    parser.add_argument('--out', type=Path, default=frozen_clip.QUICKSTART_CLIP,
+    parser.add_argument('--out', type=Path, default=QUICKSTART_CLIP,
                         help='folder with open_clip_config.json that the weights and the tokenizer go to')
     parser.add_argument('--pool', type=int, default=80_000, help='number of different images')
     parser.add_argument('--steps', type=int, default=2600)

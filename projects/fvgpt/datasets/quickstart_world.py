@@ -20,6 +20,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
+from mmengine.utils import track_iter_progress
 
 SIZE = 64  # pixels, image side
 _FINE = 2 * SIZE  # objects are drawn at twice the size and averaged down
@@ -369,8 +370,9 @@ def write_world(root: str, train_per_class: int = 16, test_per_class: int = 50, 
         shutil.rmtree(root / part, ignore_errors=True)
     items = dict(train=[], val=[], test=[])
     for split, per_class in (('train', train_per_class), ('test', test_per_class)):
-        for number, (label, image, mask) in enumerate(
-                task_samples(split, per_class, background_correlation, mask_quality)):
+        print(f'drawing {per_class * len(TASK)} {split} images below {root}')
+        samples = task_samples(split, per_class, background_correlation, mask_quality)
+        for number, (label, image, mask) in enumerate(track_iter_progress((samples, per_class * len(TASK)))):
             name = TASK[label].name
             path = f'{name.replace(" ", "_")}/{split}_{number % per_class + 1:04d}.png'
             _write_png(root / 'quickstart_world' / 'images' / path, image[..., ::-1])

@@ -18,6 +18,8 @@ class Calibrated(NamedTuple):
 class PriorCalibration(nn.Module):
     """z_PC = (1 - b) z_full + b z_CLIP, with b from the Backbone Reliability Gate.
 
+    The released configuration also has BDPC_USE_RG_IF_MASK, whose effect is not public; it has no counterpart (decision O21).
+
     Args:
         hidden, layers, temperature (BDPC_TAU_PC), normalize_entropy: of the gate, see
             :class:`~fvgpt.foreground.ReliabilityGate`.
