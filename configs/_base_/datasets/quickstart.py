@@ -1,22 +1,12 @@
 # The embedded image set, drawn to data_root on first use: 64 x 64 pixels, 20 base and 20 new classes
+_base_ = '../pipelines/clip_224.py'
 data_root = 'data/quickstart'
 num_shots = 16
-_load = dict(type='LoadImageFromFile', imdecode_backend='pillow', color_type='color_ignore_orientation')
-foreground_pipeline = [
-    _load,
-    dict(type='LoadForegroundMask'),
-    dict(type='PairedRandomResizedCrop', scale=64),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackForegroundInputs'),
-]
-# MMRL's gentler crop
-half_foreground_pipeline = [
-    dict(step, area=(0.5, 1.0)) if step['type'] == 'PairedRandomResizedCrop' else step for step in foreground_pipeline
-]
-crop_pipeline, half_crop_pipeline = (
-    [step for step in steps if step['type'] != 'LoadForegroundMask']
-    for steps in (foreground_pipeline, half_foreground_pipeline))
-_plain_pipeline = [_load, dict(type='PackInputs')]  # the images have the input size already
+foreground_pipeline, half_foreground_pipeline, crop_pipeline, half_crop_pipeline = (
+    [dict(step, scale=64) if step['type'] == 'PairedRandomResizedCrop' else step for step in steps]
+    for steps in (_base_.foreground_pipeline, _base_.half_foreground_pipeline, _base_.crop_pipeline,
+                  _base_.half_crop_pipeline))
+_plain_pipeline = [_base_.squash_pipeline[0], dict(type='PackInputs')]  # the images have the input size already
 _dataset = dict(type='QuickstartWorld', data_root=data_root)
 
 train_dataloader = dict(
