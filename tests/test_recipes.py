@@ -28,7 +28,7 @@ def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, request):
         twelve_layers = request.getfixturevalue('twelve_layers')
         with_tuner.clip = dict(type='FrozenCLIP', name=f'local-dir:{twelve_layers}', pretrained='random')
     model = MODELS.build(config.model)
-    if '_fvg_' in path.stem:
+    if config.get('tuner_recipe'):
         assert isinstance(model, FVGPT)
         tuner_config = load_recipe(str(path.parent / config.tuner_recipe))
         assert tuner_config.model.type == config.model.tuner.type

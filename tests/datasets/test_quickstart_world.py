@@ -1,5 +1,6 @@
 """The embedded world is what its description says."""
 import json
+import multiprocessing
 
 import cv2
 import numpy as np
@@ -89,3 +90,13 @@ def test_written_once_read_like_any_data_set_and_made_anew_for_other_settings(tm
 def test_unknown_mask_quality_lists_the_known(tmp_path):
     with pytest.raises(ValueError, match='exact, eroded, shifted, wrong, missing'):
         world.write_world(str(tmp_path), mask_quality='fine')
+
+
+def test_runs_that_start_together_draw_it_once(tmp_path):
+    with multiprocessing.Pool(2) as pool:
+        outcomes = pool.starmap(world.write_world, [(str(tmp_path), 1, 1)] * 2)
+    assert len(set(outcomes)) == 1
+    content = json.loads(outcomes[0].read_text())
+    images = tmp_path / 'quickstart_world' / 'images'
+    assert all((images / path).is_file() for path, *_ in content['train'] + content['test'])
+    assert len(list(images.rglob('*.png'))) == 80

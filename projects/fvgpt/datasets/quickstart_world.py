@@ -20,6 +20,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from mmengine.utils import track_iter_progress
 
 SIZE = 64  # pixels, image side
@@ -356,7 +357,14 @@ def write_world(root: str, train_per_class: int = 16, test_per_class: int = 50, 
     """
     if mask_quality not in MASK_QUALITIES:
         raise ValueError(f'mask_quality {mask_quality!r} is unknown; choose from {", ".join(MASK_QUALITIES)}')
-    root = Path(root)
+    root = Path(root).expanduser()
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / '.quickstart_world.lock'):  # runs that start together draw it once
+        return _write_world(root, train_per_class, test_per_class, background_correlation, mask_quality)
+
+
+def _write_world(root: Path, train_per_class: int, test_per_class: int, background_correlation: float, mask_quality: str
+                 ) -> Path:
     settings = dict(version=WORLD_VERSION, train_per_class=train_per_class, test_per_class=test_per_class,
                     background_correlation=background_correlation, mask_quality=mask_quality)
     split_file = root / 'quickstart_world' / 'split_quickstart_world.json'
