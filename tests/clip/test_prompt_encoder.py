@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvgpt.clip.prompt_encoder import encode_prompts, encode_prompts_plain, shared_length
+from fvgpt.clip.prompt_encoder import encode_prompts, encode_prompts_in_chunks, encode_prompts_plain, shared_length
 from fvgpt.clip.token_edits import insert_tokens, replace_tokens
 
 NAMES = ['cat', '2012 Acura RL Sedan', 'yellow-crested cockatoo', 'a']
@@ -48,6 +48,28 @@ def test_features_and_gradients(random_clip, kind, names, template):
         outcomes.append([features, *gradients])
     for plain, fast in zip(*outcomes):
         torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize('kind', ['none', 'deep', 'inserted', 'own for each prompt'])
+@pytest.mark.parametrize('max_tokens', [1, 12, 1000])
+def test_chunks_with_recomputation_give_the_same_gradients(random_clip, kind, max_tokens):
+    random_clip.double()
+    prompts = random_clip.embed_prompts(random_clip.tokenize([f'a photo of a {n}.' for n in NAMES]))
+    outcomes = []
+    for chunk in (10**6, max_tokens):
+        edits, leaves = edits_of(kind, random_clip, len(NAMES))
+        embeddings = prompts.embeddings.clone().requires_grad_()
+        features = encode_prompts_in_chunks(random_clip.text_tower, prompts._replace(embeddings=embeddings), edits, chunk)
+        outcomes.append([features, *torch.autograd.grad(features.square().sum(), [embeddings, *leaves])])
+        with torch.no_grad():
+            again = encode_prompts_in_chunks(random_clip.text_tower, prompts, edits, chunk)
+        torch.testing.assert_close(again, features.detach(), rtol=1e-9, atol=1e-11)
+    # of what is shared, each chunk reads its own first row: the sum over rows is what an optimizer sees
+    (whole, whole_gradient, *others), (chunked, chunked_gradient, *chunked_others) = outcomes
+    torch.testing.assert_close(chunked, whole, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(chunked_gradient.sum(0), whole_gradient.sum(0), rtol=1e-9, atol=1e-11)
+    for one, other in zip(chunked_others, others):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize('shared', [0, 1, 2])

@@ -100,6 +100,18 @@ def test_number_of_trainable_parameters(dim, expected):
     assert sum(p.numel() for p in FVGPT(tuner).parameters() if p.requires_grad) == expected
 
 
+def test_checkpoint_at_vit_b_16_is_under_two_megabytes(tmp_path):
+    clip = nn.Module()
+    clip.embed_dim, clip.text_width, clip.logit_scale, clip.tokenize = 512, 512, 100., None
+    model = FVGPT(CoOp(clip, n_ctx=4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=.0035, momentum=.9)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    torch.save(dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()), tmp_path / 'epoch_10.pth')
+    assert (tmp_path / 'epoch_10.pth').stat().st_size < 1_500_000  # leaves half a megabyte for logs and the recipe
+
+
 # ------------------------------------------------------------------ identity
 def test_base_branch_starts_at_the_tuner(tuner):
     model = build(tuner).eval()

@@ -2,10 +2,12 @@
 _base_ = '../pipelines/clip_224.py'
 data_root = 'data/quickstart'
 num_shots = 16
-foreground_pipeline, half_foreground_pipeline, crop_pipeline, half_crop_pipeline = (
+# The object stands anywhere in the image and fills about a seventh of it: crops down to 8 % of the area, as for photographs,
+# would often miss it, so all crops here are the gentler ones.
+foreground_pipeline, crop_pipeline = (
     [dict(step, scale=64) if step['type'] == 'PairedRandomResizedCrop' else step for step in steps]
-    for steps in (_base_.foreground_pipeline, _base_.half_foreground_pipeline, _base_.crop_pipeline,
-                  _base_.half_crop_pipeline))
+    for steps in (_base_.half_foreground_pipeline, _base_.half_crop_pipeline))
+half_foreground_pipeline, half_crop_pipeline = foreground_pipeline, crop_pipeline
 _plain_pipeline = [_base_.squash_pipeline[0], dict(type='PackInputs')]  # the images have the input size already
 _dataset = dict(type='QuickstartWorld', data_root=data_root)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .prompt_encoder import EmbeddedPrompts, encode_prompts, shared_length
+from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, shared_length
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
 
@@ -30,6 +30,8 @@ class FrozenCLIP(nn.Module):
         quick_gelu: follows from a tag, from an archive of OpenAI and from a name ending in ``-quickgelu``; must be
             given for other files, because the wrong activation costs accuracy silently.
         cache_dir: where open_clip keeps downloads.
+        max_text_tokens: number of prompt tokens whose activations are kept at a time; beyond it (about 800 classes) text is
+            encoded in chunks of classes and computed again in the backward pass, with the same gradients.
 
     Raises:
         ValueError: unknown name, or settings that contradict each other.
@@ -37,8 +39,9 @@ class FrozenCLIP(nn.Module):
     """
 
     def __init__(self, name: str = 'ViT-B-16', pretrained: Optional[str] = None, quick_gelu: Optional[bool] = None,
-                 cache_dir: Optional[str] = None):
+                 cache_dir: Optional[str] = None, max_text_tokens: int = 8192):
         super().__init__()
+        self.max_text_tokens = max_text_tokens
         model, self.tokenizer = load_clip(name, pretrained, quick_gelu, cache_dir)
         self.name, self.pretrained = name, pretrained
         self._hidden = (model.eval().requires_grad_(False), )  # a tuple, so that nn.Module does not register it
@@ -150,7 +153,7 @@ class FrozenCLIP(nn.Module):
 
     def encode_prompts(self, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
         """Text features (N, D), not normalised; differentiable in the embeddings and in the tokens that ``edits`` place."""
-        return encode_prompts(self.text_tower, prompts, edits)
+        return encode_prompts_in_chunks(self.text_tower, prompts, edits, self.max_text_tokens)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .token_edits import TokenEdit, TokenEdits
 
@@ -64,6 +65,31 @@ def encode_prompts(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> T
             packed = packed.edited(edits[index])
         packed = _run_block(block, packed, last=index + 1 == len(blocks))
     return tower.ln_final(packed.suffix) @ tower.text_projection
+
+
+def encode_prompts_in_chunks(tower, prompts: EmbeddedPrompts, edits: TokenEdits, max_tokens: int) -> Tensor:
+    """:func:`encode_prompts` with bounded memory: same features and gradients, computed a chunk of prompts at a time.
+
+    Where a gradient is wanted, the activations of a chunk are dropped and computed again in the backward pass.
+
+    Args:
+        max_tokens: largest number of suffix tokens in a chunk.
+    """
+    longest = int(prompts.eot.max()) + 1 - prompts.shared
+    size = max(1, max_tokens // longest)
+    if len(prompts.eot) <= size:
+        return encode_prompts(tower, prompts, edits)
+
+    def encode(start: int) -> Tensor:
+        rows = slice(start, start + size)
+        chunk = prompts._replace(embeddings=prompts.embeddings[rows], eot=prompts.eot[rows])
+        return encode_prompts(tower, chunk, {i: replace(edit, tokens=edit.tokens[rows]) if edit.tokens.ndim == 3 else edit
+                                             for i, edit in edits.items()})
+
+    starts = range(0, len(prompts.eot), size)
+    if not torch.is_grad_enabled():
+        return torch.cat([encode(start) for start in starts])
+    return torch.cat([checkpoint(encode, start, use_reentrant=False) for start in starts])
 
 
 class _Packed(NamedTuple):
