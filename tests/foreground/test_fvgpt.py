@@ -152,6 +152,18 @@ def test_base_branch_does_not_see_the_new_branch(tuner):
     assert same(*trained)
 
 
+@pytest.mark.parametrize('off, kept', [('calibration', ('compensation', 'reliability_gate')),
+                                       ('compensation', ('calibration', )), ('reliability_gate', ('calibration', ))])
+def test_a_module_that_is_off_changes_nothing_else(tuner, off, kept):
+    trained = []
+    for settings in ({}, {off: None}):
+        model = build(tuner, **settings)
+        after = torch.rand(1)  # the next random number, of an augmentation for instance
+        train(model)
+        trained.append({**group(model, *kept), 'after': after})
+    assert same(*trained)
+
+
 def test_new_branch_does_not_see_the_base_branch(tuner):
     trained = []
     for weight in (0., 10.):

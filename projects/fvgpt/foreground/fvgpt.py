@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint import load_tuner
 from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, gt_labels
@@ -70,10 +70,10 @@ class FVGPT(CLIPClassifier):
         self.fixed_trust, self.fg_fill, self.compare = fixed_trust, fg_fill, compare
 
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
-        self.compensation = compensation and MODELS.build({**size, **compensation})
+        self.compensation = compensation and build_seeded({**size, **compensation}, 1)
         # The gate serves the distillation only: without FDC there is nothing to gate.
-        self.reliability_gate = compensation and reliability_gate and MODELS.build(reliability_gate)
-        self.calibration = calibration and MODELS.build(calibration)
+        self.reliability_gate = compensation and reliability_gate and build_seeded(reliability_gate, 2)
+        self.calibration = calibration and build_seeded(calibration, 3)
         self.gate_loss = LOSSES.build(gate_loss)
         self.distillation_loss = LOSSES.build(distillation_loss)
         self.calibration_loss = LOSSES.build(calibration_loss)
@@ -192,6 +192,17 @@ class FVGPT(CLIPClassifier):
         else:
             logits['fvgpt'] = self.tuner.logits(full, text, self.branch)
         return logits
+
+
+def build_seeded(config: dict, offset: int) -> nn.Module:
+    """Build a module from initial values that depend on torch's seed and ``offset`` alone.
+
+    So switching one module off changes neither the others' start nor the random numbers of the augmentation: runs of an
+    ablation differ by the module and by nothing else.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch.initial_seed() + offset)
+        return MODELS.build(config)
 
 
 def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:
