@@ -53,7 +53,8 @@ def test_finished_runs_are_skipped_and_failures_are_taken_up(setting, capsys):
     assert all('seed2' in line for line in calls.read_text().splitlines()), 'only what had failed is run again'
     assert len(calls.read_text().splitlines()) == 6
     table = summary(results)
-    assert '| PC only | tuner + FVG-PT | 81.50 ± 0.71 | 68.50 ± 0.71 |' in table
+    assert '| run | tuner + FVG-PT: base / new / H | seeds |' in table
+    assert '| PC only | 81.50 ± 0.71 / 68.50 ± 0.71 / 74.44 ± 0.00 | 2 |' in table
     assert json.loads((work_dir / 'FDC only' / 'seed1' / 'results.json').read_text())['fvgpt']['base'] == 81
 
 

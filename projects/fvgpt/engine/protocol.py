@@ -117,13 +117,22 @@ def run_protocol(path: str, seeds: Sequence[int], work_dir: Path, train: Path, j
 
 
 def summary(results: Dict[str, Dict[str, List[Dict[str, float]]]]) -> str:
-    """A Markdown table: mean and standard deviation over seeds; H of the means is the harmonic mean of the means."""
-    lines = ['| run | model | base | new | H | seeds |', '|---|---|---|---|---|---|']
-    for name, sources in results.items():
-        for source, rows in sources.items():
-            means = {column: mean(row[column] for row in rows) for column in ('base', 'new')}
-            means['h'] = harmonic_mean(means['base'], means['new'])
-            spread = {c: stdev(row[c] for row in rows) if len(rows) > 1 else 0. for c in COLUMNS}
-            cells = ' | '.join(f'{means[c]:.2f} ± {spread[c]:.2f}' for c in COLUMNS)
-            lines.append(f'| {name} | {TITLES.get(source, source).format(tuner="tuner")} | {cells} | {len(rows)} |')
+    """A Markdown table with a line a run: base / new / H of each source, mean ± standard deviation over seeds.
+
+    H is the harmonic mean of the means (method section 3.3).
+    """
+    sources = list(dict.fromkeys(source for row in results.values() for source in row))
+    titles = [TITLES.get(source, source).format(tuner='tuner') for source in sources]
+    lines = ['| run | ' + ' | '.join(f'{title}: base / new / H' for title in titles) + ' | seeds |',
+             '|---' * (len(sources) + 2) + '|']
+    for name, row in results.items():
+        cells = [_cell(row[source]) if source in row else '' for source in sources]
+        lines.append(f'| {name} | ' + ' | '.join(cells) + f' | {max(len(seeds) for seeds in row.values())} |')
     return '\n'.join(lines)
+
+
+def _cell(seeds: List[Dict[str, float]]) -> str:
+    means = {column: mean(row[column] for row in seeds) for column in ('base', 'new')}
+    means['h'] = harmonic_mean(means['base'], means['new'])
+    spread = {column: stdev(row[column] for row in seeds) if len(seeds) > 1 else 0. for column in COLUMNS}
+    return ' / '.join(f'{means[column]:.2f} ± {spread[column]:.2f}' for column in COLUMNS)
