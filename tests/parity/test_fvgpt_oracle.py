@@ -108,7 +108,7 @@ def test_losses_and_gradients_of_the_first_step(oracle, random_clip, case):
     for theirs, ours in LOSS_KEYS.items():
         if ours in terms:
             assert terms[ours].item() == pytest.approx(weights[theirs] * float(step[theirs]), rel=1e-9, abs=1e-12), ours
-    assert float(terms['loss_prior']) == pytest.approx(constants['lambda_pc'] * float(step['L_pc']), rel=1e-9)
+    assert terms['loss_prior'].item() == pytest.approx(constants['lambda_pc'] * float(step['L_pc']), rel=1e-9)
     total = sum(value for key, value in terms.items() if 'loss' in key)
     assert float(total.detach()) == pytest.approx(float(step['total']), rel=1e-9)
     total.backward()
@@ -182,10 +182,10 @@ def test_on_the_tuned_coop(parity, tiny_clip, template):
     terms = model.loss(batches['train_images'][0].float(), samples)
     prefix = f'coop_n4_random.{template}'
     lambda_d = settings['constants']['lambda_d']
-    assert float(terms['loss_gate']) == pytest.approx(float(arrays[f'{prefix}.step0.L_frg']), abs=1e-4)
-    assert float(terms['loss_distill']) == pytest.approx(lambda_d * float(arrays[f'{prefix}.step0.L_dist']), abs=1e-3)
-    assert float(terms['loss_fdc']) == pytest.approx(float(arrays[f'{prefix}.step0.ce_fdc']), abs=1e-4)
-    assert float(terms['loss_prior']) == pytest.approx(float(arrays[f'{prefix}.step0.L_pc']), abs=1e-4)
+    assert terms['loss_gate'].item() == pytest.approx(float(arrays[f'{prefix}.step0.L_frg']), abs=1e-4)
+    assert terms['loss_distill'].item() == pytest.approx(lambda_d * float(arrays[f'{prefix}.step0.L_dist']), abs=1e-3)
+    assert terms['loss_fdc'].item() == pytest.approx(float(arrays[f'{prefix}.step0.ce_fdc']), abs=1e-4)
+    assert terms['loss_prior'].item() == pytest.approx(float(arrays[f'{prefix}.step0.L_pc']), abs=1e-4)
     model.eval()
     torch.testing.assert_close(model(batches['eval_images'].float()).double(), arrays[f'{prefix}.eval_base.z_fdc'].double(),
                                atol=1e-3, rtol=0)
