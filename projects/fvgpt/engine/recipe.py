@@ -144,7 +144,7 @@ def tuner_options(options: Optional[dict]) -> dict:
     for key, value in (options or {}).items():
         if key.startswith('model.tuner.'):
             chosen['model.' + key[len('model.tuner.'):]] = value
-        elif not key.startswith(('model.', 'model', 'tuner_recipe')):
+        elif key.split('.')[0] not in ('model', 'tuner_recipe'):
             chosen[key] = value
     return chosen
 
