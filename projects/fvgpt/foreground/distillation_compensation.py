@@ -62,12 +62,14 @@ class ForegroundDistillationCompensation(nn.Module):
         self.adapter_image = Adapter(dim, bottleneck, residual_init, init_scale)
         self.adapter_text = Adapter(dim, bottleneck, residual_init, init_scale)
 
+    def _adapter_input(self, feature: Tensor) -> Tensor:
+        feature = at_least_float32(feature)
+        return F.normalize(feature, dim=-1) if self.adapter_input == 'unit' else feature
+
     def compensate(self, adapter: Adapter, feature: Tensor) -> Tensor:
         """f~ (N, D), of unit length, of a raw feature (N, D), outside autocast."""
         with torch.autocast(feature.device.type, enabled=False):
-            feature = at_least_float32(feature)
-            if self.adapter_input == 'unit':
-                feature = F.normalize(feature, dim=-1)
+            feature = self._adapter_input(feature)
             return F.normalize(feature + adapter(feature), dim=-1)
 
     def forward(self, f: Tensor, g: Tensor) -> Tensor:
@@ -81,8 +83,6 @@ class ForegroundDistillationCompensation(nn.Module):
         """Mean length of the residuals relative to what they are added to: a collapse shows here first."""
         norms = {}
         for side, adapter, feature in (('image', self.adapter_image, f), ('text', self.adapter_text, g)):
-            feature = at_least_float32(feature)
-            if self.adapter_input == 'unit':
-                feature = F.normalize(feature, dim=-1)
+            feature = self._adapter_input(feature)
             norms[f'adapter_{side}_norm'] = (adapter(feature).norm(dim=-1) / feature.norm(dim=-1)).mean()
         return norms
