@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..classifier import CLIPClassifier, gt_labels
 from ..clip.frozen_clip import FrozenCLIP
+from ..clip.prompt_encoder import EmbeddedPrompts
 from ..registry import MODELS
 
 Features = Dict[str, Tensor]
@@ -43,6 +44,17 @@ class PromptTuner(CLIPClassifier):
         """Take the class names given to the constructor; sub-classes call it at the end of theirs."""
         if self._initial_class_names is not None:
             self.set_class_names(self._initial_class_names)
+
+    def keep_prompts(self, texts: List[str]) -> None:
+        """Embed one prompt text a class and keep the result as :meth:`kept_prompts`, outside checkpoints."""
+        prompts = self.clip.embed_prompts(self.clip.tokenize(texts))
+        self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
+        self.register_buffer('_eot', prompts.eot, persistent=False)
+        self._shared = prompts.shared
+
+    def kept_prompts(self) -> EmbeddedPrompts:
+        """The prompts of all classes as they were embedded."""
+        return EmbeddedPrompts(self._embeddings, self._eot, self._shared)
 
     @abstractmethod
     def encode_text(self) -> Features:

@@ -36,10 +36,7 @@ class ContextTuner(PromptTuner):
         self.ctx = nn.Parameter(ctx)
 
     def _build_classes(self, class_names: List[str]) -> None:
-        prompts = self.clip.embed_prompts(self.clip.tokenize([f'{self._prefix} {readable(n)}.' for n in class_names]))
-        self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
-        self.register_buffer('_eot', prompts.eot, persistent=False)
-        self._shared = prompts.shared
+        self.keep_prompts([f'{self._prefix} {readable(name)}.' for name in class_names])
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
         """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""

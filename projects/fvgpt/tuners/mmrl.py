@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompt_encoder import EmbeddedPrompts
 from ..clip.prompts import PLAIN_TEMPLATE, fill_template
 from ..clip.token_edits import TokenEdits, insert_tokens, replace_tokens
 from ..registry import MODELS
@@ -69,11 +68,8 @@ class MMRL(PromptTuner):
         return maps
 
     def _build_classes(self, class_names: List[str]) -> None:
-        prompts = self.clip.embed_prompts(self.clip.tokenize(fill_template(self.template, class_names)))
-        self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
-        self.register_buffer('_eot', prompts.eot, persistent=False)
-        self._shared = prompts.shared
-        self.register_buffer('_clip_text', self.clip.encode_prompts(prompts), persistent=False)
+        self.keep_prompts(fill_template(self.template, class_names))
+        self.register_buffer('_clip_text', self.clip.encode_prompts(self.kept_prompts()), persistent=False)
 
     def _edits(self, maps: nn.ModuleList) -> TokenEdits:
         first, *others = (tokens_of(self.tokens) for tokens_of in maps)
@@ -82,8 +78,7 @@ class MMRL(PromptTuner):
         return edits
 
     def encode_text(self) -> Features:
-        prompts = EmbeddedPrompts(self._embeddings, self._eot, self._shared)
-        return dict(feature=self.clip.encode_prompts(prompts, self._edits(self.to_text)))
+        return dict(feature=self.clip.encode_prompts(self.kept_prompts(), self._edits(self.to_text)))
 
     def encode_image(self, images: Tensor) -> Features:
         tokens = self.clip.encode_image_tokens(images, edits=self._edits(self.to_vision))
