@@ -31,7 +31,8 @@ def provenance(model: nn.Module) -> Dict[str, Any]:
     """What a checkpoint records about a model: enough to refuse it where it does not belong."""
     tuner = getattr(model, 'tuner', model)
     return dict(model=type(model).__name__, tuner=type(tuner).__name__, clip=tuner.clip.name,
-                clip_weights=tuner.clip.weight_hash, class_names=list(model.class_names))
+                clip_weights=tuner.clip.weight_hash,
+                class_names=list(model.trained_class_names or model.class_names))
 
 
 def check_provenance(recorded: Dict[str, Any], model: nn.Module, path: str) -> None:
@@ -53,7 +54,9 @@ def load_tuner(tuner: nn.Module, path: str) -> None:
         FileNotFoundError, ValueError: the file is missing, broken, or of another tuner, CLIP or size.
     """
     content = read_checkpoint(path)
-    check_provenance(content.get('meta', {}).get(PROVENANCE, {}), tuner, path)
+    recorded = content.get('meta', {}).get(PROVENANCE, {})
+    check_provenance(recorded, tuner, path)
+    tuner.set_trained_classes(recorded.get('class_names', []))
     state = content['state_dict']
     if any(key.startswith('tuner.') for key in state):
         state = {key[len('tuner.'):]: value for key, value in state.items() if key.startswith('tuner.')}

@@ -1,6 +1,6 @@
 """What every classifier of this project shares: class names in, mmpretrain ``DataSample`` predictions out."""
 from abc import abstractmethod
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier
@@ -11,7 +11,7 @@ from .clip.prompts import check_class_names
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # RGB, of pixels in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-BRANCHES = ('base', 'new')
+BRANCHES = ('base', 'new', 'open')
 
 
 def clip_preprocessor() -> dict:
@@ -37,24 +37,48 @@ class CLIPClassifier(BaseClassifier):
         super().__init__(data_preprocessor=data_preprocessor or clip_preprocessor())
         self.class_names: List[str] = []
         self.branch = 'base'
+        self.dataset_name: Optional[str] = None
+        self.trained_class_names: Tuple[str, ...] = ()
         if class_names is not None:
             self.set_class_names(class_names)
 
-    def set_class_names(self, class_names: Sequence[str], branch: str = 'base') -> None:
+    def set_class_names(self, class_names: Sequence[str], branch: str = 'base', dataset_name: Optional[str] = None) -> None:
         """Change the classes; trained parameters stay as they are.
 
         Args:
             class_names: in label order.
-            branch: ``base`` for classes that were trained on, ``new`` for others. A method may use different logits
-                for the two, as FVG-PT and MMRL do.
+            branch: ``base`` for classes that were trained on, ``new`` for others, ``open`` for a mixture, in which the
+                model itself knows which it was trained on. A method may use different logits, as FVG-PT and MMRL do.
+            dataset_name: for templates that follow the data set (``CUSTOM_TEMPLATES``).
         """
         if branch not in BRANCHES:
             raise ValueError(f'branch must be one of {BRANCHES}, not {branch!r}')
         self.branch = branch
         names = check_class_names(class_names)
-        if names != self.class_names:
+        if names != self.class_names or dataset_name != self.dataset_name:
+            self.dataset_name = dataset_name
             self._build_classes(names)
             self.class_names = names
+
+    def set_trained_classes(self, class_names: Sequence[str]) -> None:
+        """Note the classes of the training set; checkpoints carry them."""
+        self.trained_class_names = tuple(class_names)
+
+    def trained_columns(self, device: Optional[torch.device] = None) -> Tensor:
+        """For each current class its label in training, (C,), or -1 where it was not trained on. Names decide.
+
+        Raises:
+            RuntimeError: it is not known what the model was trained on.
+        """
+        if not self.trained_class_names:
+            raise RuntimeError(f'{type(self).__name__} does not know which classes it was trained on: load a checkpoint, or call '
+                               'set_trained_classes()')
+        labels: Dict[str, List[int]] = {}
+        for label, name in enumerate(self.trained_class_names):
+            labels.setdefault(name, []).append(label)
+        # ImageNet has two classes of one name: the first in the list is the first that was trained on
+        columns = [labels[name].pop(0) if labels.get(name) else -1 for name in self.class_names]
+        return torch.tensor(columns, device=device)
 
     @abstractmethod
     def _build_classes(self, class_names: List[str]) -> None:

@@ -163,3 +163,20 @@ def test_class_specific_context_is_bound_to_its_classes(random_clip):
 def test_bad_settings_name_the_key(random_clip, settings, message):
     with pytest.raises(ValueError, match=message):
         CoOp(random_clip, **settings)
+
+
+def test_the_open_world_takes_each_class_by_its_own_rule(tuner):
+    """Trained classes get the logits of the base rule and others those of the new rule, wherever they stand in the list."""
+    images, new = torch.randn(2, 3, 32, 32), ['St. Bernard', 'Yo_Yo']
+    with torch.no_grad():
+        tuner.set_class_names(NAMES)
+        base = tuner(images)
+        tuner.set_class_names(new, 'new')
+        others = tuner(images)
+        tuner.set_class_names([new[0], *NAMES, new[1]], 'open')
+        if isinstance(tuner, (MMRL, TipAdapter)):
+            with pytest.raises(RuntimeError, match='does not know which classes it was trained on'):
+                tuner(images)
+        tuner.set_trained_classes(NAMES)
+        mixed = tuner(images)
+    torch.testing.assert_close(mixed, torch.cat([others[:, :1], base, others[:, 1:]], 1), atol=1e-5, rtol=1e-5)

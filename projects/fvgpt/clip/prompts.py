@@ -1,7 +1,8 @@
 """Prompt texts: class-name clean-up and the hand-written templates of the field (CoOp's ``CUSTOM_TEMPLATES``)."""
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 PLAIN_TEMPLATE = 'a photo of a {}.'
+CUSTOM = 'custom'  # the template of the data set at hand
 
 # data set -> template; data sets that are not listed use PLAIN_TEMPLATE
 CUSTOM_TEMPLATES = dict(
@@ -28,23 +29,30 @@ def readable(name: str) -> str:
     return name.replace('_', ' ')
 
 
-def resolve_template(template: str) -> str:
-    """A template text, or the custom template of the data set of that name.
+def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
+    """The text of a template.
+
+    Args:
+        template: a text with ``{}`` for the class name; the name of a data set in ``CUSTOM_TEMPLATES``; or ``custom``, which
+            follows the data set at hand.
+        dataset_name: that data set; ``PLAIN_TEMPLATE`` where it is unknown.
 
     Raises:
-        ValueError: neither a text with ``{}`` nor a known data set.
+        ValueError: none of the three.
     """
     if '{}' in template:
         return template
+    if template == CUSTOM:
+        return CUSTOM_TEMPLATES.get(dataset_name, PLAIN_TEMPLATE)
     if template in CUSTOM_TEMPLATES:
         return CUSTOM_TEMPLATES[template]
-    raise ValueError(f'template {template!r} has no {{}} for the class name and is no data set of CUSTOM_TEMPLATES '
-                     f'({", ".join(CUSTOM_TEMPLATES)})')
+    raise ValueError(f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is no data set of '
+                     f'CUSTOM_TEMPLATES ({", ".join(CUSTOM_TEMPLATES)})')
 
 
-def fill_template(template: str, class_names: Sequence[str]) -> List[str]:
-    """One prompt text a class."""
-    template = resolve_template(template)
+def fill_template(template: str, class_names: Sequence[str], dataset_name: Optional[str] = None) -> List[str]:
+    """One prompt text a class; see :func:`resolve_template`."""
+    template = resolve_template(template, dataset_name)
     return [template.format(readable(name)) for name in class_names]
 
 

@@ -32,10 +32,12 @@ class ClassNamesHook(Hook):
         meta = dataset.metainfo
         if not meta.get('classes'):
             raise ValueError(f'{type(dataset).__name__} has no class names: its metainfo needs `classes`')
-        unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'))
+        unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name'))
 
     def before_train_epoch(self, runner) -> None:
         self._set(runner, runner.train_dataloader.dataset)
+        model = unwrapped(runner.model)
+        model.set_trained_classes(model.class_names)
 
     def before_val_epoch(self, runner) -> None:
         self._set(runner, runner.val_dataloader.dataset)
@@ -66,6 +68,8 @@ class ProvenanceHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         recorded = checkpoint.get('meta', {}).get(PROVENANCE, {})
         check_provenance(recorded, unwrapped(runner.model), 'the checkpoint')
+        if recorded.get('class_names'):
+            unwrapped(runner.model).set_trained_classes(recorded['class_names'])
         hub = checkpoint.get('message_hub')
         if isinstance(hub, dict):
             hub['log_scalars'] = {key: HistoryBuffer(*(v.numpy() for v in value)) if isinstance(value, list) else value

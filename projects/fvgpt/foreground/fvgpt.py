@@ -12,6 +12,7 @@ from ..clip.prompts import PLAIN_TEMPLATE
 from ..registry import LOSSES, MODELS
 from ..tuners.base import Features, PromptTuner
 from ..tuners.zero_shot import ZeroShotCLIP
+from .open_world import join_branches
 
 FILLS = ('mean', 'black')
 
@@ -21,8 +22,8 @@ class FVGPT(CLIPClassifier):
     """Foreground view-guided prompt tuning on any :class:`~fvgpt.tuners.PromptTuner`.
 
     Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new branch); without FDC the
-    base branch is the tuner, without PC the new branch is z_FDC, as in the paper's Table 3. The two branches share no
-    trained parameter. Masks are needed for training only.
+    base branch is the tuner, without PC the new branch is z_FDC, as in the paper's Table 3. Where trained and new classes are
+    mixed (branch ``open``) the two are joined. The two branches share no trained parameter. Masks are needed for training only.
 
     Args:
         tuner: a trained tuner, or its config. It is frozen here.
@@ -31,7 +32,7 @@ class FVGPT(CLIPClassifier):
         compensation: config of FDC; None switches it off, and FRG with it.
         calibration: config of PC; None switches it off.
         gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC.
-        prior_template: prompt of z_CLIP: a text with ``{}``, or a data set's name in CUSTOM_TEMPLATES (decision O13).
+        prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.resolve_template` (decision O13).
         fixed_trust: r where there is no gate.
         fg_fill: what the background of x_fg becomes: ``mean``, CLIP's mean colour (zero after normalisation, as
             released), or ``black`` (decision O1).
@@ -91,8 +92,12 @@ class FVGPT(CLIPClassifier):
         return self
 
     def _build_classes(self, class_names: List[str]) -> None:
-        self.tuner.set_class_names(class_names)
-        self.prior.set_class_names(class_names)
+        for part in (self.tuner, self.prior):
+            part.set_class_names(class_names, dataset_name=self.dataset_name)
+
+    def set_trained_classes(self, class_names: Sequence[str]) -> None:
+        super().set_trained_classes(class_names)
+        self.tuner.set_trained_classes(class_names)
 
     # ------------------------------------------------------------------ features and logits of the frozen models
     def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
@@ -177,21 +182,33 @@ class FVGPT(CLIPClassifier):
     # ------------------------------------------------------------------ inference
     @torch.no_grad()
     def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
-        """``fvgpt``: z_FDC or z_PC by the branch; with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
+        """``fvgpt``: z_FDC, z_PC or, in the open world, both joined (:func:`~fvgpt.foreground.open_world.join_branches`);
+        with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
         full, _ = self.encode_views(images, None)
         text = self.text_features()
+        z_clip = self.prior_logits(images, full) if self.compare or (self.calibration and self.branch != 'base') else None
         logits = {}
         if self.compare:
-            logits['zero_shot'] = self.prior_logits(images, full)
+            logits['zero_shot'] = z_clip
             logits['tuner'] = self.tuner.logits(full, text, self.branch)
-        if self.branch == 'new' and self.calibration:
-            z_clip = logits['zero_shot'] if self.compare else self.prior_logits(images, full)
-            logits['fvgpt'] = self.calibration(self.tuner.logits(full, text, 'new'), z_clip).z_pc
-        elif self.compensation:
-            logits['fvgpt'] = self.compensation(full['feature'], text['feature'])
+        if self.branch == 'open':
+            logits['fvgpt'] = join_branches(self._base_logits(full, text, 'base'), self._new_logits(full, text, z_clip),
+                                            self.trained_columns(images.device) >= 0)
+        elif self.branch == 'new':
+            logits['fvgpt'] = self._new_logits(full, text, z_clip)
         else:
-            logits['fvgpt'] = self.tuner.logits(full, text, self.branch)
+            logits['fvgpt'] = self._base_logits(full, text, 'base')
         return logits
+
+    def _base_logits(self, full: Features, text: Features, branch: str) -> Tensor:
+        if self.compensation:
+            return self.compensation(full['feature'], text['feature'])
+        return self.tuner.logits(full, text, branch)
+
+    def _new_logits(self, full: Features, text: Features, z_clip: Optional[Tensor]) -> Tensor:
+        if self.calibration:
+            return self.calibration(self.tuner.logits(full, text, 'new'), z_clip).z_pc
+        return self._base_logits(full, text, 'new')
 
 
 def build_seeded(config: dict, offset: int) -> nn.Module:

@@ -36,7 +36,7 @@ class PromptTuner(CLIPClassifier):
                  data_preprocessor: Optional[dict] = None):
         super().__init__(data_preprocessor=data_preprocessor)
         self.clip: FrozenCLIP = MODELS.build(clip) if isinstance(clip, dict) else clip
-        self._text_cache: Dict[Tuple[str, ...], Features] = {}
+        self._text_cache: Dict[Tuple, Features] = {}
         self._text_version: Tuple = ()
         self._initial_class_names = class_names
 
@@ -69,7 +69,8 @@ class PromptTuner(CLIPClassifier):
         return image['feature'] if self.image_tower_is_clip else self.clip.encode_image(images)
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
-        """Logits (B, C): s cos(f, g), in float32."""
+        """Logits (B, C): s cos(f, g), in float32. A method that treats classes it was trained on unlike others goes by
+        ``branch``, in the open world class by class (:meth:`~fvgpt.classifier.CLIPClassifier.trained_columns`)."""
         f, g = (F.normalize(side['feature'].float(), dim=-1) for side in (image, text))
         return self.clip.logit_scale * f @ g.T
 
@@ -92,7 +93,7 @@ class PromptTuner(CLIPClassifier):
         if version != self._text_version:
             self._text_cache.clear()
             self._text_version = version
-        key = tuple(self.class_names)
+        key = (self.dataset_name, *self.class_names)
         if key not in self._text_cache:
             self._text_cache[key] = self.encode_text()
         return self._text_cache[key]

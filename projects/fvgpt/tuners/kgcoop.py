@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import PLAIN_TEMPLATE, fill_template
+from ..clip.prompts import CUSTOM, fill_template
 from ..registry import MODELS
 from .base import Features
 from .coop import CoOp
@@ -23,18 +23,18 @@ class KgCoOp(CoOp):
     Args:
         clip, n_ctx, ctx_init, class_names, data_preprocessor: see :class:`~fvgpt.tuners.coop.CoOp`.
         weight: W, over all training classes in each step (2 in FVG-PT, 8 in the original).
-        template: hand-written prompt of g^CLIP: a text with ``{}``, or a data set in CUSTOM_TEMPLATES.
+        template: hand-written prompt of g^CLIP, see :func:`~fvgpt.clip.resolve_template`.
     """
 
     def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
-                 weight: float = 2., template: str = PLAIN_TEMPLATE, class_names: Optional[Sequence[str]] = None,
+                 weight: float = 2., template: str = CUSTOM, class_names: Optional[Sequence[str]] = None,
                  data_preprocessor: Optional[dict] = None):
         self.weight, self.template = weight, template
         super().__init__(clip, n_ctx, ctx_init, class_names=class_names, data_preprocessor=data_preprocessor)
 
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
-        self.register_buffer('_clip_text', self.clip.encode_text(fill_template(self.template, class_names)), persistent=False)
+        self.register_buffer('_clip_text', self.clip.encode_text(fill_template(self.template, class_names, self.dataset_name)), persistent=False)
 
     def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         terms = super().tuning_loss(image, text, images, labels)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import PLAIN_TEMPLATE, fill_template
+from ..clip.prompts import CUSTOM, fill_template
 from ..clip.token_edits import TokenEdits, insert_tokens, replace_tokens
 from ..registry import MODELS
 from .base import Features, PromptTuner
@@ -24,7 +24,7 @@ class MMRL(PromptTuner):
 
     The tokens enter after the first token before layer ``layers[0]`` and are replaced before each further layer of
     ``layers``. The image side has a second feature f_r, the mean of its representation tokens through a trained
-    projection. Base classes use alpha z + (1 - alpha) z_r, new ones z, the class token's logits.
+    projection. Classes that were trained on use alpha z + (1 - alpha) z_r, new ones z, the class token's logits.
 
     L = alpha CE(z) + (1 - alpha) CE(z_r) + lam (1 - mean cos(f, f0)) + lam (1 - mean_c cos(g, g0)).
 
@@ -35,13 +35,13 @@ class MMRL(PromptTuner):
         rep_dim: dimension of the shared tokens.
         alpha: share of the class token.
         reg_weight: lam, or a data set's name for the original's value.
-        template: the hand-written prompt: a text with ``{}``, or a data set in CUSTOM_TEMPLATES.
+        template: the hand-written prompt, see :func:`~fvgpt.clip.resolve_template`.
     """
 
     image_tower_is_clip = False
 
     def __init__(self, clip: Union[FrozenCLIP, dict], layers: Sequence[int] = (6, 7, 8, 9, 10, 11, 12), n_tokens: int = 5,
-                 rep_dim: int = 512, alpha: float = .7, reg_weight: Union[float, str] = 1., template: str = PLAIN_TEMPLATE,
+                 rep_dim: int = 512, alpha: float = .7, reg_weight: Union[float, str] = 1., template: str = CUSTOM,
                  class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
         super().__init__(clip, class_names, data_preprocessor)
         layers = list(layers)
@@ -68,7 +68,7 @@ class MMRL(PromptTuner):
         return maps
 
     def _build_classes(self, class_names: List[str]) -> None:
-        self.keep_prompts(fill_template(self.template, class_names))
+        self.keep_prompts(fill_template(self.template, class_names, self.dataset_name))
         self.register_buffer('_clip_text', self.clip.encode_prompts(self.kept_prompts()), persistent=False)
 
     def _edits(self, maps: nn.ModuleList) -> TokenEdits:
@@ -89,7 +89,8 @@ class MMRL(PromptTuner):
         z = super().logits(image, text)
         if branch == 'new':
             return z
-        return self.alpha * z + (1 - self.alpha) * super().logits(dict(feature=image['rep']), text)
+        fused = self.alpha * z + (1 - self.alpha) * super().logits(dict(feature=image['rep']), text)
+        return fused if branch == 'base' else torch.where(self.trained_columns(z.device) >= 0, fused, z)
 
     def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         z, z_rep = super().logits(image, text), super().logits(dict(feature=image['rep']), text)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import PLAIN_TEMPLATE
+from ..clip.prompts import CUSTOM
 from ..registry import MODELS
 from .base import Features
 from .kgcoop import KgCoOp
@@ -25,7 +25,7 @@ class ProGrad(KgCoOp):
     """
 
     def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
-                 strength: float = 1., template: str = PLAIN_TEMPLATE, class_names: Optional[Sequence[str]] = None,
+                 strength: float = 1., template: str = CUSTOM, class_names: Optional[Sequence[str]] = None,
                  data_preprocessor: Optional[dict] = None):
         super().__init__(clip, n_ctx, ctx_init, 0., template, class_names, data_preprocessor)
         self.strength = strength

@@ -6,7 +6,7 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import PLAIN_TEMPLATE
+from ..clip.prompts import CUSTOM
 from ..clip.token_edits import replace_tokens
 from ..registry import MODELS
 from .base import Features
@@ -28,7 +28,7 @@ class TCP(KgCoOp):
     """
 
     def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
-                 weight: float = 8., layer: int = 8, hidden: int = 128, template: str = PLAIN_TEMPLATE,
+                 weight: float = 8., layer: int = 8, hidden: int = 128, template: str = CUSTOM,
                  class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
         super().__init__(clip, n_ctx, ctx_init, weight, template, None, data_preprocessor)
         check_depth(layer + 1, self.clip.text_layers, 'layer + 1')

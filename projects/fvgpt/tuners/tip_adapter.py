@@ -19,8 +19,8 @@ class TipAdapter(ZeroShotCLIP):
     """Zero-shot CLIP plus a cache of the training images: z + alpha exp(-beta (1 - f K^T)) Y.
 
     K (N, D) are normalised features of the training images, Y their labels as one-hot rows; ``TipCacheHook`` fills both
-    before training. Tip-Adapter-F trains K; Tip-Adapter as such is the same with a learning rate of 0. Classes the cache
-    does not know (the new branch) get zero-shot logits.
+    before training. Tip-Adapter-F trains K; Tip-Adapter as such is the same with a learning rate of 0. Classes that the cache
+    does not know get zero-shot logits.
 
     Args:
         clip, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
@@ -59,7 +59,11 @@ class TipAdapter(ZeroShotCLIP):
             raise RuntimeError("TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
                                'checkpoint')
         affinity = (-self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)).exp()
-        return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
+        if branch == 'base':
+            return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
+        columns = self.trained_columns(z.device)
+        cached = affinity @ F.one_hot(self.key_labels, len(self.trained_class_names)).to(affinity)
+        return z + self.alpha * cached[:, columns.clamp(min=0)] * (columns >= 0)
 
     def cache_entries(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """Features and labels of a batch of training images."""

@@ -13,8 +13,7 @@ class ZeroShotCLIP(PromptTuner):
 
     Args:
         clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
-        template: a text with ``{}`` for the class name, or the name of a data set in
-            :data:`~fvgpt.clip.CUSTOM_TEMPLATES`.
+        template: see :func:`~fvgpt.clip.resolve_template`.
     """
 
     source = 'zero_shot'
@@ -22,11 +21,12 @@ class ZeroShotCLIP(PromptTuner):
     def __init__(self, clip: Union[FrozenCLIP, dict], template: str = PLAIN_TEMPLATE,
                  class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
         super().__init__(clip, class_names, data_preprocessor)
-        self.template = resolve_template(template)
+        resolve_template(template)  # a wrong one is found here
+        self.template = template
         self.init_classes()
 
     def _build_classes(self, class_names: List[str]) -> None:
-        self._prompts = fill_template(self.template, class_names)
+        self._prompts = fill_template(self.template, class_names, self.dataset_name)
         self.clip.tokenize(self._prompts)  # a class name that is too long is found here, not in the first batch
 
     def encode_text(self) -> Features:

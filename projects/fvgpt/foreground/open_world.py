@@ -1,0 +1,29 @@
+"""The open world: one ranking of all classes, without a word on which of them are new."""
+from torch import Tensor
+
+from ..precision import at_least_float32
+
+
+def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
+    """ln p of all classes: base classes ranked by the FDC branch, new ones by the PC branch.
+
+    z_FDC and z_PC cannot be laid side by side: the adapters are trained on base classes only, which raises z_FDC above
+    whatever a new class can reach. PC has seen no class more than another, so it says how likely the base classes are as
+    a whole, and FDC shares that out among them:
+
+        p(c) = p_PC(base) p_FDC(c | base) for base classes,  p_PC(c) for the others,
+
+    with p_PC over all classes. The probabilities add up to one, the ranking within the base classes is FDC's and the one
+    within the new classes is PC's. (Not in the paper, whose user says which set is tested.)
+
+    Args:
+        z_fdc, z_pc: logits (B, C) of both branches over all classes.
+        trained: (C,) bool, the classes that were trained on.
+
+    Returns:
+        (B, C), ``softmax`` of which gives p.
+    """
+    joined = at_least_float32(z_pc).log_softmax(-1)
+    base = joined[:, trained].logsumexp(-1, keepdim=True) + at_least_float32(z_fdc)[:, trained].log_softmax(-1)
+    joined[:, trained] = base
+    return joined
