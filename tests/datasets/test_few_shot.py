@@ -145,8 +145,8 @@ def test_a_folder_a_split_and_names_from_a_file(root):
     assert data.metainfo['classes'] == ('great white shark', 'tench')
     with pytest.raises(ValueError, match='no folder for the split'):
         ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train'), split='test')
-    with pytest.raises(ValueError, match='2 class folders; ImageNet has 1000'):
-        ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train'), class_names='imagenet')
+    with pytest.raises(ValueError, match='2 class folders, there must be 3'):
+        ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train'), num_classes=3)
 
 
 def test_empty_and_single_image_classes_are_named(root):

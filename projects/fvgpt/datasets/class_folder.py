@@ -5,33 +5,37 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
+from timm.data import ImageNetInfo
 
 from ..registry import DATASETS
-from .few_shot import FewShotDataset, Sample, require
+from .few_shot import FewShotDataset, require
+from .image_lists import Sample, files_below
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
 @DATASETS.register_module()
 class ClassFolderDataset(FewShotDataset):
-    """One folder a class, image files anywhere below it; labels follow the sorted folder names.
+    """One folder a class, image files anywhere below it; labels follow the sorted folder names, numbers by their value.
 
     Args:
         img_dir: folder with the class folders, relative to ``data_root``; or with one such folder a split.
         folders: folder below ``img_dir`` of each split, e.g. ``dict(train='train', test='val')``. Left out, all images
             lie in one tree and ``test_fraction`` of each class (drawn with a fixed seed) is the test split.
         test_fraction: see ``folders``.
-        class_names: folder name -> class name where they differ; ``'imagenet'`` for ImageNet's 1000 wnid folders; or
-            a file of lines ``<folder> <class name>``, relative to ``data_root``.
+        class_names: folder name -> class name where they differ; ``'imagenet'`` for folders that are ImageNet's wnids,
+            or its class numbers 0 to 999 (all or some of them; method section 4.2); or a file of lines
+            ``<folder> <class name>``, relative to ``data_root``.
+        num_classes: number of class folders that there must be; None for any.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
     def __init__(self, data_root: str, img_dir: str = '', folders: Optional[Dict[str, str]] = None,
-                 test_fraction: float = .3, class_names=None, **kwargs):
+                 test_fraction: float = .3, class_names=None, num_classes: Optional[int] = None, **kwargs):
         if not 0 < test_fraction < 1:
             raise ValueError(f'test_fraction must lie between 0 and 1, not {test_fraction}')
         self.img_dir, self.folders, self.test_fraction = img_dir, folders, test_fraction
-        self.given_names = class_names
+        self.given_names, self.num_classes = class_names, num_classes
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
@@ -47,37 +51,50 @@ class ClassFolderDataset(FewShotDataset):
     def _tree(self, split: str) -> Path:
         return Path(self.data_root) / self.img_dir / (self.folders[split] if self.folders else '')
 
-    def _class_folders(self) -> List[Path]:
-        tree = self._tree(self.split)
-        folders = sorted((p for p in tree.iterdir() if p.is_dir() and not p.name.startswith('.')), key=lambda p: p.name)
+    def _class_folders(self, split: str) -> List[str]:
+        tree = self._tree(split)
+        with os.scandir(tree) as entries:
+            folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.')]
         if not folders:
             raise ValueError(f'{tree} has no class folders')
-        return folders
+        return sorted(folders, key=int if all(name.isdecimal() for name in folders) else None)
+
+    def _check_same_classes(self, folders: List[str]) -> None:
+        """Labels are positions in the sorted folders, so every split's tree must have the same ones."""
+        for split in self.folders or ():
+            if split != self.split and self._tree(split).is_dir():
+                other = set(folders).symmetric_difference(self._class_folders(split))
+                if other:
+                    raise ValueError(f'{self._tree(self.split)} and {self._tree(split)} must have the same class folders; '
+                                     f'{min(other)!r} is in one of them only')
 
     def class_names_by_label(self) -> Dict[int, str]:
-        folders = [p.name for p in self._class_folders()]
+        folders = self._class_folders(self.split)
+        names = self._names(folders)
+        if self.num_classes not in (None, len(folders)):
+            raise ValueError(f'{self._tree(self.split)} has {len(folders)} class folders, there must be {self.num_classes}')
+        self._check_same_classes(folders)
+        return dict(enumerate(names))
+
+    def _names(self, folders: List[str]) -> List[str]:
         given = self.given_names or {}
         if given == 'imagenet':
-            if len(folders) != len(IMAGENET_SIMPLE_CATEGORIES):
-                raise ValueError(f'{self._tree(self.split)} has {len(folders)} class folders; ImageNet has '
-                                 f'{len(IMAGENET_SIMPLE_CATEGORIES)}')
-            return dict(enumerate(IMAGENET_SIMPLE_CATEGORIES))
+            return imagenet_names(folders, self._tree(self.split))
         if isinstance(given, str):
             lines = (Path(self.data_root) / given).read_text(encoding='utf-8').splitlines()
             given = dict(line.strip().split(' ', 1) for line in lines if ' ' in line.strip())
             unnamed = [folder for folder in folders if folder not in given]
             if unnamed:
                 raise ValueError(f'{self.given_names} has no name for the folder {unnamed[0]!r}')
-        return {label: given.get(folder, folder) for label, folder in enumerate(folders)}
+        return [given.get(folder, folder) for folder in folders]
 
     def samples(self, split: str) -> List[Sample]:
+        if self.folders is not None and split not in self.folders:
+            return []
         found = []
-        for label, name in enumerate(p.name for p in self._class_folders()):
+        for label, name in enumerate(self._class_folders(split)):
             folder = self._tree(split) / name
-            # os.walk reads directories only; asking each of ImageNet's million files what it is takes minutes
-            files = sorted(Path(os.path.relpath(os.path.join(place, file), self.data_root)).as_posix()
-                           for place, _, names in os.walk(folder) for file in names
-                           if file.lower().endswith(IMAGE_SUFFIXES))
+            files = sorted(f for f in files_below(folder, Path(self.data_root)) if f.lower().endswith(IMAGE_SUFFIXES))
             if not files:
                 raise ValueError(f'{folder} has no images ({", ".join(IMAGE_SUFFIXES)}); remove the folder or fill it')
             if self.folders is None:
@@ -91,3 +108,18 @@ class ClassFolderDataset(FewShotDataset):
         shuffled = random.Random(0).sample(files, len(files))
         tests = min(max(1, round(self.test_fraction * len(files))), len(files) - 1)
         return sorted(shuffled[:tests] if split == 'test' else shuffled[tests:])
+
+
+def imagenet_names(folders: List[str], place: Path) -> List[str]:
+    """ImageNet's class names of folders that are called by wnid or by class number.
+
+    Raises:
+        ValueError: names a folder of ``place`` that is neither.
+    """
+    names = dict(zip(ImageNetInfo().label_names(), IMAGENET_SIMPLE_CATEGORIES))
+    names.update((str(number), name) for number, name in enumerate(IMAGENET_SIMPLE_CATEGORIES))
+    unknown = [folder for folder in folders if folder not in names]
+    if unknown:
+        raise ValueError(f'{place} has the folder {unknown[0]!r}, which is no class of ImageNet: neither a wnid such as '
+                         'n01440764 nor a number from 0 to 999; move it elsewhere')
+    return [names[folder] for folder in folders]

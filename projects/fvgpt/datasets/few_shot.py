@@ -1,35 +1,18 @@
 """Few-shot data sets with a base and a new half of the classes, and foreground masks."""
-import random
 from abc import abstractmethod
+from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from .image_lists import Sample, draw_subset, read_lists
+
 SPLITS = ('train', 'val', 'test')
 SUBSETS = ('all', 'base', 'new')
 MISSING_MASK = ('error', 'full')
-VAL_SHOTS = 4  # the public protocol never takes more than four validation images a class
-
-
-class Sample(NamedTuple):
-    """path: of the image, relative to the data root, with forward slashes. label: in the whole data set."""
-    path: str
-    label: int
-
-
-def sample_shots(samples: Sequence[Sample], num_shots: int, rng: random.Random) -> List[Sample]:
-    """``num_shots`` samples of each class, all of them where there are fewer.
-
-    Classes stand in the order of their first sample and samples in the order drawn, as CoOp's code has it (method
-    section 3.1), so ``random.Random(seed)`` gives the public few-shot subsets exactly.
-    """
-    by_label: Dict[int, List[Sample]] = {}
-    for sample in samples:
-        by_label.setdefault(sample.label, []).append(sample)
-    return [drawn for items in by_label.values()
-            for drawn in (rng.sample(items, num_shots) if len(items) >= num_shots else items)]
+LAYOUTS = ('coop', 'archives')
 
 
 def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
@@ -37,18 +20,6 @@ def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
     labels = sorted(set(labels))
     half = (len(labels) + 1) // 2
     return dict(all=labels, base=labels[:half], new=labels[half:])[subset]
-
-
-def check_relative(path: str, source: str) -> str:
-    """``path``, refused when it is absolute or climbs out of its root.
-
-    Raises:
-        ValueError: names the file it was read from.
-    """
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or '..' in parts.parts or '\\' in path or ':' in path.split('/')[0]:
-        raise ValueError(f'{source} lists the image {path!r}; paths must be relative and stay below the image folder')
-    return path
 
 
 def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
@@ -72,6 +43,10 @@ class FewShotDataset(BaseDataset):
         mask_root: folder below which masks lie at the same relative path as their images, relative to ``data_root``
             (``mask`` in the released archives). None loads no masks.
         mask_suffix: suffix of mask files where it differs from the image's, e.g. ``.png``.
+        subset_file: file of ``tools/few_shot_subsets.py`` with the few-shot subset to take in place of drawing one.
+        layout: ``coop`` for CoOp's layout, all data sets below ``data_root``; ``archives`` for that of the released
+            foreground archives, where the root of a data set, with its own ``mask`` folder, is ``data_root/archive``.
+        archive: that folder; None for a data set that is in no archive and lies below ``data_root`` in either layout.
         missing_mask: ``error`` names the first missing file; ``full`` counts them, warns once and takes the whole image
             for foreground, which the gate then does not trust (decisions O2, O3).
         metainfo, pipeline, test_mode, lazy_init and the rest: as in mmpretrain. ``metainfo=dict(branch='new')``
@@ -83,7 +58,8 @@ class FewShotDataset(BaseDataset):
 
     def __init__(self, data_root: str, split: str = 'train', subset: str = 'all', num_shots: Optional[int] = None,
                  seed: int = 1, mask_root: Optional[str] = None, mask_suffix: Optional[str] = None,
-                 missing_mask: str = 'error', **kwargs):
+                 missing_mask: str = 'error', subset_file: Optional[str] = None, layout: str = 'coop',
+                 archive: Optional[str] = None, **kwargs):
         self.split = _choice('split', split, SPLITS)
         self.subset = _choice('subset', subset, SUBSETS)
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
@@ -91,8 +67,13 @@ class FewShotDataset(BaseDataset):
             raise ValueError(f'num_shots must be at least 1, not {num_shots}')
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
-        self.check_files(Path(data_root).expanduser())
-        super().__init__(ann_file='', data_root=str(Path(data_root).expanduser()), **kwargs)
+        self.subset_file = Path(subset_file).expanduser() if subset_file else None
+        root = Path(data_root).expanduser()
+        if _choice('layout', layout, LAYOUTS) == 'archives' and archive:
+            root = root / archive
+            require(root, 'data_root', "the folder with the released archives' folders (layout='archives')")
+        self.check_files(root)
+        super().__init__(ann_file='', data_root=str(root), **kwargs)
 
     # ------------------------------------------------------------------ what a sub-class says
     def check_files(self, root: Path) -> None:
@@ -101,6 +82,8 @@ class FewShotDataset(BaseDataset):
         if self.mask_root and self.split == 'train' and self.missing_mask == 'error':
             require(root / self.mask_root, 'mask_root', 'the folder with the foreground masks (without masks: '
                     "missing_mask='full', or generate them)")
+        if self.subset_file:
+            require(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
 
     @abstractmethod
     def class_names_by_label(self) -> Dict[int, str]:
@@ -118,7 +101,7 @@ class FewShotDataset(BaseDataset):
             raise ValueError(f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new half need at '
                              f'least two classes, there are {len(names)}')
         position = {label: i for i, label in enumerate(labels)}
-        chosen = [sample for sample in self._draw() if sample.label in position]
+        chosen = [sample for sample in self._draw(names) if sample.label in position]
         if not chosen:
             raise ValueError(f'{self.data_root}: the split {self.split!r} has no images of the subset {self.subset!r}')
         self._metainfo.update(classes=tuple(names[label] for label in labels), subset=self.subset)
@@ -130,27 +113,48 @@ class FewShotDataset(BaseDataset):
                 info['mask_path'] = mask
         return data_list
 
-    def _draw(self) -> List[Sample]:
-        if self.num_shots is None or self.split == 'test':
+    def _draw(self, names: Dict[int, str]) -> List[Sample]:
+        if self.split == 'test':
+            return self.samples('test')
+        if self.subset_file:
+            return self._given_subset(names)
+        if self.num_shots is None:
             return self.samples(self.split)
-        rng = random.Random(self.seed)
-        drawn = sample_shots(self.samples('train'), self.num_shots, rng)
-        if self.split == 'val':  # drawn after train from the same stream, as the public subsets were
-            drawn = sample_shots(self.samples('val'), min(self.num_shots, VAL_SHOTS), rng)
-        return drawn
+        splits = ('train', 'val') if self.split == 'val' else ('train', )
+        return draw_subset(self.samples, self.num_shots, self.seed, splits)[self.split]
+
+    def _given_subset(self, names: Dict[int, str]) -> List[Sample]:
+        """The split's list in ``subset_file``, which must be of this data set and of ``num_shots`` images a class."""
+        lists = read_lists(self.subset_file, required=('train', 'val'))
+        for path, label, name in (entry for entries in lists.values() for entry in entries):
+            if names.get(label) != name:
+                raise ValueError(f'{self.subset_file} is of another data set: {path} has label {label} for {name!r}, which is '
+                                 f'{names.get(label)!r} below {self.data_root}')
+        shots = max(Counter(entry.label for entry in lists['train']).values(), default=0)
+        if self.num_shots not in (None, shots):
+            raise ValueError(f'{self.subset_file} has {shots} images a class, num_shots is {self.num_shots}; set '
+                             f'num_shots={shots} or take another file')
+        for path, count in Counter(entry.path for entry in lists[self.split]).items():
+            if count > 1:
+                raise ValueError(f'{self.subset_file} lists {path} {count} times in {self.split!r}')
+            require(Path(self.data_root) / path, 'subset_file', 'a list of images that are there')
+        return [Sample(entry.path, entry.label) for entry in lists[self.split]]
+
+    def mask_path(self, path: str) -> str:
+        """Where the mask of the image ``path`` lies; both are relative to ``data_root``."""
+        mask = PurePosixPath(self.mask_root) / path
+        return str(mask.with_suffix(self.mask_suffix) if self.mask_suffix else mask)
 
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
-        root = Path(self.data_root) / self.mask_root
-        masks = [root / (PurePosixPath(path).with_suffix(self.mask_suffix) if self.mask_suffix else path)
-                 for path in paths]
+        masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
         if missing and self.missing_mask == 'error':
             raise FileNotFoundError(
                 f'{len(missing)} of {len(masks)} foreground masks are missing, the first is {missing[0]}; check mask_root and '
                 "mask_suffix, or set missing_mask='full' to train without them")
         if missing:
-            print_log(f'{len(missing)} of {len(masks)} foreground masks are missing below {root}; the whole image counts as '
-                      'foreground there, which the gate does not trust', 'current', level=30)
+            print_log(f'{len(missing)} of {len(masks)} foreground masks are missing below {self.data_root}/{self.mask_root}; '
+                      'the whole image counts as foreground there, which the gate does not trust', 'current', level=30)
         absent = set(missing)
         return [None if mask in absent else str(mask) for mask in masks]
 

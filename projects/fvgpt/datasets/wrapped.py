@@ -5,7 +5,8 @@ from typing import Dict, List, Union
 from mmengine.dataset import BaseDataset as EngineDataset
 
 from ..registry import DATASETS
-from .few_shot import FewShotDataset, Sample, check_relative
+from .few_shot import FewShotDataset
+from .image_lists import Sample, check_relative
 
 
 @DATASETS.register_module()
@@ -14,7 +15,8 @@ class FewShotWrapper(FewShotDataset):
 
     Args:
         dataset: config of, or, a data set whose items have ``img_path`` and ``gt_label`` and whose metainfo has
-            ``classes``. It stands for the split given here; its pipeline is not used.
+            ``classes``. It stands for the split given here, so a wrapped training set has no validation images; its
+            pipeline is not used.
         data_root: folder that holds all its images; mask paths mirror theirs relative to it.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
@@ -30,6 +32,8 @@ class FewShotWrapper(FewShotDataset):
         return dict(enumerate(self.dataset.metainfo['classes']))
 
     def samples(self, split: str) -> List[Sample]:
+        if split == 'val' and self.split == 'train':
+            return []
         if split != self.split:
             raise ValueError(f'a {type(self).__name__} holds one split ({self.split!r}), {split!r} was asked for; wrap the '
                              'training split as split="train", also for validation')

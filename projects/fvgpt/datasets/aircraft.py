@@ -1,0 +1,51 @@
+"""FGVCAircraft, which publishes its splits as text files."""
+from pathlib import Path
+from typing import Dict, List
+
+from ..registry import DATASETS
+from .few_shot import SPLITS, FewShotDataset, require
+from .image_lists import Sample, check_relative
+
+
+@DATASETS.register_module()
+class AircraftDataset(FewShotDataset):
+    """The official variant lists: ``variants.txt`` names the classes in label order, and ``images_variant_<split>.txt``
+    has lines ``<image number> <variant>`` (method section 4.2).
+
+    Args:
+        list_dir: folder of the text files, relative to ``data_root``.
+        img_dir: folder of the images ``<image number>.jpg``, relative to ``data_root``.
+        others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
+    """
+
+    def __init__(self, data_root: str, list_dir: str = 'fgvc_aircraft', img_dir: str = 'fgvc_aircraft/images', **kwargs):
+        self.list_dir, self.img_dir = list_dir, img_dir
+        super().__init__(data_root=data_root, **kwargs)
+
+    def check_files(self, root: Path) -> None:
+        super().check_files(root)
+        for name in ('variants.txt', *map(self._list_name, SPLITS)):
+            require(root / self.list_dir / name, 'list_dir', "the folder of FGVCAircraft's text files relative to data_root")
+        require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
+
+    @staticmethod
+    def _list_name(split: str) -> str:
+        return f'images_variant_{split}.txt'
+
+    def _lines(self, name: str) -> List[str]:
+        text = (Path(self.data_root) / self.list_dir / name).read_text(encoding='utf-8')
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def class_names_by_label(self) -> Dict[int, str]:
+        return dict(enumerate(self._lines('variants.txt')))
+
+    def samples(self, split: str) -> List[Sample]:
+        labels = {name: label for label, name in self.class_names_by_label().items()}
+        found = []
+        for line in self._lines(self._list_name(split)):
+            number, _, variant = line.partition(' ')
+            if variant not in labels:
+                raise ValueError(f'{self._list_name(split)} has the line {line!r}; expected <image number> <variant>, with a '
+                                 'variant of variants.txt')
+            found.append(Sample(f'{self.img_dir}/{check_relative(number, self._list_name(split))}.jpg', labels[variant]))
+        return found
