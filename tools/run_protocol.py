@@ -1,12 +1,17 @@
 """Make all runs of a protocol over seeds and print the table.
 
-    python tools/run_protocol.py configs/protocols/quickstart.py --seeds 1 2 3 --jobs 2
+    python tools/run_protocol.py configs/protocols/base_to_new.py --tuners coop kgcoop --datasets dtd eurosat \
+        --cfg-options data_root=/data
 
 Every run is a process with a folder of its own below the work dir; second stages that need the same tuner share it. What is
-finished is skipped, so the same command goes on after a kill or a failure. The table is written to <work-dir>/table.md.
+done is skipped, so the same command goes on after a kill or a failure, and further tuners, data sets or seeds are added by
+naming them. The tables are written to <work-dir>/report (tools/report.py makes them again).
+
+On a Slurm cluster: --executor slurm --slurm-options slurm_partition=gpu timeout_min=600
 """
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from commands import run_command
@@ -16,20 +21,40 @@ from mmengine.config import DictAction
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('protocol', help='a file of configs/protocols')
+    parser.add_argument('--tuners', nargs='+', help="(default: the protocol's)")
+    parser.add_argument('--datasets', nargs='+', help="(default: the protocol's)")
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time; the processor cores are shared out')
     parser.add_argument('--work-dir', help='(default: work_dirs/<protocol name>)')
+    parser.add_argument('--jobs', type=int, help='runs at a time on this machine (default: one a GPU, or one)')
+    parser.add_argument('--executor', choices=['local', 'slurm'], default='local')
+    parser.add_argument('--slurm-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help="parameters of submitit's executor")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='change keys of every recipe')
     args = parser.parse_args()
 
     def run(options: dict) -> None:
-        from fvgpt.engine.protocol import run_protocol, summary
-        work_dir = Path(args.work_dir or os.path.join('work_dirs', Path(args.protocol).stem))
-        train = Path(__file__).with_name('train.py')
-        table = summary(run_protocol(args.protocol, args.seeds, work_dir, train, args.jobs, options))
-        (work_dir / 'table.md').write_text(table + '\n')
-        print(f'\n{table}\n\nwritten to {work_dir / "table.md"}')
+        from fvgpt.engine.protocol import load_protocol, plan, write_plan
+        from fvgpt.engine.recipe import check_inputs, load_recipe
+        from fvgpt.engine.run_protocol import LocalExecutor, SlurmExecutor, make_runs
+        from fvgpt.evaluation.report import write_report
+        work_dir = Path(args.work_dir or os.path.join('work_dirs', Path(args.protocol).stem)).absolute()
+        protocol = load_protocol(args.protocol)
+        runs = plan(protocol, args.seeds, work_dir, args.tuners, args.datasets, options)
+        write_plan(protocol, runs, work_dir)
+        train = Path(__file__).with_name('train.py').absolute()
+        if args.executor == 'slurm':
+            executor = SlurmExecutor(train, work_dir / 'slurm', args.slurm_options)
+        else:
+            executor = LocalExecutor(train, args.jobs)
+        for run in runs:
+            run.prepare()
+        for recipe in {run.labels['dataset']: run.recipe for run in runs if run.labels}.values():
+            check_inputs(load_recipe(str(recipe)))  # a missing data set is found before any run starts
+        failures = make_runs(runs, executor.submit)
+        print('\n' + write_report(work_dir))
+        if failures:
+            sys.exit('\n\n'.join([f'{len(failures)} of {len(runs)} runs failed; the same command makes them again:', *failures]))
 
     run_command(args, run)
 

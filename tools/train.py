@@ -19,12 +19,13 @@ def main() -> None:
     add_common_arguments(parser, 'checkpoints, logs and results.json go (default: work_dirs/<recipe name>)')
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoints in the work dir')
     parser.add_argument('--amp', action='store_true', help='mixed precision (GPU only)')
+    parser.add_argument('--no-test', action='store_true', help='train only')
     args = parser.parse_args()
 
     def train(options: dict) -> None:
         from fvgpt.engine.recipe import run_recipe
         run_recipe(args.config, args.work_dir or os.path.join('work_dirs', Path(args.config).stem), options, args.resume,
-                   args.amp, args.launcher)
+                   args.amp, args.launcher, test=not args.no_test)
 
     run_command(args, train)
 

@@ -8,7 +8,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    cost=dict(type='CostHook'))
 custom_hooks = [dict(type='ClassNamesHook'), dict(type='ProvenanceHook')]
 
 env_cfg = dict(

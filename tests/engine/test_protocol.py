@@ -1,69 +1,128 @@
-"""Protocols: what is run, what is shared, what is skipped, and the table."""
+"""Protocols: what is run, in what order, what is shared, and which settings reach which stage."""
 import json
 
 import pytest
+from mmengine.config import Config
 
-from fvgpt.engine.protocol import load_protocol, plan, run_protocol, summary
+from fvgpt.engine.protocol import Run, load_protocol, plan, recipe_text, write_plan
+from fvgpt.engine.recipe import datasets_of
 
 from ..conftest import ROOT
 
-# stands for tools/train.py: notes each call, fails where it is told to, writes results
-FAKE_TRAIN = '''
-import json, pathlib, sys
-recipe, folder, seed = sys.argv[1], pathlib.Path(sys.argv[3]), int(sys.argv[5])
-with open({calls!r}, 'a') as file:
-    file.write(folder.name + ' ' + ' '.join(sys.argv[6:]) + chr(10))
-if pathlib.Path({broken!r}).exists() and seed == 2:
-    sys.exit('error: planted')
-rows = dict(base=80. + seed, new=70. - seed, h=0.)
-(folder / 'results.json').write_text(json.dumps(dict(fvgpt=rows) if 'fvg' in recipe else dict(tuner=rows)))
-'''
+PROTOCOLS = ROOT / 'configs' / 'protocols'
 
 
-@pytest.fixture
-def setting(tmp_path):
-    calls, broken = tmp_path / 'calls.txt', tmp_path / 'broken'
-    train = tmp_path / 'train.py'
-    train.write_text(FAKE_TRAIN.format(calls=str(calls), broken=str(broken)))
-    return ROOT / 'configs' / 'protocols' / 'quickstart_ablation.py', tmp_path / 'work', train, calls, broken
+def made(name, work_dir, **kwargs):
+    protocol = load_protocol(str(PROTOCOLS / f'{name}.py'))
+    return protocol, plan(protocol, kwargs.pop('seeds', [1]), work_dir, **{**dict(datasets=['quickstart']), **kwargs})
 
 
-def test_second_stages_share_their_tuner(setting):
-    protocol, work_dir, *_ = setting
-    tuners, asked = plan(load_protocol(str(protocol)), [1, 2], work_dir, {'num_shots': 4})
+def test_second_stages_share_their_tuner(tmp_path):
+    _, runs = made('ablation_modules', tmp_path, seeds=[1, 2], options={'num_shots': 4})
+    tuners, asked = [r for r in runs if r.labels is None], [r for r in runs if r.labels]
     assert len(tuners) == 2 and len(asked) == 10
     for run in asked:
-        backbone = run.options['model.backbone_checkpoint']
-        assert backbone.endswith(f'seed{run.seed}/epoch_10.pth') and run.options['num_shots'] == 4
-    assert {t.options['num_shots'] for t in tuners} == {4}
-    assert not any(key.startswith('model.') for t in tuners for key in t.options)
+        assert run.needs in tuners and run.needs.seed == run.seed
+        assert run.config.model.backbone_checkpoint == str(run.needs.product)
+        assert run.needs.product.name == 'epoch_10.pth' and run.config.num_shots == run.needs.config.num_shots == 4
+    switched = {run.labels['variant']: run.config.model for run in asked}
+    assert switched['PC only'].compensation is None and 'compensation' not in switched['FRG+FDC+PC']
+    assert len({run.folder for run in runs}) == len(runs)
 
 
-def test_finished_runs_are_skipped_and_failures_are_taken_up(setting, capsys):
-    protocol, work_dir, train, calls, broken = setting
-    broken.touch()
-    results = run_protocol(str(protocol), [1, 2], work_dir, train, jobs=2)
-    assert all(len(rows['fvgpt']) == 1 for rows in results.values()) and len(results) == 5
-    assert 'FAILED' in capsys.readouterr().out
-    assert 'planted' in (work_dir / 'PC only' / 'seed2' / 'log.txt').read_text()
-    broken.unlink()
-    calls.unlink()
-    results = run_protocol(str(protocol), [1, 2], work_dir, train, jobs=2)
-    assert all(len(rows['fvgpt']) == 2 for rows in results.values())
-    assert all('seed2' in line for line in calls.read_text().splitlines()), 'only what had failed is run again'
-    assert len(calls.read_text().splitlines()) == 6
-    table = summary(results)
-    assert '| run | tuner + FVG-PT: base / new / H | seeds |' in table
-    assert '| PC only | 81.50 ± 0.71 / 68.50 ± 0.71 / 74.44 ± 0.00 | 2 |' in table
-    assert json.loads((work_dir / 'FDC only' / 'seed1' / 'results.json').read_text())['fvgpt']['base'] == 81
+def test_settings_reach_their_stages(tmp_path):
+    _, runs = made('cross_dataset', tmp_path, tuners=['promptsrc'], datasets=['imagenet'], options={'data_root': '/data'})
+    tuner, run = runs
+    assert tuner.config.model.depth_text == run.config.model.tuner.depth_text == 3
+    assert tuner.config.custom_hooks[2]['mean'] == 6 and len(run.config.custom_hooks) == 2
+    for config in (tuner.config, run.config):
+        assert config.train_dataloader.batch_size == 4 and config.train_cfg.max_epochs == 5
+        assert config.train_dataloader.dataset.subset == 'all' and config.data_root == '/data'
+    columns = {d.metainfo['column']: d.metainfo['branch'] for d in datasets_of(run.config, ['test'])}
+    assert columns.pop('imagenet') == 'base' and len(columns) == 10 and set(columns.values()) == {'new'}
+    assert run.product.name == 'results.json'
 
 
-def test_wrong_protocols_are_named(tmp_path):
+def test_options_for_the_tuner_inside_reach_its_own_recipe(tmp_path):
+    _, (tuner, run) = made('base_to_new', tmp_path, tuners=['coop'], options={'model.tuner.n_ctx': 2, 'model.fg_fill': 'black'})
+    assert tuner.config.model.n_ctx == run.config.model.tuner.n_ctx == 2
+    assert run.config.model.fg_fill == 'black' and 'fg_fill' not in tuner.config.model
+
+
+def test_settings_of_a_single_data_set(tmp_path):
+    _, runs = made('few_shot', tmp_path, tuners=['promptsrc'], datasets=['dtd', 'caltech101'])
+    peaks = {(run.config.test_dataloader[0].dataset.split_file, run.config.custom_hooks[2]['mean'])
+             for run in runs if run.labels is None}
+    assert {peak for _, peak in peaks} == {45, 30} and len(peaks) == 2
+    assert {run.labels['variant']: run.config.num_shots for run in runs if run.labels} == {
+        '1 shot': 1, '2 shots': 2, '4 shots': 4, '8 shots': 8, '16 shots': 16}
+
+
+def test_the_open_world_is_measured_beside_both_halves(tmp_path):
+    _, runs = made('open_world', tmp_path, tuners=['kgcoop'])
+    sets = {d.metainfo['column']: d for d in datasets_of(runs[-1].config, ['test'])}
+    assert {column: (d.subset, d.metainfo['branch']) for column, d in sets.items()} == {
+        'base': ('base', 'base'), 'new': ('new', 'new'), 'open': ('all', 'open')}
+    assert sets['open'].metainfo['halves']
+
+
+def test_a_recipe_of_one_stage_needs_nothing(tmp_path):
+    _, runs = made('cost', tmp_path)
+    alone = [run for run in runs if run.labels and run.labels['variant'] == 'tuner alone']
+    assert len(runs) == 3 and alone[0].needs is None and alone[0].config.model.type == 'MMRL'
+
+
+@pytest.mark.parametrize('path', sorted(PROTOCOLS.glob('*.py')), ids=lambda p: p.stem)
+def test_every_protocol_plans_and_its_recipes_can_be_written_and_read(path, tmp_path):
+    protocol = load_protocol(str(path))
+    runs = plan(protocol, [1], tmp_path, list(protocol.tuners)[:1], protocol.datasets[:1])
+    assert {run.labels['variant'] for run in runs if run.labels} == set(protocol.variants)
+    run = runs[-1]
+    run.prepare()
+    assert Config.fromfile(run.recipe).to_dict() == run.config.to_dict()
+    assert set(protocol.average) <= set(protocol.columns)
+
+
+def test_a_folder_with_other_settings_is_refused_by_name(tmp_path):
+    config = Config(dict(model=dict(type='CoOp'), num_shots=16, scale=(1, 2)))
+    run = Run('coop', config, 1, tmp_path / 'run', tmp_path / 'run' / 'results.json')
+    run.prepare()
+    run.prepare()
+    assert Config.fromfile(run.recipe).scale == (1, 2), recipe_text(config)
+    other = Run('coop', Config(dict(config.to_dict(), num_shots=4)), 1, run.folder, run.product)
+    with pytest.raises(ValueError, match='was made with other settings of num_shots; choose another --work-dir'):
+        other.prepare()
+
+
+def test_the_plan_grows_and_belongs_to_one_protocol(tmp_path):
+    for tuner in ('coop', 'kgcoop', 'coop'):
+        protocol, runs = made('base_to_new', tmp_path, tuners=[tuner])
+        write_plan(protocol, runs, tmp_path)
+    content = json.loads((tmp_path / 'protocol.json').read_text())
+    assert [run['tuner'] for run in content['runs']] == ['coop', 'kgcoop'] and content['columns'] == ['base', 'new', 'h']
+    assert content['runs'][0]['folder'] == 'coop_quickstart/seed1'
+    other, runs = made('lambda_d', tmp_path)
+    with pytest.raises(ValueError, match="holds the runs of 'base_to_new'"):
+        write_plan(other, runs, tmp_path)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('a = 1', "unknown key 'a'"), ("title = 'x'", 'has no `tuners`'), ("title = 'x'\ntuners = ['coop']", 'has no `datasets`'),
+    ("title = 'x'\ntuners = dict(coop=dict(epochs=3))\ndatasets = ['dtd']", "'coop' may have options, stage1, stage2, not 'epochs'")])
+def test_wrong_protocols_are_named(tmp_path, text, message):
     with pytest.raises(FileNotFoundError, match='there is no protocol'):
         load_protocol(str(tmp_path / 'none.py'))
-    (tmp_path / 'empty.py').write_text('a = 1')
-    with pytest.raises(ValueError, match='has no `runs`'):
-        load_protocol(str(tmp_path / 'empty.py'))
-    (tmp_path / 'lost.py').write_text("runs = dict(x=dict(recipe='lost_recipe.py'))")
-    with pytest.raises(FileNotFoundError, match="of the run 'x' does not exist"):
-        load_protocol(str(tmp_path / 'lost.py'))
+    (tmp_path / 'wrong.py').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_protocol(str(tmp_path / 'wrong.py'))
+
+
+def test_unknown_tuners_and_test_sets_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="for the tuner 'copo' and the data set 'quickstart'"):
+        made('base_to_new', tmp_path, tuners=['copo'])
+    (tmp_path / 'configs' / 'protocols').mkdir(parents=True)
+    path = tmp_path / 'configs' / 'protocols' / 'own.py'
+    path.write_text(f"title = 'x'\ntuners = ['coop']\ndatasets = ['quickstart']\nevaluate = dict(new=dict(dataset='lost'))\n"
+                    f"recipe = '{ROOT}/configs/fvgpt/{{tuner}}_fvg_{{dataset}}.py'")
+    with pytest.raises(FileNotFoundError, match="evaluates on 'lost'"):
+        plan(load_protocol(str(path)), [1], tmp_path)

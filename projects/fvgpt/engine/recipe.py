@@ -2,11 +2,13 @@
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -15,17 +17,21 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from ..checkpoint import PROVENANCE, read_checkpoint
+from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
+from .image_size import fit_image_size
 
-_DATASET_KEYS = ('data_root', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
+RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
+_DATASET_KEYS = ('data_root', 'layout', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
 _TRAINING_KEYS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness')
 
 
 def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     """Read a recipe and apply command-line options.
 
-    The top-level keys ``data_root``, ``num_shots``, ``seed`` and ``clip`` hold for the whole recipe: they are handed to
-    every data set (``seed`` also to MMEngine) and to the CLIP of the model, so that one option changes them all.
+    The top-level keys ``data_root``, ``layout``, ``num_shots``, ``seed`` and ``clip`` hold for the whole recipe: they are
+    handed to every data set (``seed`` also to MMEngine; other people's data sets take ``data_root`` alone) and to the CLIP of
+    the model, so that one option changes them all. The pipelines' sizes follow the CLIP, see :func:`fit_image_size`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -38,9 +44,10 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     if config.get('custom_imports'):
         import_modules_from_strings(**config['custom_imports'])
     for dataset in datasets_of(config):
-        for key in _DATASET_KEYS:
+        for key in _DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
             if key in config:
                 dataset[key] = config[key]
+    fit_image_size(config, datasets_of(config))
     if 'seed' in config:
         config.setdefault('randomness', {})['seed'] = config.seed
     if 'clip' in config:
@@ -54,6 +61,12 @@ def datasets_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test'))
     loaders = [config.get(f'{part}_dataloader') for part in parts]
     flat = [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
     return [loader['dataset'] for loader in flat]
+
+
+def is_few_shot(dataset: ConfigDict) -> bool:
+    """Whether a data set config is of our kind, which knows shots and seeds; mmpretrain's others do not."""
+    kind = DATASETS.get(dataset.type)
+    return isinstance(kind, type) and issubclass(kind, FewShotDataset)
 
 
 def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
@@ -92,7 +105,7 @@ def build_runner(config: Config, work_dir: str, launcher: str = 'none') -> Runne
 
 
 def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume: bool = False, amp: bool = False,
-               launcher: str = 'none') -> Dict[str, Dict[str, float]]:
+               launcher: str = 'none', test: bool = True) -> Optional[Dict[str, Dict[str, float]]]:
     """Train and evaluate a recipe; see ``tools/train.py``.
 
     Args:
@@ -102,26 +115,46 @@ def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume:
         resume: go on from the last checkpoints in ``work_dir``.
         amp: train with mixed precision.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        test: evaluate at the end.
 
     Returns:
-        The content of ``results.json``.
+        The content of ``results.json``; None without ``test``.
     """
     config = load_recipe(path, options)
     if amp:
         use_amp(config)
     check_inputs(config)
-    tuner_recipe = config.get('tuner_recipe')
-    if tuner_recipe and not config.model.get('backbone_checkpoint'):
-        tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), tuner_options(options))
-        if amp:
-            use_amp(tuner_config)
-        config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
-    elif config.model.get('backbone_checkpoint'):
-        read_checkpoint(config.model.backbone_checkpoint)
-    config.resume = resume
-    runner = build_runner(config, work_dir, launcher)
-    runner.train()
-    return report(runner.test(), runner.model, work_dir)
+    with claimed(work_dir):
+        tuner_recipe = config.get('tuner_recipe')
+        if tuner_recipe and not config.model.get('backbone_checkpoint'):
+            tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), tuner_options(options))
+            if amp:
+                use_amp(tuner_config)
+            config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
+        elif config.model.get('backbone_checkpoint'):
+            read_checkpoint(config.model.backbone_checkpoint)
+        config.resume = resume
+        runner = build_runner(config, work_dir, launcher)
+        runner.train()
+        return report(runner.test(), runner.model, work_dir) if test else None
+
+
+@contextmanager
+def claimed(work_dir: str) -> Iterator[None]:
+    """Keep other runs out of a work dir.
+
+    Raises:
+        ValueError: one is at work there.
+    """
+    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
+        yield  # the first process of a distributed run holds the lock for all
+        return
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(Path(work_dir) / RUN_LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise ValueError(f'another run is at work in {work_dir}; wait for it, or choose another --work-dir') from error
 
 
 def evaluate_recipe(path: str, checkpoint: str, work_dir: str, options: Optional[dict] = None, launcher: str = 'none'

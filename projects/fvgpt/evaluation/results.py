@@ -13,10 +13,13 @@ def harmonic_mean(base: float, new: float) -> float:
 
 
 def harmonic_means(metrics: Dict[str, float]) -> Dict[str, float]:
-    """``<source>/h`` of each source that has both ``<source>/base`` and ``<source>/new``."""
-    sources = [key[:-len('/base')] for key in metrics if key.endswith('/base')]
-    return {f'{source}/h': harmonic_mean(metrics[f'{source}/base'], metrics[f'{source}/new'])
-            for source in sources if f'{source}/new' in metrics}
+    """``<source>/h`` of each source that has ``<source>/base`` and ``<source>/new``; ``<source>/<column>_h`` likewise."""
+    means = {}
+    for key, base in metrics.items():
+        stem = key[:-len('base')]
+        if key.endswith(('/base', '_base')) and f'{stem}new' in metrics:
+            means[f'{stem}h'] = harmonic_mean(base, metrics[f'{stem}new'])
+    return means
 
 
 def nested_results(metrics: Dict[str, float]) -> Dict[str, Dict[str, float]]:
@@ -33,11 +36,12 @@ def nested_results(metrics: Dict[str, float]) -> Dict[str, Dict[str, float]]:
 def results_table(results: Dict[str, Dict[str, float]], tuner: str = 'tuner') -> str:
     """A text table with one line a source; ``tuner`` is the name of the tuning method."""
     columns = list(dict.fromkeys(column for row in results.values() for column in row))
+    column_width = max([9, *(len(column) + 2 for column in columns)])
     titles = {source: TITLES.get(source, source).format(tuner=tuner) for source in results}
     width = max(len(title) for title in titles.values())
-    head = ' ' * width + ''.join(f'{"H" if column == "h" else column:>9}' for column in columns)
-    lines = [f'{titles[source]:<{width}}' + ''.join(f'{row[c]:9.2f}' if c in row else ' ' * 9 for c in columns)
-             for source, row in results.items()]
+    head = ' ' * width + ''.join(f'{"H" if column == "h" else column:>{column_width}}' for column in columns)
+    lines = [f'{titles[source]:<{width}}' + ''.join(f'{row[c]:{column_width}.2f}' if c in row else ' ' * column_width
+                                                    for c in columns) for source, row in results.items()]
     return '\n'.join([head, *lines])
 
 

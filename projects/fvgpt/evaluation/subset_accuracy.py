@@ -5,6 +5,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
 
+from ..datasets.few_shot import subset_labels
 from ..registry import METRICS
 
 _SUFFIX = '_score'
@@ -13,10 +14,12 @@ _OWN = ('gt', 'pred')  # ``pred`` repeats one of the named sources
 
 @METRICS.register_module()
 class SubsetAccuracy(BaseMetric):
-    """mmpretrain's top-1 accuracy, as ``<source>/<subset>`` in percent.
+    """mmpretrain's top-1 accuracy, as ``<source>/<column>`` in percent.
 
     Sources are the ``<source>_score`` fields of the predictions (``tuner``, ``fvgpt``, ``zero_shot``), or ``pred`` for
-    a classifier that names none; the subset comes from the data set's metainfo.
+    a classifier that names none. The column is ``column`` of the data set's metainfo, else its ``subset``. With ``halves``
+    in the metainfo (of a data set with all its classes), ``<column>_base`` and ``<column>_new`` give the accuracy on the images
+    of either half of the classes, each told apart from all classes: the open world.
     """
 
     default_prefix = ''  # the keys say where they come from
@@ -29,10 +32,18 @@ class SubsetAccuracy(BaseMetric):
             self.results.append(dict(label=sample['gt_label'].cpu(), scores={k: v.cpu() for k, v in scores.items()}))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        subset = (self.dataset_meta or {}).get('subset', 'all')
+        meta = self.dataset_meta or {}
         labels = torch.cat([result['label'] for result in results])
+        column = meta.get('column', meta.get('subset', 'all'))
+        groups = {column: torch.ones_like(labels, dtype=torch.bool)}
+        if meta.get('halves'):
+            is_base = torch.isin(labels, torch.tensor(subset_labels(range(len(meta['classes'])), 'base')))
+            groups.update({f'{column}_base': is_base, f'{column}_new': ~is_base})
         metrics = {}
         for source in results[0]['scores']:
             scores = torch.stack([result['scores'][source] for result in results])
-            metrics[f'{source}/{subset}'] = float(Accuracy.calculate(scores, labels, topk=(1, ))[0][0])
+            for column, chosen in groups.items():
+                if chosen.any():
+                    accuracy = Accuracy.calculate(scores[chosen], labels[chosen], topk=(1, ))[0][0]
+                    metrics[f'{source}/{column}'] = float(accuracy)
         return metrics

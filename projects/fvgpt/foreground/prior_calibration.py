@@ -21,7 +21,7 @@ class PriorCalibration(nn.Module):
     The released configuration also has BDPC_USE_RG_IF_MASK, whose effect is not public; it has no counterpart (decision O21).
 
     Args:
-        hidden, layers, temperature (BDPC_TAU_PC), normalize_entropy: of the gate, see
+        inputs, hidden, layers, temperature (BDPC_TAU_PC), normalize_entropy: of the gate, see
             :class:`~fvgpt.foreground.ReliabilityGate`.
     """
 

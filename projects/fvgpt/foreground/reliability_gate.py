@@ -1,6 +1,6 @@
 """The two gates: how far to trust the foreground view (FRG), and how far to trust untouched CLIP (BRG)."""
 import math
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,10 @@ def entropy(p: Tensor) -> Tensor:
 class ReliabilityGate(nn.Module):
     """A small MLP 3 -> hidden -> 1 on statistics of two predictions (paper, FRG and BRG).
 
+    Sub-classes name their statistics in ``STATISTICS``.
+
     Args:
+        inputs: those that the gate sees, all when left out (Table 6 of the paper drops one at a time).
         hidden: width of the hidden layers (RDBOOST_RG_HIDDEN).
         layers: number of linear layers, 1 to 3 (Table 5 of the paper; 2 is the method).
         temperature: tau of the probabilities that the statistics are taken of.
@@ -25,11 +28,17 @@ class ReliabilityGate(nn.Module):
             the method does not).
     """
 
-    def __init__(self, hidden: int = 32, layers: int = 2, temperature: float = 2., normalize_entropy: bool = False):
+    STATISTICS: Tuple[str, ...]
+
+    def __init__(self, inputs: Optional[Sequence[str]] = None, hidden: int = 32, layers: int = 2, temperature: float = 2., normalize_entropy: bool = False):
         super().__init__()
         if layers not in (1, 2, 3):
             raise ValueError(f'layers must be 1, 2 or 3, not {layers}')
-        widths = [3] + [hidden] * (layers - 1) + [1]
+        inputs = self.STATISTICS if inputs is None else tuple(inputs)
+        if not inputs or set(inputs) - set(self.STATISTICS):
+            raise ValueError(f'inputs must be some of {", ".join(self.STATISTICS)}, not {inputs}')
+        self.columns = [self.STATISTICS.index(name) for name in inputs]
+        widths = [len(inputs)] + [hidden] * (layers - 1) + [1]
         modules = [nn.Linear(widths[0], widths[1])]
         for width, following in zip(widths[1:], widths[2:]):
             modules += [nn.ReLU(), nn.Linear(width, following)]
@@ -50,7 +59,7 @@ class ReliabilityGate(nn.Module):
     def gate(self, statistics: Tensor) -> Tensor:
         """Logit (B,) of the trust score for statistics (B, 3), outside autocast."""
         with torch.autocast(statistics.device.type, enabled=False):
-            return self.mlp(statistics.to(self.mlp[0].weight.dtype)).squeeze(-1)
+            return self.mlp(statistics[:, self.columns].to(self.mlp[0].weight.dtype)).squeeze(-1)
 
 
 class ForegroundTrust(NamedTuple):
@@ -69,6 +78,8 @@ class ForegroundReliabilityGate(ReliabilityGate):
             train the gate (RDBOOST_AREA_MIN / _MAX, decision O2). None switches a bound off.
         others: see :class:`ReliabilityGate`.
     """
+
+    STATISTICS = ('entropy', 'cosine', 'area')
 
     def __init__(self, area_min: Optional[float] = .02, area_max: Optional[float] = .98, **kwargs):
         super().__init__(**kwargs)
@@ -94,6 +105,8 @@ class ForegroundReliabilityGate(ReliabilityGate):
 @MODELS.register_module()
 class BackboneReliabilityGate(ReliabilityGate):
     """BRG: trust score b of untouched CLIP, from s = [H(p_full), H(p_CLIP), cos(p_full, p_CLIP)]."""
+
+    STATISTICS = ('entropy_full', 'entropy_clip', 'cosine')
 
     def statistics(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
         """s (B, 3) of the tuner's and CLIP's logits (B, C)."""
