@@ -1,27 +1,17 @@
-# ImageNet in CoOp's layout: DATA/imagenet/images/{train,val}/<wnid>, masks in DATA/mask/imagenet/images/train/<wnid>
-_base_ = '../pipelines/clip_224.py'
-data_root = 'data'
-num_shots = 16
-prior_template = 'ImageNet'
-_dataset = dict(
+# ImageNet: its own validation images are the test split, and there is no validation list (method 4.1, 4.2)
+_base_ = './base_to_new.py'
+facts = dict(
+    title='ImageNet', classes=1000, train=1281167, test=50000, test_base=25000, test_new=25000,
+    published=dict(
+        images='https://image-net.org/download.php',
+        mirror=None))
+dataset = dict(
     type='ClassFolderDataset',
-    data_root=data_root,
     img_dir='imagenet/images',
     folders=dict(train='train', test='val'),
-    class_names='imagenet')
-
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(split='train', subset='base', num_shots=num_shots, pipeline=_base_.squash_pipeline, **_dataset))
-test_dataloader = [
-    dict(
-        batch_size=100,
-        num_workers=8,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(split='test', subset=subset, pipeline=_base_.test_pipeline, **_dataset)) for subset in ('base', 'new')
-]
-test_evaluator = dict(type='SubsetAccuracy')
+    class_names='imagenet',
+    num_classes=1000,
+    archive='imagenet-1k',
+    metainfo=dict(dataset_name='ImageNet'))
+train_dataloader, test_dataset = dict(dataset=dataset), dataset
+test_dataloader = [dict(loader, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader]

@@ -1,0 +1,20 @@
+# What base-to-new training and tests share: 16 images a class of the base half, tests on both halves (method 3.1, 3.2)
+_base_ = './test_only.py'
+num_shots = 16
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=8,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        data_root=_base_.data_root, split='train', subset='base', num_shots=num_shots, pipeline=_base_.squash_pipeline))
+test_dataloader = [
+    dict(
+        batch_size=100,
+        num_workers=8,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(_base_.test_dataset, subset=subset)) for subset in ('base', 'new')
+]
+test_evaluator = dict(type='SubsetAccuracy')
+facts = dict(published=dict(masks='https://huggingface.co/datasets/JREion/Prompt_Tuning_Datasets_with_Foreground'))

@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/models/coop.py', '../_base_/datasets/eurosat.py', '../_base_/schedules/sgd_20e.py',
+    '../_base_/default_runtime.py'
+]
