@@ -2,11 +2,13 @@ from .aircraft import AircraftDataset
 from .class_folder import ClassFolderDataset
 from .few_shot import FewShotDataset, subset_labels
 from .image_lists import Sample, draw_subset, sample_shots
+from .list_file import ListFileDataset
+from .own_images import OwnImages
 from .quickstart import QuickstartWorld
 from .split_file import SplitFileDataset
 from .transforms import LoadForegroundMask, PackForegroundInputs, PairedRandomResizedCrop
 from .wrapped import FewShotWrapper
 
-__all__ = ['AircraftDataset', 'ClassFolderDataset', 'FewShotDataset', 'FewShotWrapper', 'LoadForegroundMask',
-           'PackForegroundInputs', 'PairedRandomResizedCrop', 'QuickstartWorld', 'Sample', 'SplitFileDataset', 'draw_subset',
-           'sample_shots', 'subset_labels']
+__all__ = ['AircraftDataset', 'ClassFolderDataset', 'FewShotDataset', 'FewShotWrapper', 'ListFileDataset',
+           'LoadForegroundMask', 'OwnImages', 'PackForegroundInputs', 'PairedRandomResizedCrop', 'QuickstartWorld', 'Sample',
+           'SplitFileDataset', 'draw_subset', 'sample_shots', 'subset_labels']

@@ -16,13 +16,16 @@ class FewShotWrapper(FewShotDataset):
     Args:
         dataset: config of, or, a data set whose items have ``img_path`` and ``gt_label`` and whose metainfo has
             ``classes``. It stands for the split given here, so a wrapped training set has no validation images; its
-            pipeline is not used.
+            pipeline is not used. A config without ``data_root`` takes the one given here.
         data_root: folder that holds all its images; mask paths mirror theirs relative to it.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
     def __init__(self, dataset: Union[dict, EngineDataset], data_root: str, **kwargs):
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        if isinstance(dataset, dict):
+            wraps = {'dataset', 'datasets'} & set(dataset)  # ConcatDataset and its like have no data_root
+            dataset = DATASETS.build(dataset if wraps else {'data_root': data_root, **dataset})
+        self.dataset = dataset
         self.dataset.full_init()
         if not self.dataset.metainfo.get('classes'):
             raise ValueError(f'{type(self.dataset).__name__} has no class names in its metainfo; set its `classes`')

@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/models/coop.py', '../_base_/datasets/custom.py', '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py'
+]

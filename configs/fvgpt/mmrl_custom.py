@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/models/mmrl.py', '../_base_/datasets/custom.py', '../_base_/schedules/mmrl.py',
+    '../_base_/default_runtime.py'
+]
+train_dataloader = dict(dataset=dict(pipeline=_base_.half_crop_pipeline))
