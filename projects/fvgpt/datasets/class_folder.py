@@ -30,6 +30,8 @@ class ClassFolderDataset(FewShotDataset):
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
+    not_classes = ()  # names of folders, in lower case, that hold something else
+
     def __init__(self, data_root: str, img_dir: str = '', folders: Optional[Dict[str, str]] = None,
                  test_fraction: float = .3, class_names=None, num_classes: Optional[int] = None, **kwargs):
         if not 0 < test_fraction < 1:
@@ -54,7 +56,8 @@ class ClassFolderDataset(FewShotDataset):
     def _class_folders(self, split: str) -> List[str]:
         tree = self._tree(split)
         with os.scandir(tree) as entries:
-            folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.')]
+            folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.')
+                       and entry.name.lower() not in self.not_classes]
         if not folders:
             raise ValueError(f'{tree} has no class folders')
         return sorted(folders, key=int if all(name.isdecimal() for name in folders) else None)
@@ -98,16 +101,22 @@ class ClassFolderDataset(FewShotDataset):
             if not files:
                 raise ValueError(f'{folder} has no images ({", ".join(IMAGE_SUFFIXES)}); remove the folder or fill it')
             if self.folders is None:
-                files = self._share(files, split)
+                files = share_of_class(files, split, self.test_fraction)
             found.extend(Sample(file, label) for file in files)
         return found
 
-    def _share(self, files: List[str], split: str) -> List[str]:
-        if len(files) < 2:
-            raise ValueError(f'{files[0]} is the only image of its class; a train and a test split need two')
-        shuffled = random.Random(0).sample(files, len(files))
-        tests = min(max(1, round(self.test_fraction * len(files))), len(files) - 1)
-        return sorted(shuffled[:tests] if split == 'test' else shuffled[tests:])
+
+def share_of_class(files: List[str], split: str, test_fraction: float) -> List[str]:
+    """The part of a class's sorted files that is its test split, or the rest, always the same.
+
+    Raises:
+        ValueError: there is one file only; names it.
+    """
+    if len(files) < 2:
+        raise ValueError(f'{files[0]} is the only image of its class; a train and a test split need two')
+    shuffled = random.Random(0).sample(files, len(files))
+    tests = min(max(1, round(test_fraction * len(files))), len(files) - 1)
+    return sorted(shuffled[:tests] if split == 'test' else shuffled[tests:])
 
 
 def imagenet_names(folders: List[str], place: Path) -> List[str]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ..registry import DATASETS
-from .class_folder import ClassFolderDataset
+from .class_folder import share_of_class
 from .few_shot import FewShotDataset, require
 from .image_lists import Sample, check_relative, read_lists
 
@@ -84,7 +84,7 @@ class ListFileDataset(FewShotDataset):
             for entry in entries:
                 by_key[entry.key].append(entry.image)
             return [Sample(self._from_root(image), labels[key]) for key, images in by_key.items()
-                    for image in ClassFolderDataset._share(self, sorted(images), split)]
+                    for image in share_of_class(sorted(images), split, self.test_fraction)]
         return [Sample(self._from_root(entry.image), labels[entry.key]) for entry in entries if entry.split == split]
 
     # ------------------------------------------------------------------ masks

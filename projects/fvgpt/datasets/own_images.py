@@ -29,8 +29,7 @@ class Masks(NamedTuple):
 class OwnFolders(ClassFolderDataset):
     """Class folders with a folder of masks beside them, which is no class."""
 
-    def _class_folders(self, split: str) -> List[str]:
-        return [name for name in super()._class_folders(split) if name.lower() not in MASK_FOLDERS]
+    not_classes = MASK_FOLDERS
 
     def listed_masks(self) -> Dict[str, str]:
         return {}
@@ -66,8 +65,7 @@ class OwnImages(FewShotDataset):
         self.source = find_source(given, split=split, test_fraction=test_fraction, missing_mask=missing_mask, lazy_init=True)
         names = self.source.class_names_by_label()
         if len(names) < 2:
-            raise ValueError(f'{given} has {", ".join(["one class", *names.values()]) if names else "no class folders"}; a '
-                             f'classifier needs two classes. Expected {EXPECTED}')
+            raise ValueError(f'{given} has one class, {names[0]!r}, and a classifier needs two; data_root must be {EXPECTED}')
         counts = {part: len(self.source.samples(part)) for part in ('train', 'test')}
         tell(f'{given}: {_kind(self.source)}, {len(names)} classes, {counts["train"]} images to train on, {counts["test"]} to '
              'test on')
@@ -110,7 +108,10 @@ def find_source(given: Path, **settings) -> FewShotDataset:
                          'data_root, with training and test images in it (column split)')
     if lists:
         return ListFileDataset(data_root=str(lists[0].parent), list_file=lists[0].name, **settings)
-    folders = {SPLIT_NAMES.get(entry.name.lower()): entry.name for entry in inside if entry.is_dir()}
+    below = [entry.name for entry in inside if entry.is_dir() and entry.name.lower() not in MASK_FOLDERS]
+    if not below:
+        raise ValueError(f'{given} has no class folders; data_root must be {EXPECTED}')
+    folders = {SPLIT_NAMES.get(name.lower()): name for name in below}
     folders.setdefault('test', folders.get('val'))
     folders = {split: folder for split, folder in folders.items() if split and folder}
     return OwnFolders(data_root=str(given), folders=folders if {'train', 'test'} <= set(folders) else None, **settings)
