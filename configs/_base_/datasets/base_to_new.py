@@ -5,7 +5,7 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=8,
     persistent_workers=True,
-    drop_last=True,
+    batch_sampler=dict(type='WholeBatchSampler'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         data_root=_base_.data_root, split='train', subset='base', num_shots=num_shots, pipeline=_base_.squash_pipeline))

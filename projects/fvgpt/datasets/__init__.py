@@ -1,4 +1,5 @@
 from .aircraft import AircraftDataset
+from .batch_sampler import WholeBatchSampler
 from .class_folder import ClassFolderDataset
 from .few_shot import FewShotDataset, subset_labels
 from .image_lists import Sample, draw_subset, sample_shots
@@ -11,4 +12,4 @@ from .wrapped import FewShotWrapper
 
 __all__ = ['AircraftDataset', 'ClassFolderDataset', 'FewShotDataset', 'FewShotWrapper', 'ListFileDataset',
            'LoadForegroundMask', 'OwnImages', 'PackForegroundInputs', 'PairedRandomResizedCrop', 'QuickstartWorld', 'Sample',
-           'SplitFileDataset', 'draw_subset', 'sample_shots', 'subset_labels']
+           'SplitFileDataset', 'WholeBatchSampler', 'draw_subset', 'sample_shots', 'subset_labels']
