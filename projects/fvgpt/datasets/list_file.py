@@ -3,6 +3,8 @@ import csv
 import io
 import json
 import os
+from collections import Counter
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -40,8 +42,7 @@ class ListFileDataset(FewShotDataset):
     Args:
         data_root, list_file: the list is ``data_root/list_file``.
         test_fraction: see above.
-        mask_root: as in :class:`~fvgpt.datasets.few_shot.FewShotDataset`, for the images whose ``mask`` is empty. A list
-            with masks needs none.
+        mask_root: for the images whose ``mask`` is empty; a list with masks needs none for training.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
 
     Raises:
@@ -88,27 +89,18 @@ class ListFileDataset(FewShotDataset):
         return [Sample(self._from_root(entry.image), labels[entry.key]) for entry in entries if entry.split == split]
 
     # ------------------------------------------------------------------ masks
+    @cached_property
     def listed_masks(self) -> Dict[str, str]:
         """Image path -> mask path of the images whose ``mask`` is filled, both relative to the data root."""
         return {self._from_root(entry.image): self._from_root(entry.mask) for entry in self._entries() if entry.mask}
 
     def load_data_list(self) -> List[dict]:
-        data_list = super().load_data_list()
-        if not self.mask_root and self.listed_masks():
-            paths = [Path(info['img_path']).relative_to(self.data_root).as_posix() for info in data_list]
-            for info, mask in zip(data_list, self._masks(paths)):
-                info['mask_path'] = mask
-        return data_list
+        if self.split == 'train' and self.listed_masks and not self.mask_root:
+            self.mask_root = 'mask'  # where the masks that the list does not name are looked for
+        return super().load_data_list()
 
-    def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
-        root, listed = Path(self.data_root), self.listed_masks()
-        others = [path for path in paths if path not in listed]
-        if others and not self.mask_root and self.missing_mask == 'error':
-            raise ValueError(f'{self.list_file} has no mask for {len(others)} of {len(paths)} images, first {others[0]}; '
-                             "fill the column, set mask_root, or set missing_mask='full' to train without them")
-        found = dict(zip(others, super()._masks(others) if others and self.mask_root else [None] * len(others)))
-        found.update({path: str(root / mask) if (root / mask).is_file() else None for path, mask in listed.items()})
-        return [found[path] for path in paths]
+    def mask_path(self, path: str) -> str:
+        return self.listed_masks.get(path) or super().mask_path(path)
 
 
 def read_list(path: Path) -> List[Listed]:
@@ -117,15 +109,16 @@ def read_list(path: Path) -> List[Listed]:
     Raises:
         ValueError: names file, line or entry and what is wrong.
     """
+    is_json = path.suffix.lower() == '.json'
     try:
         text = path.read_text(encoding='utf-8-sig')
-        content = json.loads(text) if path.suffix.lower() == '.json' else None
+        content = json.loads(text) if is_json else None
     except ValueError as error:
         raise ValueError(f'{path} cannot be read: {error}') from error
     if isinstance(content, dict):
         entries = list(_split_file_entries(path))
     else:
-        rows = _csv_rows(path, text) if content is None and path.suffix.lower() != '.json' else _json_rows(path, content)
+        rows = _json_rows(path, content) if is_json else _csv_rows(path, text)
         entries = [_entry(path, where, row) for where, row in rows]
     if not any(entry.split == 'test' for entry in entries):
         entries = [entry._replace(split='test') if entry.split == 'val' else entry for entry in entries]
@@ -140,11 +133,11 @@ def _csv_rows(path: Path, text: str) -> Iterator[Tuple[str, dict]]:
             raise ValueError(f'{path}, line 1: the header must name the columns image and class, and may name split and mask; '
                              f'it has {", ".join(map(repr, header)) or "nothing"}')
         for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                if len(cells) != len(header):
-                    raise ValueError(f'{path}, line {reader.line_num}: {len(cells)} cells, but the header has {len(header)}')
-                yield f'line {reader.line_num}', dict(zip(header, cells))
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                raise ValueError(f'{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}')
+            yield f'line {reader.line_num}', dict(zip(header, row))
     except csv.Error as error:
         raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
 
@@ -160,15 +153,15 @@ def _json_rows(path: Path, content) -> Iterator[Tuple[str, dict]]:
 
 
 def _entry(path: Path, where: str, row: dict) -> Listed:
+    cells = {key: (row.get(key) or '').strip() for key in KEYS}
     for key in ('image', 'class', *(['split'] if 'split' in row else [])):
-        if not row.get(key):
+        if not cells[key]:
             raise ValueError(f'{path}, {where}: {key} is empty')
-    split = row.get('split')
-    if split is not None and split.lower() not in SPLIT_NAMES:
-        raise ValueError(f'{path}, {where}: the split {split!r} is none of train, val and test')
-    mask = row.get('mask') and _tidy(path, where, row['mask'])
-    return Listed(where, _tidy(path, where, row['image']), row['class'], row['class'], split and SPLIT_NAMES[split.lower()],
-                 mask or None)
+    split = SPLIT_NAMES.get(cells['split'].lower())
+    if cells['split'] and split is None:
+        raise ValueError(f'{path}, {where}: the split {cells["split"]!r} is none of train, val and test')
+    image, mask = (cells[key] and _tidy(path, where, cells[key]) for key in ('image', 'mask'))
+    return Listed(where, image, cells['class'], cells['class'], split, mask or None)
 
 
 def _split_file_entries(path: Path) -> Iterator[Listed]:
@@ -190,7 +183,7 @@ def check_entries(path: Path, entries: Sequence[Listed]) -> None:
 
     Raises:
         ValueError: no image, one class, an image listed twice, splits given for some images only, no training or no test
-            images, a class without training images.
+            images, a class without training images, or with one image for both splits.
     """
     if not entries:
         raise ValueError(f'{path} lists no images; expected {FORMATS}')
@@ -205,6 +198,11 @@ def check_entries(path: Path, entries: Sequence[Listed]) -> None:
     if len({entry.key for entry in entries}) < 2:
         raise ValueError(f'{path} has one class, {entries[0].name!r}; a classifier needs two')
     if entries[0].split is None:
+        images = Counter(entry.key for entry in entries)
+        for entry in entries:
+            if images[entry.key] < 2:
+                raise ValueError(f'{path}, {entry.where}: {entry.image} is the only image of the class {entry.name!r}; a '
+                                 'train and a test split need two')
         return
     for split in ('train', 'test'):
         if not any(entry.split == split for entry in entries):

@@ -30,9 +30,7 @@ class OwnFolders(ClassFolderDataset):
     """Class folders with a folder of masks beside them, which is no class."""
 
     not_classes = MASK_FOLDERS
-
-    def listed_masks(self) -> Dict[str, str]:
-        return {}
+    listed_masks: Dict[str, str] = {}
 
 
 @DATASETS.register_module()
@@ -74,7 +72,7 @@ class OwnImages(FewShotDataset):
             masks = find_masks(self.source, mask_root, mask_suffix)
             self.has_masks = masks.count > 0
             _tell_masks(Path(self.source.data_root), split, masks)
-            self.source.mask_root, self.source.mask_suffix = masks.folder, masks.suffix
+            self.source.mask_root, self.source.mask_suffix = masks.folder or MASK_FOLDERS[0], masks.suffix
             mask_root, mask_suffix = masks.folder or '.', masks.suffix
         super().__init__(data_root=self.source.data_root, split=split, mask_root=mask_root, mask_suffix=mask_suffix,
                          missing_mask=missing_mask, **kwargs)
@@ -85,8 +83,17 @@ class OwnImages(FewShotDataset):
     def samples(self, split: str) -> List[Sample]:
         return self.source.samples(split)
 
+    def prepare_data(self, idx: int):
+        try:
+            return super().prepare_data(idx)
+        except OSError as error:  # which names no file
+            raise ValueError(f'{self.get_data_info(idx)["img_path"]} cannot be read as an image: {error}') from error
+
+    def mask_path(self, path: str) -> str:
+        return self.source.mask_path(path)
+
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
-        return self.source._masks(paths) if self.has_masks else [None] * len(paths)
+        return super()._masks(paths) if self.has_masks else [None] * len(paths)
 
 
 def find_source(given: Path, **settings) -> FewShotDataset:
@@ -127,7 +134,7 @@ def find_masks(source: FewShotDataset, mask_root: str, mask_suffix: Optional[str
     Raises:
         FileNotFoundError: no image has a mask, though there is a mask folder, or masks must not be missing.
     """
-    root, listed = Path(source.data_root), source.listed_masks()
+    root, listed = Path(source.data_root), source.listed_masks
     images = [sample.path for sample in source.samples(source.split)]
     in_list = sum((root / listed[image]).is_file() for image in images if image in listed)
     if mask_root == 'auto':

@@ -27,7 +27,7 @@ class LoadForegroundMask(BaseTransform):
         threshold: in [0, 1] (RDBOOST_MASK_THRESH).
 
     Raises:
-        ValueError: the file is no image; names it.
+        ValueError: the file is no image, or the data set says nothing of masks; names the file.
     """
 
     def __init__(self, threshold: float = .5):
@@ -35,6 +35,9 @@ class LoadForegroundMask(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
+        if 'mask_path' not in results:
+            raise ValueError(f'{results.get("img_path")} came without mask_path: set mask_root of the data set; a data set of '
+                             'mmpretrain gets one from FewShotWrapper')
         path: Optional[str] = results['mask_path']
         if path is None:
             results['gt_seg_map'] = np.ones((height, width), np.uint8)
