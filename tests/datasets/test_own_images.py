@@ -315,7 +315,7 @@ def test_pipelines_take_the_size_of_the_clip():
     sizes = {}
     for name in ('ViT-B-16', 'ViT-L-14-336', 'quickstart'):
         config = load_recipe(recipe, {'clip.name': name})
-        train, test = config.train_dataloader.dataset.pipeline, config.test_dataloader.dataset.pipeline
+        train, test = config.train_dataloader.dataset.pipeline, config.test_dataloader[0].dataset.pipeline
         sizes[name] = {step.get('scale', step.get('crop_size')) for step in (*train, *test)} - {None}
     assert sizes == {'ViT-B-16': {224}, 'ViT-L-14-336': {336}, 'quickstart': {64}}
     assert input_size('no such clip') is None and input_size('hf-hub:somebody/something') is None
