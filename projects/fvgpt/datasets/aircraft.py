@@ -6,6 +6,8 @@ from ..registry import DATASETS
 from .few_shot import SPLITS, FewShotDataset, require
 from .image_lists import Sample, check_relative
 
+LISTS = ('variants.txt', *(f'images_variant_{split}.txt' for split in SPLITS))
+
 
 @DATASETS.register_module()
 class AircraftDataset(FewShotDataset):
@@ -24,13 +26,9 @@ class AircraftDataset(FewShotDataset):
 
     def check_files(self, root: Path) -> None:
         super().check_files(root)
-        for name in ('variants.txt', *map(self._list_name, SPLITS)):
+        for name in LISTS:
             require(root / self.list_dir / name, 'list_dir', "the folder of FGVCAircraft's text files relative to data_root")
         require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
-
-    @staticmethod
-    def _list_name(split: str) -> str:
-        return f'images_variant_{split}.txt'
 
     def _lines(self, name: str) -> List[str]:
         text = (Path(self.data_root) / self.list_dir / name).read_text(encoding='utf-8')
@@ -41,11 +39,11 @@ class AircraftDataset(FewShotDataset):
 
     def samples(self, split: str) -> List[Sample]:
         labels = {name: label for label, name in self.class_names_by_label().items()}
-        found = []
-        for line in self._lines(self._list_name(split)):
+        source, found = f'images_variant_{split}.txt', []
+        for line in self._lines(source):
             number, _, variant = line.partition(' ')
             if variant not in labels:
-                raise ValueError(f'{self._list_name(split)} has the line {line!r}; expected <image number> <variant>, with a '
-                                 'variant of variants.txt')
-            found.append(Sample(f'{self.img_dir}/{check_relative(number, self._list_name(split))}.jpg', labels[variant]))
+                raise ValueError(f'{source} has the line {line!r}; expected <image number> <variant>, with a variant of '
+                                 'variants.txt')
+            found.append(Sample(f'{self.img_dir}/{check_relative(number, source)}.jpg', labels[variant]))
         return found

@@ -1,6 +1,7 @@
 """Data sets given by a folder of class folders: ImageNet, or anybody's own images."""
 import os
 import random
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -125,10 +126,16 @@ def imagenet_names(folders: List[str], place: Path) -> List[str]:
     Raises:
         ValueError: names a folder of ``place`` that is neither.
     """
-    names = dict(zip(ImageNetInfo().label_names(), IMAGENET_SIMPLE_CATEGORIES))
-    names.update((str(number), name) for number, name in enumerate(IMAGENET_SIMPLE_CATEGORIES))
+    names = _names_by_folder()
     unknown = [folder for folder in folders if folder not in names]
     if unknown:
         raise ValueError(f'{place} has the folder {unknown[0]!r}, which is no class of ImageNet: neither a wnid such as '
                          'n01440764 nor a number from 0 to 999; move it elsewhere')
     return [names[folder] for folder in folders]
+
+
+@lru_cache
+def _names_by_folder() -> Dict[str, str]:
+    names = dict(zip(ImageNetInfo().label_names(), IMAGENET_SIMPLE_CATEGORIES))
+    names.update((str(number), name) for number, name in enumerate(IMAGENET_SIMPLE_CATEGORIES))
+    return names

@@ -28,6 +28,12 @@ def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
     return value
 
 
+def layout_root(data_root: str, layout: str, archive: Optional[str]) -> Path:
+    """The folder that a data set's paths are relative to; see :class:`FewShotDataset`."""
+    root = Path(data_root).expanduser()
+    return root / archive if _choice('layout', layout, LAYOUTS) == 'archives' and archive else root
+
+
 class FewShotDataset(BaseDataset):
     """Base of the data sets: few-shot sampling, class subsets and masks on top of a list of images.
 
@@ -68,9 +74,8 @@ class FewShotDataset(BaseDataset):
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
         self.subset_file = Path(subset_file).expanduser() if subset_file else None
-        root = Path(data_root).expanduser()
-        if _choice('layout', layout, LAYOUTS) == 'archives' and archive:
-            root = root / archive
+        root = layout_root(data_root, layout, archive)
+        if layout == 'archives' and archive:
             require(root, 'data_root', "the folder with the released archives' folders (layout='archives')")
         self.check_files(root)
         super().__init__(ann_file='', data_root=str(root), **kwargs)
@@ -94,6 +99,11 @@ class FewShotDataset(BaseDataset):
         """All images of a split, in the order that the few-shot draw sees."""
 
     # ------------------------------------------------------------------ mmengine's side
+    @classmethod
+    def _load_metainfo(cls, metainfo: Optional[dict] = None) -> dict:
+        """``metainfo`` as it is given; mmengine's own reads a text, such as a data set's name, as the file of that name."""
+        return dict(cls.METAINFO, **(metainfo or {}))
+
     def load_data_list(self) -> List[dict]:
         names = self.class_names_by_label()
         labels = subset_labels(list(names), self.subset)

@@ -2,7 +2,7 @@
 import json
 import os
 import random
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 VAL_SHOTS = 4  # the public protocol never takes more than four validation images a class
@@ -63,8 +63,8 @@ def check_relative(path: str, source: str) -> str:
     Raises:
         ValueError: names the file it was read from.
     """
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or '..' in parts.parts or '\\' in path or ':' in path.split('/')[0]:
+    parts = path.split('/')
+    if not parts[0] or '..' in parts or '\\' in path or ':' in parts[0]:
         raise ValueError(f'{source} lists the image {path!r}; paths must be relative and stay below the image folder')
     return path
 
