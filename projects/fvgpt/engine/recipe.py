@@ -127,7 +127,8 @@ def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume:
     with claimed(work_dir):
         tuner_recipe = config.get('tuner_recipe')
         if tuner_recipe and not config.model.get('backbone_checkpoint'):
-            tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), tuner_options(options))
+            shared = {key: deepcopy(config[key]) for key in (*_DATASET_KEYS, 'clip') if key in config}
+            tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), {**shared, **tuner_options(options)})
             if amp:
                 use_amp(tuner_config)
             config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
