@@ -6,11 +6,15 @@ _frg, _brg = ['entropy', 'cosine', 'area'], ['entropy_full', 'entropy_clip', 'co
 variants = {
     'all inputs': {},
     **{
-        f'FRG without {name}': dict(stage2={'model.reliability_gate': dict(type='ForegroundReliabilityGate', inputs=_frg[:i] + _frg[i + 1:])})
-        for i, name in enumerate(_frg)
+        f'FRG without {name}': dict(stage2={
+            'model.reliability_gate': dict(type='ForegroundReliabilityGate', inputs=[x for x in _frg if x != name])
+        })
+        for name in _frg
     },
     **{
-        f'BRG without {name}': dict(stage2={'model.calibration': dict(type='PriorCalibration', inputs=_brg[:i] + _brg[i + 1:])})
-        for i, name in enumerate(_brg)
+        f'BRG without {name}': dict(stage2={
+            'model.calibration': dict(type='PriorCalibration', inputs=[x for x in _brg if x != name])
+        })
+        for name in _brg
     }
 }

@@ -1,4 +1,4 @@
-# Table 7: what tuning and inference cost, MMRL alone and FVG-PT on it. Run it with --jobs 1: runs side by side slow each other.
+# Table 7: what tuning and inference cost, MMRL alone and FVG-PT on it (with --jobs 1: runs side by side slow each other)
 _base_ = './base_to_new.py'
 title = 'Cost'
 tuners = ['mmrl']

@@ -17,7 +17,7 @@ tuners = dict(
             'custom_hooks.2.mean': 30,
             'custom_hooks.2.std': 30
         },
-        datasets={name: _late for name in ('stanford_cars', 'oxford_flowers', 'fgvc_aircraft', 'dtd', 'eurosat')}),
+        datasets=dict(stanford_cars=_late, oxford_flowers=_late, fgvc_aircraft=_late, dtd=_late, eurosat=_late)),
     mmrl=dict(options={
         'train_cfg.max_epochs': 50,
         'train_dataloader.batch_size': 32

@@ -1,4 +1,5 @@
 """Checkpoints: what they say about themselves, and reading them without running anything."""
+import hashlib
 from pathlib import Path
 from typing import Any, Dict
 
@@ -45,6 +46,15 @@ def check_provenance(recorded: Dict[str, Any], model: nn.Module, path: str) -> N
     for key, what in (('tuner', 'tuner'), ('clip', 'CLIP'), ('clip_weights', 'CLIP weights')):
         if key in recorded and recorded[key] != here[key]:
             raise ValueError(f'{path} was trained with {what} {recorded[key]}, but this model has {here[key]}')
+
+
+def state_hash(module: nn.Module, prefix: str = '') -> str:
+    """sha256 over ``prefix`` and the names and float32 values of all parameters and persistent buffers."""
+    digest = hashlib.sha256(prefix.encode())
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_tuner(tuner: nn.Module, path: str) -> None:

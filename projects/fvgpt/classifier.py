@@ -4,26 +4,45 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.models.utils.data_preprocessor import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .clip.prompts import check_class_names
+from .registry import MODELS
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # RGB, of pixels in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+Features = Dict[str, Tensor]
+"""Named tensors with one row an image or a class. ``feature`` (N, D) is CLIP's final feature, not L2-normalised; a tuner
+adds what its own logits rule needs."""
+Inputs = Union[Tensor, Features]
+"""Normalised images (B, 3, H, W), or what the frozen towers say of them."""
 BRANCHES = ('base', 'new', 'open')
 
 
 def clip_preprocessor() -> dict:
     """Config of mmpretrain's preprocessor with CLIP's normalisation of BGR uint8 images."""
-    return dict(type='mmpretrain.ClsDataPreprocessor', mean=[255 * m for m in CLIP_MEAN], std=[255 * s for s in CLIP_STD],
+    return dict(type='CLIPDataPreprocessor', mean=[255 * m for m in CLIP_MEAN], std=[255 * s for s in CLIP_STD],
                 to_rgb=True)
+
+
+@MODELS.register_module()
+class CLIPDataPreprocessor(ClsDataPreprocessor):
+    """mmpretrain's, which hands on features of images (``inputs`` is a dict then) as they are."""
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        if isinstance(data['inputs'], dict):
+            return self.cast_data(data)
+        return super().forward(data, training)
 
 
 class CLIPClassifier(BaseClassifier):
     """A classifier whose classes are names that can change at any time.
 
-    Sub-classes give :meth:`logits_by_source`, :meth:`loss` and ``source``, the name of their own predictions.
+    Sub-classes give :meth:`logits_by_source`, :meth:`loss`, :meth:`encode_frozen`, :meth:`frozen_identity` and ``source``,
+    the name of their own predictions. Wherever images (B, 3, H, W) are taken, what :meth:`encode_frozen` gave for them is
+    taken too.
 
     Args:
         class_names: names of the classes in label order; left out, they come from the dataset through
@@ -71,8 +90,8 @@ class CLIPClassifier(BaseClassifier):
             RuntimeError: it is not known what the model was trained on.
         """
         if not self.trained_class_names:
-            raise RuntimeError(f'{type(self).__name__} does not know which classes it was trained on: load a checkpoint, or call '
-                               'set_trained_classes()')
+            raise RuntimeError(f'{type(self).__name__} does not know which classes it was trained on: load a checkpoint, or '
+                               'call set_trained_classes()')
         labels: Dict[str, List[int]] = {}
         for label, name in enumerate(self.trained_class_names):
             labels.setdefault(name, []).append(label)
@@ -85,14 +104,23 @@ class CLIPClassifier(BaseClassifier):
         """Prepare whatever depends on the class names."""
 
     @abstractmethod
-    def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
+    def encode_frozen(self, images: Tensor, **kwargs) -> Features:
+        """What the frozen towers say of normalised images (B, 3, H, W), rows (B, ...): all that is needed of the images."""
+
+    @abstractmethod
+    def frozen_identity(self, training: bool) -> Optional[str]:
+        """All that :meth:`encode_frozen` depends on but the images, for training or evaluation; None where training cannot do
+        with it."""
+
+    @abstractmethod
+    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
         """Logits (B, C) of normalised images (B, 3, H, W), the classifier's own under the key ``source``."""
 
     @abstractmethod
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """Loss terms; those whose key contains ``loss`` are added up, the others are logged."""
 
-    def forward(self, inputs: Tensor, data_samples: Optional[List[DataSample]] = None, mode: str = 'tensor'
+    def forward(self, inputs: Inputs, data_samples: Optional[List[DataSample]] = None, mode: str = 'tensor'
                 ) -> Union[Tensor, Dict[str, Tensor], List[DataSample]]:
         """mmpretrain's entry: ``loss`` gives the loss terms, ``predict`` data samples, ``tensor`` logits (B, C)."""
         if not self.class_names:
@@ -106,12 +134,12 @@ class CLIPClassifier(BaseClassifier):
             return self.logits_by_source(inputs)[self.source]
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not {mode!r}")
 
-    def predict(self, inputs: Tensor, data_samples: Optional[List[DataSample]] = None) -> List[DataSample]:
+    def predict(self, inputs: Inputs, data_samples: Optional[List[DataSample]] = None) -> List[DataSample]:
         """Data samples with ``pred_score`` (C,), ``pred_label``, and the scores of each source as ``<source>_score``."""
         scores = {source: logits.float().softmax(-1) for source, logits in self.logits_by_source(inputs).items()}
         own = scores[self.source]
         labels = own.argmax(-1, keepdim=True)
-        data_samples = data_samples or [DataSample() for _ in range(len(inputs))]
+        data_samples = data_samples or [DataSample() for _ in range(len(own))]
         for i, sample in enumerate(data_samples):
             for source, score in scores.items():
                 sample.set_field(score[i], f'{source}_score', dtype=torch.Tensor)

@@ -44,7 +44,8 @@ def test_settings_reach_their_stages(tmp_path):
 
 
 def test_options_for_the_tuner_inside_reach_its_own_recipe(tmp_path):
-    _, (tuner, run) = made('base_to_new', tmp_path, tuners=['coop'], options={'model.tuner.n_ctx': 2, 'model.fg_fill': 'black'})
+    options = {'model.tuner.n_ctx': 2, 'model.fg_fill': 'black'}
+    _, (tuner, run) = made('base_to_new', tmp_path, tuners=['coop'], options=options)
     assert tuner.config.model.n_ctx == run.config.model.tuner.n_ctx == 2
     assert run.config.model.fg_fill == 'black' and 'fg_fill' not in tuner.config.model
 
@@ -108,7 +109,8 @@ def test_the_plan_grows_and_belongs_to_one_protocol(tmp_path):
 
 @pytest.mark.parametrize('text, message', [
     ('a = 1', "unknown key 'a'"), ("title = 'x'", 'has no `tuners`'), ("title = 'x'\ntuners = ['coop']", 'has no `datasets`'),
-    ("title = 'x'\ntuners = dict(coop=dict(epochs=3))\ndatasets = ['dtd']", "'coop' may have options, stage1, stage2, not 'epochs'")])
+    ("title = 'x'\ntuners = dict(coop=dict(epochs=3))\ndatasets = ['dtd']",
+     "'coop' may have options, stage1, stage2, not 'epochs'")])
 def test_wrong_protocols_are_named(tmp_path, text, message):
     with pytest.raises(FileNotFoundError, match='there is no protocol'):
         load_protocol(str(tmp_path / 'none.py'))

@@ -60,7 +60,6 @@ def test_each_run_is_made_once_after_what_it_needs(tmp_path, train, capsys):
     assert '--no-test' in calls(runs[0])[0] and '--no-test' not in calls(runs[1])[0] and '--resume' in calls(runs[1])[0]
     out = capsys.readouterr().out
     assert out.index('coop: done') < out.index('a: done') and '3 of 3 runs are done already' in out
-    assert (tmp_path / 'stage1' / 'calls.txt').stat().st_mtime_ns <= (tmp_path / 'a' / 'calls.txt').stat().st_mtime_ns
 
 
 def test_failures_are_told_and_taken_up(tmp_path, train, capsys):
@@ -103,8 +102,13 @@ with claimed({str(run.folder)!r}):
 
 
 def test_a_kill_frees_the_folder(tmp_path):
-    code = f"import time\nfrom fvgpt.engine.recipe import claimed\nwith claimed({str(tmp_path)!r}):\n    print('ready', flush=True)\n" \
-           '    time.sleep(60)'
+    code = f'''
+import time
+from fvgpt.engine.recipe import claimed
+with claimed({str(tmp_path)!r}):
+    print('ready', flush=True)
+    time.sleep(60)
+'''
     holder = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
     while 'ready' not in holder.stdout.readline():
         pass
@@ -118,8 +122,8 @@ def test_a_kill_frees_the_folder(tmp_path):
 SLURM = {
     'sbatch': '''
         id=$$; here=$(dirname "$0")
-        SLURM_JOB_ID=$id SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=node SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_NTASKS=1 \\
-            SLURM_JOBID=$id setsid bash "$1" > "$here/job_$id.out" 2>&1 < /dev/null &
+        SLURM_JOB_ID=$id SLURM_JOBID=$id SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=node SLURM_PROCID=0 SLURM_LOCALID=0 \\
+            SLURM_NODEID=0 SLURM_NTASKS=1 setsid bash "$1" > "$here/job_$id.out" 2>&1 < /dev/null &
         cp "$1" "$here/submission_$id.sh"
         echo "Submitted batch job $id"''',
     'srun': '''

@@ -1,12 +1,12 @@
 """CLIP as the fixed ground everything is trained on: the only module that knows open_clip's internals."""
 import copy
-import hashlib
 from functools import cached_property
 from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ..checkpoint import state_hash
 from ..registry import MODELS
 from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, shared_length
 from .token_edits import TokenEdits
@@ -71,11 +71,7 @@ class FrozenCLIP(nn.Module):
     @cached_property
     def weight_hash(self) -> str:
         """sha256 over names and float32 values of all weights and over the activation: the identity of this CLIP."""
-        digest = hashlib.sha256(str(self.quick_gelu).encode())
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return state_hash(self.model, str(self.quick_gelu))
 
     @property
     def quick_gelu(self) -> bool:

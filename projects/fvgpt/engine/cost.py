@@ -23,8 +23,8 @@ class CostHook(Hook):
     """Measure a run as it is, data loading included, and write ``cost.json`` into its work dir.
 
     Keys: ``trainable_parameters``; ``tuning_images_per_second`` and ``inference_images_per_second`` (of all processes
-    together; inference with every source that the evaluation compares); ``peak_memory_mb`` (10^6 bytes: allocated on the GPU, or
-    resident in the process on a CPU); ``device``.
+    together; inference with every source that the evaluation compares); ``peak_memory_mb`` (10^6 bytes: allocated on the GPU,
+    or resident in the process on a CPU); ``device``.
     """
 
     priority = 'LOWEST'
@@ -73,7 +73,8 @@ class CostHook(Hook):
         rates = {f'{mode}_images_per_second': round(get_world_size() * count / self._seconds[mode], 2)
                  for mode, count in self._images.items() if self._seconds[mode] > 0}
         write_json(Path(runner.work_dir) / COST_FILE,
-                   dict(trainable_parameters=parameters, **rates, peak_memory_mb=round(peak_memory() / 1e6, 1), device=device()))
+                   dict(trainable_parameters=parameters, **rates, peak_memory_mb=round(peak_memory() / 1e6, 1),
+                        device=device()))
 
 
 def peak_memory() -> int:

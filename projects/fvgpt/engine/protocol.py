@@ -52,8 +52,8 @@ class Run:
             before = Config.fromfile(self.recipe).to_dict()
             now = self.config.to_dict()
             changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-            raise ValueError(f'{self.folder} was made with other settings of {", ".join(changed)}; choose another --work-dir, or '
-                             'delete that folder')
+            raise ValueError(f'{self.folder} was made with other settings of {", ".join(changed)}; choose another --work-dir, '
+                             'or delete that folder')
         self.folder.mkdir(parents=True, exist_ok=True)
         self.recipe.write_text(text, encoding='utf-8')
 
@@ -66,13 +66,16 @@ def recipe_text(config: Config) -> str:
 class Protocol(NamedTuple):
     """The content of a protocol file.
 
-    path: of the file. title: of its table. recipe: recipe of a run, relative to the file, with ``{tuner}`` and ``{dataset}``.
-    tuners: tuner -> its settings. datasets: names. variants: row of the table -> its settings; the plain one is ''. settings: of
-    all runs. evaluate: column -> test set of its accuracy, see :func:`test_loader`; empty for the recipe's own. columns: of
-    ``results.json`` that the table shows. average: columns whose mean is a further column.
+    Attributes:
+        path: of the file. title: of its table.
+        recipe: of a run, relative to the file, with ``{tuner}`` and ``{dataset}``.
+        tuners: tuner -> its settings. datasets: names. variants: row of the table -> its settings; the plain one is ''.
+        settings: of all runs.
+        evaluate: column -> test set of its accuracy, see :func:`test_loader`; empty for the recipe's own.
+        columns: of ``results.json`` that the table shows. average: columns whose mean is a further column.
 
-    Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of the
-    tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), each a dict.
+    Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of
+    the tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), each a dict.
     A variant may also have a ``recipe``, a tuner also ``datasets``: data set -> its settings.
     """
     path: Path
@@ -102,8 +105,8 @@ def load_protocol(path: str) -> Protocol:
     settings = {key: content.pop(key) for key in _STAGES if key in content}
     unknown = [key for key in content if key not in Protocol._fields]
     if unknown:
-        raise ValueError(f'{path} has the unknown key {unknown[0]!r}; known are '
-                         f'{", ".join(key for key in Protocol._fields if key not in ("path", "settings"))} and {", ".join(_STAGES)}')
+        known = [key for key in (*Protocol._fields, *_STAGES) if key not in ('path', 'settings')]
+        raise ValueError(f'{path} has the unknown key {unknown[0]!r}; known are {", ".join(known)}')
     for key in ('title', 'tuners', 'datasets'):
         if not content.get(key):
             raise ValueError(f'{path} has no `{key}`')

@@ -92,7 +92,8 @@ class SlurmExecutor:
         self.train = train
         try:
             self.executor = submitit.AutoExecutor(folder=logs, cluster='slurm')
-            self.executor.update_parameters(name='fvgpt', **{**dict(gpus_per_node=1, cpus_per_task=8, timeout_min=24 * 60), **options})
+            defaults = dict(name='fvgpt', gpus_per_node=1, cpus_per_task=8, timeout_min=24 * 60)
+            self.executor.update_parameters(**{**defaults, **options})
         except (RuntimeError, NameError) as error:
             raise ValueError(f'--executor slurm: {error}') from error
         self.pool = ThreadPoolExecutor(1000)  # each thread waits for one job

@@ -18,8 +18,8 @@ class SubsetAccuracy(BaseMetric):
 
     Sources are the ``<source>_score`` fields of the predictions (``tuner``, ``fvgpt``, ``zero_shot``), or ``pred`` for
     a classifier that names none. The column is ``column`` of the data set's metainfo, else its ``subset``. With ``halves``
-    in the metainfo (of a data set with all its classes), ``<column>_base`` and ``<column>_new`` give the accuracy on the images
-    of either half of the classes, each told apart from all classes: the open world.
+    in the metainfo (of a data set with all its classes), ``<column>_base`` and ``<column>_new`` give the accuracy on the
+    images of either half of the classes, each told apart from all classes: the open world.
     """
 
     default_prefix = ''  # the keys say where they come from

@@ -1,5 +1,5 @@
 """FVG-PT: the classifier that puts the paper's three modules on a frozen, tuned CLIP."""
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -7,10 +7,10 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from ..checkpoint import load_tuner
-from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, gt_labels
+from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, Features, Inputs, gt_labels
 from ..clip.prompts import PLAIN_TEMPLATE
 from ..registry import LOSSES, MODELS
-from ..tuners.base import Features, PromptTuner
+from ..tuners.base import PromptTuner
 from ..tuners.zero_shot import ZeroShotCLIP
 from .open_world import join_branches
 
@@ -23,7 +23,8 @@ class FVGPT(CLIPClassifier):
 
     Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new branch); without FDC the
     base branch is the tuner, without PC the new branch is z_FDC, as in the paper's Table 3. Where trained and new classes are
-    mixed (branch ``open``) the two are joined. The two branches share no trained parameter. Masks are needed for training only.
+    mixed (branch ``open``) the two are joined. The two branches share no trained parameter. Masks are needed for training
+    only.
 
     Args:
         tuner: a trained tuner, or its config. It is frozen here.
@@ -109,41 +110,62 @@ class FVGPT(CLIPClassifier):
         return view
 
     @torch.no_grad()
-    def encode_views(self, images: Tensor, masks: Optional[Tensor]) -> Tuple[Features, Optional[Features]]:
-        """Tuned image features of the full view and, with masks, of the foreground view: one stacked pass."""
+    def encode_frozen(self, images: Tensor, masks: Optional[Tensor] = None, untouched: bool = True) -> Features:
+        """What the frozen towers say of a batch: ``full.<name>`` of the image and, with masks (B, 1, H, W), ``fg.<name>`` of
+        the foreground view, in one stacked pass, and ``area`` (B,), its share of the image.
+
+        ``full.clip`` is untouched CLIP's feature; the tuner's own is that too unless its image tower is another, where it takes
+        a second pass, spared with ``untouched`` False.
+        """
         if masks is None:
-            return self.tuner.encode_image(images), None
-        both = self.tuner.encode_image(torch.cat([images, self.foreground_view(images, masks)]))
-        return tuple({k: v[part] for k, v in both.items()} for part in (slice(len(images)), slice(len(images), None)))
+            return {f'full.{k}': v for k, v in self.tuner.encode_frozen(images, untouched).items()}
+        count = len(images)
+        both = self.tuner.encode_frozen(torch.cat([images, self.foreground_view(images, masks)]), untouched=False)
+        if untouched and 'clip' not in both:
+            both['clip'] = self.tuner.clip.encode_image(images)  # of the full view alone
+        frozen = {f'{view}.{k}': v[part] for view, part in (('full', slice(count)), ('fg', slice(count, None)))
+                  for k, v in both.items() if len(v[part])}
+        return dict(frozen, area=masks.mean((1, 2, 3)))
+
+    def view(self, frozen: Features, name: str) -> Features:
+        """The tuner's features of the ``full`` or ``fg`` view."""
+        return self.tuner.view({k[len(name) + 1:]: v for k, v in frozen.items() if k.startswith(f'{name}.')})
+
+    def frozen_identity(self, training: bool) -> Optional[str]:
+        identity = self.tuner.frozen_identity(training=False)
+        return f'{identity} foreground {bool(self.compensation)} {self.fg_fill}' if training else identity
 
     @torch.no_grad()
-    def prior_logits(self, images: Tensor, full: Features) -> Tensor:
-        """z_CLIP (B, C); no second image pass where the tuner has CLIP's own features already."""
-        return self.prior.logits(dict(feature=self.tuner.untouched_feature(images, full)), self.prior.cached_text())
+    def prior_logits(self, clip_feature: Tensor) -> Tensor:
+        """z_CLIP (B, C) of untouched CLIP's image features (B, D)."""
+        return self.prior.logits(dict(feature=clip_feature), self.prior.cached_text())
 
     def text_features(self) -> Features:
         """Tuned text features, computed once as long as neither weights nor class names change."""
         return self.tuner.cached_text()
 
     # ------------------------------------------------------------------ training
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """L_base and L_PC of a batch, term by term (paper; method of section 1.4 and 1.5).
 
         Args:
-            inputs: normalised images (B, 3, H, W).
-            data_samples: with ``gt_label`` and, unless FDC is off, ``mask`` (1, H, W).
+            inputs: normalised images (B, 3, H, W), or their :meth:`encode_frozen`.
+            data_samples: with ``gt_label`` and, for images, ``mask`` (1, H, W) unless FDC is off.
         """
         if not self._tuner_is_trained:
             raise RuntimeError('FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
                                "tuner's checkpoint (tools/train.py does so by itself)")
-        labels = gt_labels(data_samples, inputs.device)
-        masks = stack_masks(data_samples, inputs) if self.compensation else None
-        full, foreground = self.encode_views(inputs, masks)
+        frozen = inputs
+        if not isinstance(inputs, dict):
+            masks = stack_masks(data_samples, inputs) if self.compensation else None
+            frozen = self.encode_frozen(inputs, masks, untouched=bool(self.calibration))
+        full = self.view(frozen, 'full')
+        labels = gt_labels(data_samples, full['feature'].device)
         terms: Dict[str, Tensor] = {}
         if self.compensation:
-            terms.update(self.base_losses(full, foreground, masks.mean((1, 2, 3)), labels))
+            terms.update(self.base_losses(full, self.view(frozen, 'fg'), frozen['area'], labels))
         if self.calibration:
-            terms.update(self.new_losses(full, self.prior_logits(inputs, full), labels))
+            terms.update(self.new_losses(full, self.prior_logits(frozen['full.clip']), labels))
         if not terms:
             raise RuntimeError('nothing to train: compensation and calibration are both switched off')
         return terms
@@ -181,19 +203,20 @@ class FVGPT(CLIPClassifier):
 
     # ------------------------------------------------------------------ inference
     @torch.no_grad()
-    def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
+    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
         """``fvgpt``: z_FDC, z_PC or, in the open world, both joined (:func:`~fvgpt.foreground.open_world.join_branches`);
         with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
-        full, _ = self.encode_views(images, None)
-        text = self.text_features()
-        z_clip = self.prior_logits(images, full) if self.compare or (self.calibration and self.branch != 'base') else None
+        needs_clip = self.compare or (self.calibration is not None and self.branch != 'base')
+        frozen = inputs if isinstance(inputs, dict) else self.encode_frozen(inputs, untouched=needs_clip)
+        full, text = self.view(frozen, 'full'), self.text_features()
+        z_clip = self.prior_logits(frozen['full.clip']) if needs_clip else None
         logits = {}
         if self.compare:
             logits['zero_shot'] = z_clip
             logits['tuner'] = self.tuner.logits(full, text, self.branch)
         if self.branch == 'open':
             logits['fvgpt'] = join_branches(self._base_logits(full, text, 'base'), self._new_logits(full, text, z_clip),
-                                            self.trained_columns(images.device) >= 0)
+                                            self.trained_columns(text['feature'].device) >= 0)
         elif self.branch == 'new':
             logits['fvgpt'] = self._new_logits(full, text, z_clip)
         else:

@@ -30,7 +30,8 @@ class ReliabilityGate(nn.Module):
 
     STATISTICS: Tuple[str, ...]
 
-    def __init__(self, inputs: Optional[Sequence[str]] = None, hidden: int = 32, layers: int = 2, temperature: float = 2., normalize_entropy: bool = False):
+    def __init__(self, inputs: Optional[Sequence[str]] = None, hidden: int = 32, layers: int = 2, temperature: float = 2.,
+                 normalize_entropy: bool = False):
         super().__init__()
         if layers not in (1, 2, 3):
             raise ValueError(f'layers must be 1, 2 or 3, not {layers}')

@@ -7,21 +7,21 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ..classifier import CLIPClassifier, gt_labels
+from ..checkpoint import state_hash
+from ..classifier import CLIPClassifier, Features, Inputs, gt_labels
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompt_encoder import EmbeddedPrompts
 from ..registry import MODELS
 
-Features = Dict[str, Tensor]
-"""Named tensors with one row an image or a class. ``feature`` (N, D) is CLIP's final feature, not L2-normalised; a tuner
-adds what its own logits rule needs."""
+__all__ = ['Features', 'PromptTuner']
 
 
 class PromptTuner(CLIPClassifier):
     """A frozen CLIP with trained prompts. One method is one sub-class in one file.
 
-    A sub-class gives :meth:`encode_text`, and overrides :meth:`encode_image`, :meth:`logits`, :meth:`tuning_loss` and
-    ``image_tower_is_clip`` where its method differs from the defaults here. FVG-PT knows a tuner only by these.
+    A sub-class gives :meth:`encode_text`, and overrides :meth:`finish_image`, :meth:`logits`, :meth:`tuning_loss` where its
+    method differs from the defaults here; one with an image tower of its own also :meth:`encode_image` and
+    ``image_tower_is_clip``. FVG-PT knows a tuner only by these.
 
     Args:
         clip: a :class:`~fvgpt.clip.FrozenCLIP` or its config.
@@ -30,7 +30,8 @@ class PromptTuner(CLIPClassifier):
 
     source = 'tuner'
     image_tower_is_clip = True
-    """Whether :meth:`encode_image` is the untouched CLIP image tower, so that features are shared and cacheable."""
+    """Whether :meth:`encode_image` is :meth:`finish_image` on the untouched CLIP image tower, whose features are then shared
+    and cacheable."""
 
     def __init__(self, clip: Union[FrozenCLIP, dict], class_names: Optional[Sequence[str]] = None,
                  data_preprocessor: Optional[dict] = None):
@@ -62,11 +63,26 @@ class PromptTuner(CLIPClassifier):
 
     def encode_image(self, images: Tensor) -> Features:
         """Image features of normalised images (B, 3, H, W), rows (B, ...)."""
-        return dict(feature=self.clip.encode_image(images))
+        return self.finish_image(self.clip.encode_image(images))
 
-    def untouched_feature(self, images: Tensor, image: Features) -> Tensor:
-        """CLIP's own feature (B, D) of images whose :meth:`encode_image` is ``image``, without a second pass if it can be."""
-        return image['feature'] if self.image_tower_is_clip else self.clip.encode_image(images)
+    def finish_image(self, clip_feature: Tensor) -> Features:
+        """Image features from CLIP's own feature (B, D), for methods without an image tower of their own."""
+        return dict(feature=clip_feature)
+
+    @torch.no_grad()
+    def encode_frozen(self, images: Tensor, untouched: bool = True) -> Features:
+        """What the image towers say of images (B, 3, H, W) once this tuner is trained, rows (B, ...).
+
+        ``clip`` is CLIP's own feature (with a tower of its own, left out unless ``untouched``); all else is what
+        :meth:`view` needs.
+        """
+        if self.image_tower_is_clip:
+            return dict(clip=self.clip.encode_image(images))
+        return dict(self.encode_image(images), **(dict(clip=self.clip.encode_image(images)) if untouched else {}))
+
+    def view(self, frozen: Features) -> Features:
+        """:meth:`encode_image` of the images whose :meth:`encode_frozen` is ``frozen``."""
+        return self.finish_image(frozen['clip']) if self.image_tower_is_clip else frozen
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
         """Logits (B, C): s cos(f, g), in float32. A method that treats classes it was trained on unlike others goes by
@@ -78,12 +94,18 @@ class PromptTuner(CLIPClassifier):
         """Loss terms of tuning: cross entropy of the logits."""
         return dict(loss=F.cross_entropy(self.logits(image, text), labels))
 
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
-        return self.tuning_loss(self.encode_image(inputs), self.encode_text(), inputs,
-                                gt_labels(data_samples, inputs.device))
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        image = self.view(inputs) if isinstance(inputs, dict) else self.encode_image(inputs)
+        return self.tuning_loss(image, self.encode_text(), inputs, gt_labels(data_samples, image['feature'].device))
 
-    def logits_by_source(self, images: Tensor) -> Dict[str, Tensor]:
-        return {self.source: self.logits(self.encode_image(images), self.cached_text(), self.branch)}
+    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
+        image = self.view(inputs) if isinstance(inputs, dict) else self.encode_image(inputs)
+        return {self.source: self.logits(image, self.cached_text(), self.branch)}
+
+    def frozen_identity(self, training: bool) -> Optional[str]:
+        if self.image_tower_is_clip:
+            return self.clip.weight_hash
+        return None if training else f'{self.clip.weight_hash} {type(self).__name__} {state_hash(self)}'
 
     @torch.no_grad()
     def cached_text(self) -> Features:

@@ -22,7 +22,6 @@ class CLIPAdapter(ZeroShotCLIP):
     """
 
     source = 'tuner'
-    image_tower_is_clip = False
 
     def __init__(self, clip: Union[FrozenCLIP, dict], ratio: float = .2, reduction: int = 4, template: str = PLAIN_TEMPLATE,
                  class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
@@ -34,9 +33,6 @@ class CLIPAdapter(ZeroShotCLIP):
         self.adapter = nn.Sequential(nn.Linear(dim, dim // reduction, bias=False), nn.ReLU(),
                                      nn.Linear(dim // reduction, dim, bias=False), nn.ReLU())
 
-    def encode_image(self, images: Tensor) -> Features:
-        untouched = at_least_float32(self.clip.encode_image(images))
-        return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched, untouched=untouched)
-
-    def untouched_feature(self, images: Tensor, image: Features) -> Tensor:
-        return image['untouched']
+    def finish_image(self, clip_feature: Tensor) -> Features:
+        untouched = at_least_float32(clip_feature)
+        return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched)

@@ -1,5 +1,5 @@
 """CoCoOp: conditional prompt learning (Zhou et al., CVPR 2022)."""
-from typing import Dict, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -31,9 +31,8 @@ class CoCoOp(ContextTuner):
         self.meta_net = nn.Sequential(nn.Linear(dim, dim // 16), nn.ReLU(), nn.Linear(dim // 16, self.clip.text_width))
         self.init_classes()
 
-    def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
-        feature = self.clip.encode_image(images)
-        return dict(feature=feature, shift=self.meta_net(F.normalize(feature.float(), dim=-1)))
+    def finish_image(self, clip_feature: Tensor) -> Features:
+        return dict(feature=clip_feature, shift=self.meta_net(F.normalize(clip_feature.float(), dim=-1)))
 
     def encode_text(self) -> Features:
         return dict(feature=self.clip.encode_prompts(self.prompts()))

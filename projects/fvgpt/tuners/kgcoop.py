@@ -34,7 +34,8 @@ class KgCoOp(CoOp):
 
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
-        self.register_buffer('_clip_text', self.clip.encode_text(fill_template(self.template, class_names, self.dataset_name)), persistent=False)
+        prompts = fill_template(self.template, class_names, self.dataset_name)
+        self.register_buffer('_clip_text', self.clip.encode_text(prompts), persistent=False)
 
     def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         terms = super().tuning_loss(image, text, images, labels)
