@@ -49,7 +49,8 @@ class FewShotDataset(BaseDataset):
         mask_root: folder below which masks lie at the same relative path as their images, relative to ``data_root``
             (``mask`` in the released archives). None loads no masks.
         mask_suffix: suffix of mask files where it differs from the image's, e.g. ``.png``.
-        subset_file: file of ``tools/few_shot_subsets.py`` with the few-shot subset to take in place of drawing one.
+        subset_file: file of ``tools/few_shot_subsets.py`` with the few-shot subset to take in place of drawing one;
+            ``{num_shots}`` and ``{seed}`` in its path stand for these.
         layout: ``coop`` for CoOp's layout, all data sets below ``data_root``; ``archives`` for that of the released
             foreground archives, where the root of a data set, with its own ``mask`` folder, is ``data_root/archive``.
         archive: that folder; None for a data set that is in no archive and lies below ``data_root`` in either layout.
@@ -73,7 +74,10 @@ class FewShotDataset(BaseDataset):
             raise ValueError(f'num_shots must be at least 1, not {num_shots}')
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
-        self.subset_file = Path(subset_file).expanduser() if subset_file else None
+        self.subset_file = None
+        if subset_file:
+            path = subset_file.replace('{num_shots}', str(num_shots)).replace('{seed}', str(seed))
+            self.subset_file = Path(path).expanduser()
         root = layout_root(data_root, layout, archive)
         if layout == 'archives' and archive:
             require(root, 'data_root', "the folder with the released archives' folders (layout='archives')")
