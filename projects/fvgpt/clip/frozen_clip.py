@@ -157,9 +157,8 @@ class FrozenCLIP(nn.Module):
         return self.encode_prompts(self.embed_prompts(self.tokenize(texts)))
 
     # ------------------------------------------------------------------ image side
-    @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image features (B, D) of normalised images (B, 3, H, W), not L2-normalised."""
+        """Image features (B, D) of normalised images (B, 3, H, W), not L2-normalised; differentiable in the images."""
         features = self.model.visual(images)
         return features[0] if isinstance(features, tuple) else features
 

@@ -135,7 +135,6 @@ class FVGPT(CLIPClassifier):
         identity = self.tuner.frozen_identity(training=False)
         return f'{identity} foreground {bool(self.compensation)} {self.fg_fill}' if training else identity
 
-    @torch.no_grad()
     def prior_logits(self, clip_feature: Tensor) -> Tensor:
         """z_CLIP (B, C) of untouched CLIP's image features (B, D)."""
         return self.prior.logits(dict(feature=clip_feature), self.prior.cached_text())
@@ -206,10 +205,18 @@ class FVGPT(CLIPClassifier):
     def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
         """``fvgpt``: z_FDC, z_PC or, in the open world, both joined (:func:`~fvgpt.foreground.open_world.join_branches`);
         with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
-        needs_clip = self.compare or (self.calibration is not None and self.branch != 'base')
-        frozen = inputs if isinstance(inputs, dict) else self.encode_frozen(inputs, untouched=needs_clip)
+        if not isinstance(inputs, dict):
+            inputs = self.encode_frozen(inputs, untouched=self._reads_clip)
+        return self.logits_of_frozen(inputs)
+
+    @property
+    def _reads_clip(self) -> bool:
+        return self.compare or (self.calibration is not None and self.branch != 'base')
+
+    def logits_of_frozen(self, frozen: Features) -> Dict[str, Tensor]:
+        """:meth:`logits_by_source` of images whose :meth:`encode_frozen` is ``frozen``, differentiable in it."""
         full, text = self.view(frozen, 'full'), self.text_features()
-        z_clip = self.prior_logits(frozen['full.clip']) if needs_clip else None
+        z_clip = self.prior_logits(frozen['full.clip']) if self._reads_clip else None
         logits = {}
         if self.compare:
             logits['zero_shot'] = z_clip
