@@ -3,30 +3,31 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from fvgpt.clip import CUSTOM_TEMPLATES, FrozenCLIP
 from fvgpt.engine.prompt_aggregation import GaussianPromptAggregationHook
-from fvgpt.engine.protocol import load_protocol
-from fvgpt.engine.recipe import datasets_of, load_recipe
+from fvgpt.engine.recipe import datasets_of, is_few_shot, load_recipe
 from fvgpt.foreground import FVGPT
 from fvgpt.registry import HOOKS, MODELS, TRANSFORMS
 from fvgpt.tuners import PromptTuner
 
-from .conftest import ROOT
+from .conftest import ROOT, TINY_CONFIG, write_clip_folder
 
 RECIPES = sorted((ROOT / 'configs' / 'fvgpt').glob('*.py'))
-PROTOCOLS = sorted((ROOT / 'configs' / 'protocols').glob('*.py'))
+FIELD = ['imagenet', 'caltech101', 'oxford_pets', 'stanford_cars', 'oxford_flowers', 'food101', 'fgvc_aircraft', 'sun397',
+         'dtd', 'eurosat', 'ucf101']
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
-def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, request):
+def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, twelve_layers):
     monkeypatch.chdir(tmp_path)
     config = load_recipe(str(path), dict(data_root=str(tmp_path), seed=3, num_shots=2))
     for dataset in datasets_of(config):
-        assert (dataset.data_root, dataset.seed, dataset.num_shots) == (str(tmp_path), 3, 2)
+        assert dataset.data_root == str(tmp_path)
+        if is_few_shot(dataset):  # mmpretrain's own know neither
+            assert (dataset.seed, dataset.num_shots) == (3, 2)
     assert config.randomness.seed == 3
     with_tuner = config.model.tuner if config.model.type == 'FVGPT' else config.model
-    if with_tuner.clip.name == 'ViT-B-16':
-        twelve_layers = request.getfixturevalue('twelve_layers')
-        with_tuner.clip = dict(type='FrozenCLIP', name=f'local-dir:{twelve_layers}', pretrained='random')
+    with_tuner.clip = twelve_layers if with_tuner.clip.name == 'ViT-B-16' else quickstart_clip
     model = MODELS.build(config.model)
     if config.get('tuner_recipe'):
         assert isinstance(model, FVGPT)
@@ -44,8 +45,9 @@ def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, request):
 
 @pytest.fixture(scope='session')
 def twelve_layers(tmp_path_factory):
-    from .conftest import TINY_CONFIG, write_clip_folder
-    return write_clip_folder(tmp_path_factory.mktemp('twelve_layers'), TINY_CONFIG)
+    """One tower for all: random weights, as many layers as ViT-B/16."""
+    folder = write_clip_folder(tmp_path_factory.mktemp('twelve_layers'), TINY_CONFIG)
+    return FrozenCLIP(f'local-dir:{folder}', pretrained='random')
 
 
 def test_recipes_are_a_few_lines():
@@ -53,14 +55,25 @@ def test_recipes_are_a_few_lines():
         assert len(path.read_text().splitlines()) <= 15, path.name
 
 
-@pytest.mark.parametrize('path', PROTOCOLS, ids=lambda p: p.stem)
-def test_protocols_name_recipes_that_exist(path):
-    for entry in load_protocol(str(path)).values():
-        assert Config.fromfile(entry['recipe']).model.type == 'FVGPT'
+@pytest.mark.parametrize('data_set', FIELD)
+def test_four_tuners_with_and_without_fvgpt_on_every_data_set(data_set):
+    facts = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{data_set}.py').facts
+    for tuner, kind in dict(coop='CoOp', kgcoop='KgCoOp', promptsrc='PromptSRC', mmrl='MMRL').items():
+        for name in (f'{tuner}_{data_set}.py', f'{tuner}_fvg_{data_set}.py'):
+            config = Config.fromfile(ROOT / 'configs' / 'fvgpt' / name)
+            own = config.model.tuner if '_fvg_' in name else config.model
+            assert own.type == kind
+            assert {dataset.metainfo.dataset_name for dataset in datasets_of(config)} == {facts.title} <= set(CUSTOM_TEMPLATES)
+            assert [dataset.subset for dataset in datasets_of(config)] == ['base', 'base', 'new']
+            assert config.get('tuner_recipe') == (f'{tuner}_{data_set}.py' if '_fvg_' in name else None)
+            short = tuner == 'coop' and data_set == 'eurosat'  # 80 images only (decision O19)
+            assert config.train_cfg.max_epochs == (20 if short else 10)
+            if tuner == 'coop':
+                assert config.optim_wrapper.optimizer.lr == (.002 if short else .0035)
 
 
 def test_options_of_the_command_line_reach_every_part(tmp_path):
     recipe = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_imagenet.py')
-    config = load_recipe(recipe, {'clip.pretrained': '/weights/ViT-B-16.pt', 'num_shots': 4})
+    config = load_recipe(recipe, {'clip.pretrained': '/weights/ViT-B-16.pt', 'num_shots': 4, 'layout': 'archives'})
     assert config.model.tuner.clip.pretrained == '/weights/ViT-B-16.pt'
-    assert {dataset.num_shots for dataset in datasets_of(config)} == {4}
+    assert {(dataset.num_shots, dataset.layout) for dataset in datasets_of(config)} == {(4, 'archives')}
