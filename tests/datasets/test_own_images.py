@@ -12,7 +12,7 @@ from PIL import Image
 
 from fvgpt.datasets import ClassFolderDataset, ListFileDataset, OwnImages, SplitFileDataset
 from fvgpt.datasets.list_file import check_entries, read_list
-from fvgpt.datasets.own_images import tell
+from fvgpt.datasets.own_images import has_image_header, tell
 from fvgpt.engine.image_size import fit_image_size, input_size
 from fvgpt.engine.recipe import load_recipe
 from fvgpt.registry import DATASETS
@@ -277,11 +277,19 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, make, message):
 def test_a_file_that_is_no_list_and_an_image_that_is_none(photos):
     with pytest.raises(ValueError, match=r'0\.jpg is no list of images'):
         OwnImages(data_root=str(photos / 'ant' / '0.jpg'))
-    (photos / 'ant' / '0.jpg').write_bytes(b'no image')
-    pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), dict(type='PackInputs')]
-    with pytest.raises(ValueError, match=r'ant/0\.jpg cannot be read as an image'):
-        for split in ('train', 'test'):
-            list(OwnImages(data_root=str(photos), split=split, pipeline=pipeline))
+    test = sorted(found(photos, 'test')[0])[0]
+    broken = photos / 'ant' / 'copy.jpg'
+    (photos / test).unlink()
+    Image.effect_noise((64, 64), 50).save(broken)
+    whole = broken.read_bytes()
+    for content, message in ((b'', 'images cannot be read, the first is .*copy.jpg; replace or remove'),
+                             (whole[:len(whole) // 2], r'copy\.jpg cannot be read as an image')):
+        has_image_header.cache_clear()
+        broken.write_bytes(content)
+        pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), dict(type='PackInputs')]
+        with pytest.raises(ValueError, match=message):
+            for split in ('train', 'test'):
+                list(OwnImages(data_root=str(photos), split=split, pipeline=pipeline))
 
 
 # ------------------------------------------------------------------ properties

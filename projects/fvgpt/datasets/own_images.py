@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.logging import print_log
+from PIL import Image
 
 from ..registry import DATASETS
 from .class_folder import ClassFolderDataset
@@ -54,7 +55,7 @@ class OwnImages(FewShotDataset):
 
     Raises:
         FileNotFoundError: no such folder or list, or a mask folder without a single mask of the training images.
-        ValueError: what is there is neither, or has no images, or one class.
+        ValueError: what is there is neither, or has no images, or one class, or files that are no images.
     """
 
     def __init__(self, data_root: str, split: str = 'train', test_fraction: float = .3, mask_root: Optional[str] = None,
@@ -76,6 +77,14 @@ class OwnImages(FewShotDataset):
             mask_root, mask_suffix = masks.folder or '.', masks.suffix
         super().__init__(data_root=self.source.data_root, split=split, mask_root=mask_root, mask_suffix=mask_suffix,
                          missing_mask=missing_mask, **kwargs)
+        self._check_readable([sample.path for sample in self._draw(names)])
+
+    def _check_readable(self, paths: Sequence[str]) -> None:
+        # before training, not when its end comes to the test images
+        broken = [path for path in paths if not has_image_header(Path(self.data_root) / path)]
+        if broken:
+            raise ValueError(f'{len(broken)} of {len(paths)} {self.split} images cannot be read, the first is '
+                             f'{Path(self.data_root) / broken[0]}; replace or remove them')
 
     def class_names_by_label(self) -> Dict[int, str]:
         return self.source.class_names_by_label()
@@ -86,7 +95,7 @@ class OwnImages(FewShotDataset):
     def prepare_data(self, idx: int):
         try:
             return super().prepare_data(idx)
-        except OSError as error:  # which names no file
+        except OSError as error:  # an image that is cut off; the error itself names no file
             raise ValueError(f'{self.get_data_info(idx)["img_path"]} cannot be read as an image: {error}') from error
 
     def mask_path(self, path: str) -> str:
@@ -172,6 +181,16 @@ def _tell_masks(root: Path, split: str, masks: Masks) -> None:
         command = f'python tools/generate_foreground.py {root} --out {root / MASK_FOLDERS[0]}'
         tell(f'{root}: no foreground masks, for there is no folder mask or masks. Training goes on without them: FDC learns '
              f'from the full view only. To make masks: {command}', logging.WARNING)
+
+
+@cache
+def has_image_header(path: Path) -> bool:
+    """Whether a file begins as an image does; asked once a process."""
+    try:
+        with Image.open(path):
+            return True
+    except OSError:
+        return False
 
 
 @cache
