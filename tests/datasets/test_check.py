@@ -137,6 +137,11 @@ def test_the_layout_of_the_archives(split_set):
     assert f"{root / 'archive/set/images'} is there, as in the layout 'archives'" in check(split_set).notes
 
 
+def test_a_folder_with_other_case_is_noted(split_set):
+    (split_set[0] / 'set/images').rename(split_set[0] / 'set/IMAGES')
+    assert f'{split_set[0] / "set/IMAGES"} is there: its name differs in the case of letters' in check(split_set).notes
+
+
 def test_reports_hold_all_files_and_are_json(split_set):
     for name in ('train0', 'train1'):
         (split_set[0] / f'set/images/ant/{name}.png').unlink()

@@ -155,3 +155,20 @@ def test_a_split_file_is_read_once_and_not_kept(tmp_path, monkeypatch):
     data = SplitFileDataset(str(tmp_path), 'split.json', 'images', num_shots=2, subset='base')
     assert reads == [len(text)] and len(data) == 2
     assert len(pickle.dumps(data)) < len(text) / 2
+
+
+# ------------------------------------------------------------------ the guide
+def test_the_table_of_the_guide_states_the_facts():
+    rows = [line.split(' | ') for line in (ROOT / 'docs' / 'datasets.md').read_text().splitlines() if line.startswith('| `')]
+    assert {cells[0].strip('|` ') for cells in rows} == set(DATA_SETS)
+    for name, title, classes, images, halves, shots, folder, split_file, archive in rows:
+        facts, given = DATA_SETS[name.strip('|` ')].facts, DATA_SETS[name.strip('|` ')].test_dataset
+        assert title == facts.title and classes.startswith(f'{facts.classes:,}') and images.endswith(f'{facts.test:,}')
+        assert folder.strip('`').startswith(given.img_dir) and archive.strip('` |') == given.get('archive', '-')
+        if 'train' in facts:
+            assert images.startswith(f'{facts.train:,} / {facts.val:,}' if 'val' in facts else f'{facts.train:,} / -')
+            assert shots == f'{16 * ((facts.classes + 1) // 2):,}'
+        if 'test_base' in facts:
+            assert halves == f'{facts.test_base:,} / {facts.test_new:,}'
+        if 'split_file' in given:
+            assert split_file == f'`{given.split_file}`'

@@ -113,6 +113,8 @@ class DataSetCheck:
         for piece in dict.fromkeys(missing.values()):
             paths = ', '.join(str(self.place / path) for path in missing if missing[path] == piece)
             self.report.problems.append(f'missing: {paths}, published at {published[piece]}')
+        self.report.notes += [f'{twin} is there: its name differs in the case of letters'
+                              for path in missing for twin in _twins(self.place / path)]
         other = LAYOUTS[1 - LAYOUTS.index(self.layout)]
         elsewhere = layout_root(self.root, other, given.get('archive')) / given.img_dir
         if 'images' in missing.values() and elsewhere.is_dir() and elsewhere != self.place / given.img_dir:
@@ -183,6 +185,12 @@ class DataSetCheck:
         broken = [path for path in paths if reasons[path]]
         hint = f', which {reasons[broken[0]]}' if broken else ''
         self.report.name_files('unreadable', broken, f'of {len(paths)} files cannot be read as images', hint)
+
+
+def _twins(path: Path) -> List[Path]:
+    """What is called like ``path`` but for the case of letters; released copies differ in that."""
+    siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+    return [sibling for sibling in siblings if sibling.name.lower() == path.name.lower()]
 
 
 def _why_unreadable(path: Path) -> Optional[str]:
