@@ -23,7 +23,7 @@ setup(
     python_requires='>=3.10',
     package_dir={'fvgpt': 'projects/fvgpt'},
     packages=packages,
-    package_data={'fvgpt': ['assets/*/*']},
+    package_data={'fvgpt': ['assets/*.json', 'assets/*/*']},
     # mmcv or mmcv-lite serves; neither is required here, so that a full mmcv is never replaced
     install_requires=requirements('runtime'),
     extras_require=dict(lite=['mmcv-lite>=2.0,<2.4'], tests=requirements('tests')),
