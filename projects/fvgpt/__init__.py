@@ -9,7 +9,7 @@ from .engine.compatibility import prepare
 prepare()
 
 from . import clip, datasets, engine, evaluation, foreground, losses, tuners
-from .engine import cost, hooks, prompt_aggregation, subset_loop, tip_cache, warmup_cosine_lr  # noqa: F401
+from .engine import cost, feature_cache_hook, hooks, prompt_aggregation, subset_loop, tip_cache, warmup_cosine_lr  # noqa: F401
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 __version__ = '0.1.0'

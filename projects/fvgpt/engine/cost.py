@@ -37,7 +37,7 @@ class CostHook(Hook):
     def _pause(self) -> None:
         self._since = None
 
-    def _count(self, mode: str, batch_idx: int, outputs_or_batch) -> None:
+    def _count(self, mode: str, batch_idx: int, data_batch: dict) -> None:
         """Called after each iteration; time runs from one call to the next."""
         if batch_idx < WARM_UP:
             return
@@ -46,7 +46,7 @@ class CostHook(Hook):
                 torch.cuda.synchronize()
         elif self._since is not None:
             self._seconds[mode] = self._seconds.get(mode, 0.) + time.perf_counter() - self._since
-            self._images[mode] = self._images.get(mode, 0) + len(outputs_or_batch['inputs'])
+            self._images[mode] = self._images.get(mode, 0) + len(data_batch['data_samples'])
         self._since = time.perf_counter()
 
     def before_train_epoch(self, runner) -> None:

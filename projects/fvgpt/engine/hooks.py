@@ -20,6 +20,13 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
+def innermost(dataset: Any) -> Any:
+    """The data set inside wrappers that know nothing of classes."""
+    while not hasattr(dataset, 'metainfo') and hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return dataset
+
+
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
     """Give the model the class names (and branch) of the data set it is about to see, so that no config lists them."""
@@ -27,8 +34,7 @@ class ClassNamesHook(Hook):
     priority = 'VERY_HIGH'
 
     def _set(self, runner, dataset) -> None:
-        while not hasattr(dataset, 'metainfo') and hasattr(dataset, 'dataset'):
-            dataset = dataset.dataset
+        dataset = innermost(dataset)
         meta = dataset.metainfo
         if not meta.get('classes'):
             raise ValueError(f'{type(dataset).__name__} has no class names: its metainfo needs `classes`')
@@ -56,7 +62,7 @@ class ProvenanceHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         meta = checkpoint['meta']
-        dataset = runner.train_dataloader.dataset
+        dataset = innermost(runner.train_dataloader.dataset)
         meta[PROVENANCE] = dict(
             provenance(unwrapped(runner.model)), seed=runner.seed, recipe=runner.cfg.get('recipe_hash'),
             subset=getattr(dataset, 'subset', None), num_shots=getattr(dataset, 'num_shots', None),

@@ -75,7 +75,7 @@ class Protocol(NamedTuple):
         columns: of ``results.json`` that the table shows. average: columns whose mean is a further column.
 
     Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of
-    the tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), each a dict.
+    the tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), dicts.
     A variant may also have a ``recipe``, a tuner also ``datasets``: data set -> its settings.
     """
     path: Path

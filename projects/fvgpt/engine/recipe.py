@@ -53,6 +53,9 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     if 'clip' in config:
         model = config.model
         (model.tuner if 'tuner' in model else model)['clip'] = deepcopy(config.clip)
+    if config.get('feature_cache'):
+        hook = dict(type='FeatureCacheHook', **config.feature_cache)
+        config.custom_hooks = [*config.get('custom_hooks', []), hook]
     return config
 
 
@@ -79,6 +82,9 @@ def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')
 def recipe_hash(config: Config) -> str:
     """Identity of what a training run depends on; weights and data by their names."""
     chosen = {key: config.get(key) for key in _TRAINING_KEYS}
+    views = config.get('feature_cache', {}).get('views')
+    if views is not None:
+        chosen['views'] = views
     return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

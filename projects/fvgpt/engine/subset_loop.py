@@ -5,6 +5,7 @@ from mmengine.runner import TestLoop
 
 from ..evaluation.results import harmonic_means
 from ..registry import LOOPS
+from .hooks import innermost
 
 
 @LOOPS.register_module()
@@ -29,7 +30,7 @@ class SubsetTestLoop(TestLoop):
         metrics: Dict[str, float] = {}
         for dataloader in self.dataloaders:
             self.dataloader = dataloader
-            self.evaluator.dataset_meta = self.dataloader.dataset.metainfo
+            self.evaluator.dataset_meta = innermost(self.dataloader.dataset).metainfo
             metrics.update(super().run())
         metrics.update(harmonic_means(metrics))
         return metrics

@@ -132,8 +132,8 @@ class FVGPT(CLIPClassifier):
         return self.tuner.view({k[len(name) + 1:]: v for k, v in frozen.items() if k.startswith(f'{name}.')})
 
     def frozen_identity(self, training: bool) -> Optional[str]:
-        identity = self.tuner.frozen_identity(training=False)
-        return f'{identity} foreground {bool(self.compensation)} {self.fg_fill}' if training else identity
+        views = f'both views {self.fg_fill}' if training and self.compensation else 'full view'
+        return f'{views} {self.tuner.frozen_identity(training=False)}'
 
     def prior_logits(self, clip_feature: Tensor) -> Tensor:
         """z_CLIP (B, C) of untouched CLIP's image features (B, D)."""

@@ -1,0 +1,120 @@
+"""Arrays on disk under a key of what they were made from: safe with several processes, bounded, never half-written."""
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable, Dict, Optional
+
+import numpy as np
+from filelock import FileLock, Timeout
+from mmengine.logging import print_log
+
+_HEAD = 'contents.json'
+
+
+class FeatureCache:
+    """A folder of entries; an entry is a folder of ``.npy`` files with their checksums.
+
+    An entry appears whole, by renaming, and is checked when it is opened; what does not agree with its checksums is made
+    again. Entries are made under a lock a key, so that of several processes one does the work and the others wait for it.
+
+    Args:
+        folder: of the cache; created when missing.
+        max_gb: entries that were used longest ago are removed when all together take more (10^9 bytes).
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: str, max_gb: float = 20.):
+        self.folder, self.max_bytes = Path(folder).expanduser(), max_gb * 1e9
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, identity: Dict[str, object], make: Callable[[], Dict[str, np.ndarray]]) -> Dict[str, np.ndarray]:
+        """The arrays of an identity, memory-mapped and read-only; made and stored where they are not there yet.
+
+        Args:
+            identity: all that the arrays depend on, JSON-able.
+            make: makes them.
+        """
+        text = json.dumps(identity, sort_keys=True)
+        entry = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+        with FileLock(f'{entry}.lock'):
+            arrays = self._open(entry)
+            if arrays is None:
+                shutil.rmtree(entry, ignore_errors=True)
+                self._write(entry, make(), identity)
+                arrays = self._open(entry)
+                if arrays is None:
+                    raise OSError(f'{entry} cannot be read back after writing it; is the disk sound?')
+        self._shrink(keep=entry)
+        return arrays
+
+    @staticmethod
+    def _open(entry: Path) -> Optional[Dict[str, np.ndarray]]:
+        try:
+            head = json.loads((entry / _HEAD).read_text(encoding='utf-8'))
+            for name, digest in head['files'].items():
+                if file_digest(entry / name) != digest:
+                    raise ValueError(f'{name} has changed')
+            arrays = {name.removesuffix('.npy'): np.load(entry / name, mmap_mode='r', allow_pickle=False)
+                      for name in head['files']}
+            os.utime(entry / _HEAD)  # when it was used last
+            return arrays
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            print_log(f'the cached features in {entry} are broken ({error}) and made again', 'current', level=30)
+            return None
+
+    def _write(self, entry: Path, arrays: Dict[str, np.ndarray], identity: Dict[str, object]) -> None:
+        partial = Path(tempfile.mkdtemp(prefix=f'{entry.name}.partial-', dir=self.folder))
+        try:
+            for name, array in arrays.items():
+                np.save(partial / f'{name}.npy', array, allow_pickle=False)
+            files = {f'{name}.npy': file_digest(partial / f'{name}.npy') for name in arrays}
+            (partial / _HEAD).write_text(json.dumps(dict(identity=identity, files=files), indent=1), encoding='utf-8')
+            os.rename(partial, entry)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _shrink(self, keep: Path) -> None:
+        """Remove entries, the one used longest ago first, and what killed processes left behind, until the rest fits."""
+        with FileLock(self.folder / 'shrink.lock'):
+            used = {}
+            for entry in self.folder.iterdir():
+                key, _, partial = entry.name.partition('.partial-')
+                if partial:
+                    self._remove_abandoned(entry, key)
+                elif entry.is_dir():
+                    try:
+                        used[entry] = (entry / _HEAD).stat().st_mtime
+                    except OSError:
+                        used[entry] = 0.
+            sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in used}
+            total = sum(sizes.values())
+            for entry in sorted(used, key=used.get):
+                if total <= self.max_bytes:
+                    break
+                if entry != keep:
+                    total -= sizes[entry]
+                    shutil.rmtree(entry, ignore_errors=True)  # who has it open goes on reading
+
+
+    def _remove_abandoned(self, partial: Path, key: str) -> None:
+        try:
+            with FileLock(self.folder / f'{key}.lock', timeout=0):
+                shutil.rmtree(partial, ignore_errors=True)
+        except Timeout:
+            pass  # somebody is writing it
+
+
+def file_digest(path: Path) -> str:
+    """blake2b of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
