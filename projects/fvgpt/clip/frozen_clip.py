@@ -185,7 +185,7 @@ class FrozenCLIP(nn.Module):
         visual = self.model.visual
         x = visual._embeds(images)
         if appended is not None:
-            x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(len(x), -1, -1)], 1)
+            x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(x.shape[0], -1, -1)], 1)
         for index, block in enumerate(visual.transformer.resblocks):
             if index in edits:
                 x = edits[index](x)

@@ -24,7 +24,7 @@ class TokenEdit:
     def __call__(self, x: Tensor) -> Tensor:
         start = self.start if self.start >= 0 else x.shape[1] + self.start
         stop = start if self.insert else start + self.count
-        tokens = self.tokens.expand(len(x), -1, -1) if self.tokens.ndim == 2 else self.tokens
+        tokens = self.tokens.expand(x.shape[0], -1, -1) if self.tokens.ndim == 2 else self.tokens
         return torch.cat([x[:, :start], tokens.to(x.dtype), x[:, stop:]], 1)
 
 
