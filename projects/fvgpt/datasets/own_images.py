@@ -178,7 +178,7 @@ def _tell_masks(root: Path, split: str, masks: Masks) -> None:
         rest = '' if masks.count == masks.images else '; where there is none, the whole image counts as foreground'
         tell(f'{root}: foreground masks of {masks.count} of {masks.images} {split} images{rest}')
     else:
-        command = f'python tools/generate_foreground.py {root} --out {root / MASK_FOLDERS[0]}'
+        command = f'python tools/generate_foreground.py {root} --out {root / MASK_FOLDERS[0]} --suffix .png'
         tell(f'{root}: no foreground masks, for there is no folder mask or masks. Training goes on without them: FDC learns '
              f'from the full view only. To make masks: {command}', logging.WARNING)
 
