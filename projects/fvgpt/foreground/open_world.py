@@ -1,4 +1,5 @@
 """The open world: one ranking of all classes, without a word on which of them are new."""
+import torch
 from torch import Tensor
 
 from ..precision import at_least_float32
@@ -23,7 +24,6 @@ def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
     Returns:
         (B, C), ``softmax`` of which gives p.
     """
-    joined = at_least_float32(z_pc).log_softmax(-1)
-    base = joined[:, trained].logsumexp(-1, keepdim=True) + at_least_float32(z_fdc)[:, trained].log_softmax(-1)
-    joined[:, trained] = base
-    return joined
+    log_pc = at_least_float32(z_pc).log_softmax(-1)
+    log_base, z_base = (z.masked_fill(~trained, float('-inf')) for z in (log_pc, at_least_float32(z_fdc)))
+    return torch.where(trained, log_base.logsumexp(-1, keepdim=True) + z_base.log_softmax(-1), log_pc)

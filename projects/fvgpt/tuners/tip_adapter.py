@@ -55,7 +55,7 @@ class TipAdapter(ZeroShotCLIP):
         z = super().logits(image, text)
         if branch == 'new':
             return z
-        if (self.key_labels < 0).any():
+        if not torch.compiler.is_compiling() and (self.key_labels < 0).any():
             raise RuntimeError("TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
                                'checkpoint')
         affinity = (-self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)).exp()
