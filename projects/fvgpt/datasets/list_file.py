@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections import Counter
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -109,6 +109,12 @@ def read_list(path: Path) -> List[Listed]:
     Raises:
         ValueError: names file, line or entry and what is wrong.
     """
+    status = path.stat()
+    return _read_list(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read_list(path: Path, *version: int) -> List[Listed]:
     is_json = path.suffix.lower() == '.json'
     try:
         text = path.read_text(encoding='utf-8-sig')
