@@ -8,12 +8,12 @@ from .engine.compatibility import prepare
 
 prepare()
 
-from . import clip, datasets, engine, evaluation, foreground, losses, tuners
+from . import clip, datasets, engine, evaluation, foreground, losses, segmentation, tuners
 from .engine import cost, feature_cache_hook, hooks, prompt_aggregation, subset_loop, tip_cache, warmup_cosine_lr  # noqa: F401
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 __version__ = '0.1.0'
 __all__ = [
     'DATASETS', 'HOOKS', 'LOOPS', 'LOSSES', 'METRICS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS', 'clip', 'datasets',
-    'engine', 'evaluation', 'foreground', 'losses', 'tuners', '__version__'
+    'engine', 'evaluation', 'foreground', 'losses', 'segmentation', 'tuners', '__version__'
 ]

@@ -1,0 +1,4 @@
+from . import grabcut, openmmlab, rembg, transformers
+from .base import SEGMENTERS, ForegroundSegmenter, build_segmenter
+
+__all__ = ['SEGMENTERS', 'ForegroundSegmenter', 'build_segmenter', 'grabcut', 'openmmlab', 'rembg', 'transformers']

@@ -1,0 +1,58 @@
+"""The models of the ``rembg`` library: U2-Net, IS-Net, BiRefNet, SAM and others as ONNX files."""
+import os
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+from PIL import Image
+
+from .base import SEGMENTERS, ForegroundSegmenter, import_library
+
+_INSTALL = 'pip install "fvgpt[segment-rembg]" installs it (for a GPU, onnxruntime-gpu in place of onnxruntime)'
+
+
+@SEGMENTERS.register_module('rembg')
+class RembgSegmenter(ForegroundSegmenter):
+    """A session of rembg. Models that work by sending images to a service are refused.
+
+    Args:
+        model: name of a model of rembg (``u2net``, ``u2netp``, ``isnet-general-use``, ``birefnet-general``, ``sam``, ...),
+            which downloads it into its own cache; or an ONNX file.
+        session: for an ONNX file, the name of the rembg model that it is a version of: it decides how images are prepared
+            and outputs read.
+        device: ``cpu`` or ``cuda``; the GPU where onnxruntime has one when left out.
+    """
+
+    def __init__(self, model: str = 'u2net', session: str = 'u2net', device: Optional[str] = None):
+        runtime = import_library('onnxruntime', _INSTALL)
+        sessions = {cls.name(): cls for cls in import_library('rembg.sessions', _INSTALL).sessions_class
+                    if getattr(cls, 'is_local', lambda: True)()}
+        weights = Path(model).expanduser() if model.endswith('.onnx') else None
+        if weights and not weights.is_file():
+            raise FileNotFoundError(f'there is no file {weights}')
+        name = session if weights else model
+        if name not in sessions:
+            raise ValueError(f'rembg has no model {name!r} that runs here; it has {", ".join(sorted(sessions))}')
+        has_gpu = 'CUDAExecutionProvider' in runtime.get_available_providers()
+        self.device = device or ('cuda' if has_gpu else 'cpu')
+        if self.device != 'cpu' and not has_gpu:
+            raise ValueError(f'--device {device}: this onnxruntime has no CUDA; install onnxruntime-gpu')
+        session_class = _from_file(sessions[name], weights) if weights else sessions[name]
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ.get('OMP_NUM_THREADS', 0))  # 0: all cores
+        providers = ['CUDAExecutionProvider'] * (self.device != 'cpu') + ['CPUExecutionProvider']
+        self.session = session_class(name, options, providers=providers)
+
+    def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        return [self._segment(image) for image in images]  # rembg takes one image at a time
+
+    def _segment(self, image: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid='ignore'):  # an output that is the same everywhere is divided by its range, 0
+            masks = self.session.predict(Image.fromarray(image))  # several where the model tells kinds of foreground apart
+        return np.max([np.asarray(mask.convert('L'), np.float32) / 255 for mask in masks], 0)
+
+
+def _from_file(session_class: type, weights: Path) -> type:
+    """The session with a file of the user's in place of the one it would download."""
+    return type(session_class.__name__, (session_class, ),
+                dict(download_models=classmethod(lambda cls, *args, **kwargs: str(weights))))

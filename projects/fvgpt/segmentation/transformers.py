@@ -1,0 +1,88 @@
+"""Models of Hugging Face's ``transformers``: the SAM family, and BiRefNet-like foreground models."""
+from typing import List, Optional
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .base import SEGMENTERS, ForegroundSegmenter, import_library, torch_device
+
+_INSTALL = 'pip install "fvgpt[segment-transformers]" installs it'
+_PROMPTS = ('point', 'box', 'both')
+_BOX_MARGIN = .05  # of each side, outside the central box
+_MEAN, _STD = (.485, .456, .406), (.229, .224, .225)  # ImageNet's, of the BiRefNet family
+
+
+@SEGMENTERS.register_module('transformers')
+class TransformersSegmenter(ForegroundSegmenter):
+    """A model from the Hugging Face Hub, or a folder that holds one.
+
+    Two kinds are told apart by the model's configuration. Mask generation models (SAM, SAM-HQ, SAM 2, EdgeTAM, ...) are
+    asked for the object at the image's centre: of the masks that they propose the one with the highest predicted IoU is
+    taken. Image segmentation models with one output channel (BiRefNet, RMBG-2.0 and others, whose code comes with the
+    weights) give foreground logits as the last of their outputs.
+
+    Args:
+        model: name on the Hub or folder.
+        prompt: what SAM-family models are asked with: the central ``point``, a central ``box`` that leaves out five percent
+            at each side, or ``both``.
+        size: side in pixels of the square that images are resized to for BiRefNet-like models.
+        trust_remote_code: run the code that comes with the weights; BiRefNet-like models need it.
+        device: a torch device; the GPU where there is one when left out.
+    """
+
+    def __init__(self, model: str, prompt: str = 'both', size: int = 1024, trust_remote_code: bool = False,
+                 device: Optional[str] = None):
+        if prompt not in _PROMPTS:
+            raise ValueError(f'prompt must be one of {", ".join(_PROMPTS)}, not {prompt!r}')
+        library = import_library('transformers', _INSTALL)
+        self.device, self.prompt, self.size = torch_device(device), prompt, size
+        config = library.AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        if type(config) in library.MODEL_FOR_MASK_GENERATION_MAPPING:
+            self.processor = library.AutoProcessor.from_pretrained(model)
+            loader, self._probabilities = library.AutoModelForMaskGeneration, self._ask
+        elif 'AutoModelForImageSegmentation' in getattr(config, 'auto_map', {}):
+            loader, self._probabilities = library.AutoModelForImageSegmentation, self._predict
+        else:
+            raise ValueError(f'{model} is of the kind {config.model_type!r}, neither a mask generation model (SAM family) nor '
+                             'an image segmentation model with its own code (BiRefNet-like)')
+        self.model = loader.from_pretrained(model, trust_remote_code=trust_remote_code, dtype=torch.float32)
+        self.model.to(self.device).eval()
+
+    @torch.inference_mode()
+    def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        return [probability.float().cpu().numpy() for probability in self._probabilities(images)]
+
+    def _ask(self, images: List[np.ndarray]) -> List[torch.Tensor]:
+        points, boxes = [], []  # [image][object]([point])[coordinates], in pixels
+        for height, width in (image.shape[:2] for image in images):
+            points.append([[[width / 2, height / 2]]])
+            left, top = _BOX_MARGIN * width, _BOX_MARGIN * height
+            boxes.append([[left, top, width - left, height - top]])
+        prompts = {}
+        if self.prompt != 'box':
+            prompts.update(input_points=points, input_labels=[[[1]]] * len(images))
+        if self.prompt != 'point':
+            prompts.update(input_boxes=boxes)
+        inputs = self.processor(images=images, return_tensors='pt', **prompts)
+        inputs = {key: value.to(self.device, torch.float32 if value.is_floating_point() else None)
+                  for key, value in inputs.items()}
+        sizes = {key: inputs.pop(key).tolist() for key in ('original_sizes', 'reshaped_input_sizes') if key in inputs}
+        # A box says which object is meant; for a point the models propose a part, the object and the whole.
+        outputs = self.model(**inputs, multimask_output=self.prompt == 'point')
+        logits = self.processor.post_process_masks(list(outputs.pred_masks.float()), **sizes, binarize=False)
+        best = outputs.iou_scores[:, 0].argmax(-1)
+        return [masks[0, index].sigmoid() for masks, index in zip(logits, best)]
+
+    def _predict(self, images: List[np.ndarray]) -> List[torch.Tensor]:
+        pixels = [torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255 for image in images]
+        inputs = torch.cat([F.interpolate(p, (self.size, self.size), mode='bilinear', antialias=True) for p in pixels])
+        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+        outputs = self.model((inputs - mean) / std)
+        logits = getattr(outputs, 'logits', outputs)
+        logits = logits[-1] if isinstance(logits, (list, tuple)) else logits  # intermediate outputs come first
+        if not torch.is_tensor(logits) or logits.ndim != 4 or logits.shape[1] != 1:
+            raise ValueError(f'the model gives {tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__}; '
+                             'foreground logits of shape (B, 1, H, W) are needed as its last output')
+        return [F.interpolate(logit[None], image.shape[:2], mode='bilinear')[0, 0].sigmoid()
+                for logit, image in zip(logits, images)]
