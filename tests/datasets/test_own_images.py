@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from fvgpt.datasets import ClassFolderDataset, ListFileDataset, OwnImages, SplitFileDataset
@@ -348,3 +349,21 @@ def test_real_photographs_with_masks_of_another_suffix():
     assert len(data.metainfo['classes']) == 100 and len(infos) == 200
     assert all(Path(info['mask_path']).with_suffix('.jpg').name == Path(info['img_path']).name for info in infos)
     assert isinstance(data.source, ClassFolderDataset)
+
+
+# ------------------------------------------------------------------ a type of mmpretrain in place of ours
+def test_a_wrapped_type_takes_the_data_root_unless_it_has_its_own(photos):
+    inner = dict(type='mmpretrain.CustomDataset', data_prefix='photos')
+    own = dict(type='mmpretrain.CustomDataset', data_root=str(photos))
+    for dataset in (inner, own, dict(type='ConcatDataset', datasets=[own])):
+        data = DATASETS.build(dict(type='FewShotWrapper', dataset=dataset, data_root=str(photos.parent), lazy_init=True))
+        assert len(data.load_data_list()) == 30 and data.metainfo['classes'] == tuple(CLASSES)
+
+
+def test_a_plain_type_gets_the_data_root_alone_and_no_masks(photos):
+    config = load_recipe(str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_mmpretrain_dataset.py'), dict(data_root=str(photos)))
+    assert not {'num_shots', 'seed', 'layout'} & set(config.test_dataloader[0].dataset)
+    dataset = dict(config.test_dataloader[0].dataset, data_prefix='', pipeline=config.train_dataloader.dataset.pipeline)
+    with DefaultScope.overwrite_default_scope('mmpretrain'), \
+            pytest.raises(ValueError, match=r'0\.jpg came without mask_path: set mask_root of the data set'):
+        DATASETS.build(dataset)[0]
