@@ -5,7 +5,7 @@ with (the start token and, mostly, the context) is the same in every layer and c
 without padding. All of it is exact.
 """
 from dataclasses import replace
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,16 +28,19 @@ class EmbeddedPrompts(NamedTuple):
     shared: int = 0
 
 
-def encode_prompts_plain(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
-    """Text features (N, D), not normalised: every prompt by itself, padded to the longest; the oracle of the fast way.
+def encode_prompts_plain(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}, length: Optional[int] = None) -> Tensor:
+    """Text features (N, D), not normalised: every prompt by itself, padded to one length; the oracle of the fast way.
 
     Args:
         tower: open_clip's text tower.
         prompts: N prompts.
         edits: edits of the token sequence before given blocks; they must leave the order of the prompt's own tokens.
+        length: that length, at least the longest prompt's, which is taken when left out; CLIP's own code has 77.
     """
-    length = int(prompts.eot.max()) + 1
-    x = prompts.embeddings[:, :length] + tower.positional_embedding[:length]
+    length = length or int(prompts.eot.max()) + 1
+    embeddings = prompts.embeddings[:, :length]
+    embeddings = F.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]))
+    x = embeddings + tower.positional_embedding[:length]
     for index, block in enumerate(tower.transformer.resblocks):
         if index in edits:
             x = edits[index](x)

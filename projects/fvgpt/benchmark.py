@@ -1,0 +1,256 @@
+"""How fast the fast ways are beside the plain ones, in one run on one machine; ``tools/benchmark.py`` is the command.
+
+The plain way is what public implementations do: every prompt computed at all 77 positions, text encoded anew in every step,
+every image through the towers in every step, one pass a view. Both ways give the same numbers, which is tested elsewhere.
+"""
+import multiprocessing
+import statistics
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
+from mmpretrain.structures import DataSample
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from .clip.frozen_clip import FrozenCLIP
+from .clip.prompt_encoder import encode_prompts_plain
+from .engine.cost import device as device_name
+from .foreground.fvgpt import FVGPT
+from .tuners import CoOp
+
+
+class Setting(NamedTuple):
+    """What is measured: the CLIP (random weights), number of classes, batch size in training, repeats, device."""
+    clip: str = 'ViT-B-16'
+    classes: int = 100
+    batch_size: int = 4
+    repeats: int = 5
+    device: str = 'cpu'
+
+
+class PlainCoOp(CoOp):
+    """CoOp whose prompts run through all 77 positions, one by one padded, as in the public code."""
+
+    def encode_text(self) -> Dict[str, Tensor]:
+        return dict(feature=encode_prompts_plain(self.clip.text_tower, self.prompts(), length=self.clip.context_length))
+
+
+def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
+    """A CoOp of kind ``kind`` with four context tokens that knows its classes, on a CLIP with random weights."""
+    torch.manual_seed(0)
+    tuner = kind(FrozenCLIP(setting.clip, pretrained='random'), n_ctx=4)
+    tuner.to(setting.device).set_class_names(IMAGENET_SIMPLE_CATEGORIES[:setting.classes])
+    tuner.set_trained_classes(tuner.class_names)
+    return tuner
+
+
+def a_batch(setting: Setting, clip: FrozenCLIP, size: Optional[int] = None) -> Tuple[Tensor, List[DataSample], Tensor]:
+    """Random images (B, 3, S, S), their labels, and masks (B, 1, S, S) of half the image."""
+    size = size or setting.batch_size
+    images = torch.randn(size, 3, clip.image_size, clip.image_size, device=setting.device)
+    masks = torch.zeros(size, 1, clip.image_size, clip.image_size, device=setting.device)
+    masks[..., clip.image_size // 2:] = 1
+    samples = [DataSample().set_gt_label(i % setting.classes) for i in range(size)]
+    for sample, mask in zip(samples, masks):
+        sample.set_field(mask, 'mask', dtype=torch.Tensor)
+    return images, samples, masks
+
+
+# ---------------------------------------------------------------------------------------------------- timing
+def synchronize(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize()
+
+
+def seconds(step: Callable[[], object], device: str, at_least: float = .2) -> float:
+    """Seconds a call, over as many calls as take ``at_least`` seconds."""
+    count, start = 0, time.perf_counter()
+    while True:
+        step()
+        count += 1
+        synchronize(device)
+        spent = time.perf_counter() - start
+        if spent >= at_least:
+            return spent / count
+
+
+def in_turns(steps: Dict[str, Callable[[], object]], setting: Setting) -> Dict[str, List[float]]:
+    """Seconds of each step, ``repeats`` times, the steps taking turns so that a noisy moment falls on all of them."""
+    for step in steps.values():  # what is made on first use
+        step()
+    times: Dict[str, List[float]] = {name: [] for name in steps}
+    for _ in range(setting.repeats):
+        for name, step in steps.items():
+            times[name].append(seconds(step, setting.device))
+    return times
+
+
+def medians(times: Dict[str, List[float]]) -> Dict[str, float]:
+    """Median of each list, rounded to five digits."""
+    return {name: float(f'{statistics.median(values):.5g}') for name, values in times.items()}
+
+
+# ---------------------------------------------------------------------------------------------------- the parts
+def text_step(tuner: CoOp) -> Callable[[], object]:
+    """Forward and backward of the text features."""
+    weights = torch.randn(len(tuner.class_names), tuner.clip.embed_dim, device=tuner.clip.device)
+
+    def step() -> None:
+        tuner.zero_grad()
+        (F.normalize(tuner.encode_text()['feature'], dim=-1) * weights).sum().backward()
+    return step
+
+
+def benchmark_text(setting: Setting) -> Dict[str, object]:
+    """CoOp's text step: seconds and peak memory, fast and plain."""
+    steps = {'text_fast_s': text_step(build_tuner(setting)), 'text_plain_s': text_step(build_tuner(setting, PlainCoOp))}
+    times = medians(in_turns(steps, setting))
+    with FlopCounterMode(display=False) as counter:
+        steps['text_fast_s']()
+    memory = {f'text_{name}_peak_mb': peak_of_text_step(setting, kind)
+              for name, kind in (('fast', CoOp), ('plain', PlainCoOp))}
+    return dict(
+        times, **memory, text_fast_flops=counter.get_total_flops(),
+        text_step_speedup=ratio(times['text_plain_s'], times['text_fast_s']),
+        text_peak_memory_ratio=ratio(memory['text_fast_peak_mb'], memory['text_plain_peak_mb']))
+
+
+def peak_of_text_step(setting: Setting, kind: type) -> float:
+    """MB (10^6 bytes) that a text step takes beyond the weights: on a GPU as allocated, on a CPU in a process of its own."""
+    if setting.device != 'cpu':
+        step = text_step(build_tuner(setting, kind))
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return round((torch.cuda.max_memory_allocated() - before) / 1e6, 1)
+    context = multiprocessing.get_context('spawn')
+    with context.Pool(1) as pool:
+        return pool.apply(_resident_peak, (setting, kind))
+
+
+def _resident_peak(setting: Setting, kind: type) -> float:
+    step = text_step(build_tuner(setting, kind))
+    Path('/proc/self/clear_refs').write_text('5')  # Linux: the peak counts from here
+    before = _resident_mb('VmRSS')
+    step()
+    return round(_resident_mb('VmHWM') - before, 1)
+
+
+def _resident_mb(key: str) -> float:
+    """Resident memory of this process, now (VmRSS) or at its peak (VmHWM)."""
+    line = next(line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def training_step(model, inputs: Callable[[], object], samples: Sequence[DataSample]) -> Callable[[], object]:
+    """A step of SGD on what ``inputs`` gives."""
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6, momentum=.9)
+
+    def step() -> None:
+        terms = model(inputs(), samples, mode='loss')
+        optimizer.zero_grad()
+        sum(value for key, value in terms.items() if 'loss' in key).backward()
+        optimizer.step()
+    return step
+
+
+def benchmark_stage1(setting: Setting) -> Dict[str, object]:
+    """A step of tuning CoOp: from kept features with the fast text encoder, and the plain way."""
+    fast, plain = build_tuner(setting), build_tuner(setting, PlainCoOp)
+    images, samples, _ = a_batch(setting, fast.clip)
+    kept = fast.encode_frozen(images)
+    return speedup('stage1', setting, training_step(fast, lambda: kept, samples),
+                   training_step(plain, lambda: images, samples))
+
+
+def benchmark_stage2(setting: Setting) -> Dict[str, object]:
+    """A step of FVG-PT on CoOp: from kept features, and with a pass a view and the text encoded anew."""
+    fast, plain = build_fvgpt(setting), build_fvgpt(setting, PlainCoOp)
+    clip = plain.tuner.clip
+    images, samples, masks = a_batch(setting, clip)
+    kept = fast.encode_frozen(images, masks)
+
+    def encode_all() -> Dict[str, Tensor]:
+        plain.tuner._text_cache.clear()
+        clip.encode_image(images)  # untouched CLIP's, which the plain way does not know to be the tuner's too
+        return {'full.clip': clip.encode_image(images), 'fg.clip': clip.encode_image(plain.foreground_view(images, masks)),
+                'area': masks.mean((1, 2, 3))}
+
+    return speedup('stage2', setting, training_step(fast, lambda: kept, samples), training_step(plain, encode_all, samples))
+
+
+def build_fvgpt(setting: Setting, kind: type = CoOp) -> FVGPT:
+    """FVG-PT on :func:`build_tuner`."""
+    model = FVGPT(build_tuner(setting, kind), compare=False).to(setting.device)
+    model.set_class_names(model.tuner.class_names)
+    return model
+
+
+def speedup(part: str, setting: Setting, fast: Callable[[], object], plain: Callable[[], object]) -> Dict[str, object]:
+    """Both steps in turns, and how many times as fast the fast one is."""
+    times = medians(in_turns({f'{part}_fast_s': fast, f'{part}_plain_s': plain}, setting))
+    return {**times, f'{part}_speedup': ratio(times[f'{part}_plain_s'], times[f'{part}_fast_s']),
+            f'{part}_fast_images_per_s': ratio(setting.batch_size, times[f'{part}_fast_s'])}
+
+
+def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, object]:
+    """Seconds of a batch through CLIP's image encoder alone and through FVG-PT's branches; the larger overhead counts."""
+    model = build_fvgpt(setting).eval()
+    clip = model.tuner.clip
+    images, *_ = a_batch(setting, clip, batch_size)
+
+    def branch(name: str) -> Callable[[], object]:
+        @torch.inference_mode()
+        def predict() -> None:
+            model.set_class_names(model.class_names, name)
+            model(images)
+        return predict
+
+    @torch.inference_mode()
+    def encode() -> None:
+        clip.encode_image(images)
+
+    times = medians(in_turns(dict(inference_clip_s=encode, inference_base_s=branch('base'), inference_new_s=branch('new')),
+                             setting))
+    slowest = max(times['inference_base_s'], times['inference_new_s'])
+    with FlopCounterMode(display=False) as counter:
+        encode()
+    return dict(times, inference_overhead=round(slowest / times['inference_clip_s'] - 1, 4),
+                inference_images_per_s=ratio(batch_size, slowest), inference_clip_flops=counter.get_total_flops())
+
+
+# ---------------------------------------------------------------------------------------------------- the hardware
+def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, object]:
+    """What this machine reaches: float32 FLOP/s of a square matrix product, bytes/s of a copy (read and written)."""
+    a, b = torch.randn(2, size, size, device=setting.device)
+    source = torch.empty(64 * 2**20, dtype=torch.float32, device=setting.device)
+    target = torch.empty_like(source)
+    times = medians(in_turns(dict(matmul=lambda: a @ b, copy=lambda: target.copy_(source)), setting))
+    return dict(matmul_flop_per_s=ratio(2 * size**3, times['matmul']),
+                copy_bytes_per_s=ratio(2 * source.numel() * 4, times['copy']))
+
+
+def ratio(one: float, other: float) -> float:
+    """one / other with four digits; NaN for what is too small to measure."""
+    return float(f'{one / other:.4g}') if other else float('nan')
+
+
+BENCHMARKS = dict(text=benchmark_text, stage1=benchmark_stage1, stage2=benchmark_stage2, inference=benchmark_inference)
+
+
+def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, object]:
+    """Figures of the named parts, with the limits of the hardware and the share of them that the towers reach."""
+    figures: Dict[str, object] = dict(setting._asdict(), threads=torch.get_num_threads(), torch=str(torch.__version__),
+                                      hardware=device_name())
+    figures.update(hardware_limits(setting))
+    for part in parts:
+        figures.update(BENCHMARKS[part](setting))
+    for flops, time_key, name in (('text_fast_flops', 'text_fast_s', 'text_flop_utilization'),
+                                  ('inference_clip_flops', 'inference_clip_s', 'image_flop_utilization')):
+        if flops in figures:
+            figures[name] = ratio(figures[flops] / figures[time_key], figures['matmul_flop_per_s'])
+    return figures

@@ -1,0 +1,46 @@
+"""Measure the fast ways against the plain ones on this machine.
+
+    python tools/benchmark.py all --json figures.json
+
+Both ways take turns in one run, towers have random weights. text: CoOp's text step. stage1, stage2: a training step from kept
+features against one with all towers. inference: FVG-PT beside CLIP's image encoder.
+"""
+import argparse
+from pathlib import Path
+
+from commands import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('part', choices=['text', 'stage1', 'stage2', 'inference', 'all'])
+    parser.add_argument('--clip', default='ViT-B-16', help='open_clip model (default: %(default)s)')
+    parser.add_argument('--classes', type=int, default=100, help='number of ImageNet class names (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='of which the median counts (default: %(default)s)')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
+    args = parser.parse_args()
+
+    def benchmark(options: dict) -> None:
+        import torch
+
+        from fvgpt.benchmark import BENCHMARKS, Setting, run_benchmarks
+        from fvgpt.evaluation.results import write_json
+        if not 1 <= args.classes <= 1000 or args.repeats < 1:
+            raise ValueError('--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1')
+        if args.device != 'cpu' and not torch.cuda.is_available():
+            raise ValueError(f'--device {args.device}: torch finds no GPU here')
+        if args.json and not args.json.absolute().parent.is_dir():
+            raise FileNotFoundError(f'--json: there is no folder {args.json.absolute().parent}')
+        setting = Setting(clip=args.clip, classes=args.classes, repeats=args.repeats, device=args.device)
+        figures = run_benchmarks(list(BENCHMARKS) if args.part == 'all' else [args.part], setting)
+        for key, value in figures.items():
+            print(f'{key:<28}{value}')
+        if args.json:
+            write_json(args.json, figures)
+
+    run_command(args, benchmark)
+
+
+if __name__ == '__main__':
+    main()
