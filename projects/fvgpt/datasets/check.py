@@ -1,15 +1,14 @@
 """Are the data sets of the field there, whole and as published? The logic of ``tools/check_data.py``."""
 import hashlib
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.utils import track_iter_progress
 from PIL import Image
+from tqdm import tqdm
 
 from ..registry import DATASETS
 from .aircraft import LISTS
@@ -181,7 +180,7 @@ class DataSetCheck:
         """Decode the files at ``paths``."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             tasks = pool.map(lambda path: _why_unreadable(self.place / path), paths)
-            reasons = dict(zip(paths, track_iter_progress((tasks, len(paths)), file=sys.stderr)))
+            reasons = dict(zip(paths, tqdm(tasks, total=len(paths), disable=None)))
         broken = [path for path in paths if reasons[path]]
         hint = f', which {reasons[broken[0]]}' if broken else ''
         self.report.name_files('unreadable', broken, f'of {len(paths)} files cannot be read as images', hint)

@@ -13,9 +13,9 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmengine.utils import track_iter_progress
 from mmpretrain.structures import DataSample
 from torch.utils.data import BatchSampler, DataLoader, Dataset
+from tqdm import tqdm
 
 from ..classifier import CLIPDataPreprocessor
 from ..foreground.fvgpt import FVGPT, stack_masks
@@ -166,7 +166,7 @@ def encode_dataset(model: torch.nn.Module, dataset: Dataset, views: int, batch_s
     rounds: List[Dict[str, np.ndarray]] = []
     for view in range(views):
         print_log(f'encoding {len(dataset)} images once for all epochs and runs (view {view + 1} of {views})', 'current')
-        parts = list(_encoded(model, track_iter_progress((loader, len(loader)))))
+        parts = list(_encoded(model, tqdm(loader, disable=None)))
         rounds.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     model.train(was_training)
     return {name: np.stack([arrays[name] for arrays in rounds]) for name in rounds[0]}
