@@ -26,7 +26,7 @@ class RembgSegmenter(ForegroundSegmenter):
     def __init__(self, model: str = 'u2net', session: str = 'u2net', device: Optional[str] = None):
         runtime = import_library('onnxruntime', _INSTALL)
         sessions = {cls.name(): cls for cls in import_library('rembg.sessions', _INSTALL).sessions_class
-                    if getattr(cls, 'is_local', lambda: True)()}
+                    if getattr(cls, 'is_local', lambda: True)() and not cls.name().endswith('_custom')}
         weights = Path(model).expanduser() if model.endswith('.onnx') else None
         if weights and not weights.is_file():
             raise FileNotFoundError(f'there is no file {weights}')
