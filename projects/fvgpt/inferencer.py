@@ -134,8 +134,8 @@ class FVGPTInferencer(ImageClassificationInferencer):
     def _init_pipeline(self, cfg: Config) -> Callable:
         """The recipe's test transforms after loading; where they change no size, CLIP's own come first."""
         first, *steps = cfg.pipeline
-        if first['type'].rpartition('.')[2] != 'LoadImageFromFile':
-            raise ValueError(f'the pipeline of test images begins with {first["type"]}, it must with LoadImageFromFile')
+        if first['type'].rpartition('.')[2] not in ('LoadImage', 'LoadImageFromFile'):
+            raise ValueError(f'the pipeline of test images begins with {first["type"]}, it must with LoadImage')
         if not any('scale' in step or 'crop_size' in step for step in steps):
             size = self.tuner.clip.image_size
             steps = [dict(type='ResizeEdge', scale=size, edge='short', backend='pillow', interpolation='bicubic'),

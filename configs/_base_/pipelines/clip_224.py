@@ -1,6 +1,6 @@
 # PIL bicubic throughout, as CLIP was trained with; EXIF orientation is ignored, as the public implementations do
 image_size = 224  # what the sizes below are written for; load_recipe scales them where the CLIP reads another one
-_load = dict(type='LoadImageFromFile', imdecode_backend='pillow', color_type='color_ignore_orientation')
+_load = dict(type='LoadImage')
 
 # the released CoOp configs: squash to the input size, no augmentation (method 1.9, decision O18)
 squash_pipeline = [

@@ -1,0 +1,59 @@
+"""Reading image files of every kind as eight-bit colour."""
+from typing import Optional
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from PIL import Image, UnidentifiedImageError
+
+from ..registry import TRANSFORMS
+
+
+def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
+    """An image file as RGB, in the frame it is stored in (EXIF orientation is ignored, as the public implementations do).
+
+    Grey, palette and CMYK images are converted, transparency is dropped, 16-bit values are scaled to eight bits.
+
+    Args:
+        path: of the file.
+        reduce_to: JPEG files are decoded at 1/2, 1/4 or 1/8 of their size as long as both sides stay at least this many
+            pixels, which saves most of the decoding of large photographs. None decodes all pixels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is empty, cut off, too large to be decoded safely, or no image; names it.
+    """
+    try:
+        with Image.open(path) as image:
+            if reduce_to is not None:
+                image.draft('RGB', (reduce_to, reduce_to))
+            if image.mode.startswith('I;16'):
+                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert('RGB')
+            return image.convert('RGB')
+    except FileNotFoundError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Load ``img_path`` as ``img`` (H, W, 3), BGR, as the following steps and the preprocessor expect; see :func:`read_image`.
+
+    Args:
+        reduce_to: decode large JPEG files at reduced size. With twice the input size or more the test transform changes
+            little (``benchmarks/README.md`` has the figures); masks, which are as large as their images, do not fit then.
+    """
+
+    def __init__(self, reduce_to: Optional[int] = None):
+        if reduce_to is not None and reduce_to < 1:
+            raise ValueError(f'reduce_to must be at least 1 pixel, not {reduce_to}')
+        self.reduce_to = reduce_to
+
+    def transform(self, results: dict) -> dict:
+        image = np.asarray(read_image(results['img_path'], self.reduce_to))[..., ::-1]
+        results['img'] = np.ascontiguousarray(image)
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(reduce_to={self.reduce_to})'
