@@ -1,6 +1,7 @@
 """The frozen CLIP: same features as open_clip, never changed, weights from wherever the user has them."""
 import copy
 import json
+from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fvgpt.clip import FrozenCLIP, weights
+from fvgpt.clip import FrozenCLIP, prompt_encoder, weights
 
 TEXTS = ['a photo of a cat.', 'X X X X 2012 Acura RL Sedan.', 'a', 'a centered satellite photo of Annual Crop Land.']
 ARCHITECTURE = 'fvgpt-test-vit'
@@ -174,3 +175,30 @@ def test_wrong_names_list_what_there_is():
 def test_text_towers_that_cannot_be_prompted_are_refused(name):
     with pytest.raises(ValueError, match='no causal text tower'):
         FrozenCLIP(name, 'random')
+
+
+# ------------------------------------------------------------------ precision and memory
+def test_half_precision_towers_give_float32_features_near_the_full_ones(random_clip_folder):
+    name, images = f'local-dir:{random_clip_folder}', torch.randn(2, 3, 32, 32)
+    torch.manual_seed(0)
+    full = FrozenCLIP(name, pretrained='random')
+    torch.manual_seed(0)
+    half = FrozenCLIP(name, pretrained='random', precision='bf16')
+    for encode, inputs in (('encode_image', images), ('encode_text', ['a cat', 'a dog and a cat']),
+                           ('encode_image_tokens', images)):
+        one, other = getattr(full, encode)(inputs), getattr(half, encode)(inputs)
+        assert other.dtype == torch.float32 and not torch.equal(one, other)
+        assert torch.cosine_similarity(one.flatten(1), other.flatten(1)).min() > .99
+    with pytest.raises(ValueError, match='precision must be one of bf16, fp16'):
+        FrozenCLIP(name, pretrained='random', precision='int8')
+    with pytest.raises(ValueError, match='max_text_tokens must be at least 1'):
+        FrozenCLIP(name, pretrained='random', max_text_tokens=0)
+
+
+@pytest.mark.parametrize('free, expected', [(10**12, 2**18), (24 * 10**9, 8192), (10**6, 1024), (0, 1024)])
+def test_chunks_follow_the_free_memory_in_powers_of_two(monkeypatch, free, expected):
+    tower = SimpleNamespace(positional_embedding=torch.zeros(77, 512),
+                            transformer=SimpleNamespace(resblocks=range(12)))
+    monkeypatch.setattr(prompt_encoder, 'free_memory', lambda device: free)
+    tokens = prompt_encoder.text_tokens_that_fit(tower, torch.device('cpu'))
+    assert tokens == expected

@@ -1,18 +1,20 @@
 """CLIP as the fixed ground everything is trained on: the only module that knows open_clip's internals."""
 import copy
+from contextlib import nullcontext
 from functools import cached_property
-from typing import List, Optional, Sequence
+from typing import ContextManager, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..checkpoint import state_hash
 from ..registry import MODELS
-from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, shared_length
+from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, shared_length, text_tokens_that_fit
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
 
 __all__ = ['FrozenCLIP', 'QUICKSTART_CLIP']
+PRECISIONS = dict(bf16=torch.bfloat16, fp16=torch.float16)
 
 
 @MODELS.register_module()
@@ -30,8 +32,11 @@ class FrozenCLIP(nn.Module):
         quick_gelu: follows from a tag, from an archive of OpenAI and from a name ending in ``-quickgelu``; must be
             given for other files, because the wrong activation costs accuracy silently.
         cache_dir: where open_clip keeps downloads.
-        max_text_tokens: number of prompt tokens whose activations are kept at a time; beyond it (about 800 classes) text is
-            encoded in chunks of classes and computed again in the backward pass, with the same gradients.
+        max_text_tokens: number of prompt tokens whose activations are kept at a time; beyond it text is encoded in chunks of
+            classes and computed again in the backward pass, with the same gradients. Left out, what a quarter of the free
+            memory holds.
+        precision: ``bf16`` or ``fp16`` runs the towers in autocast; features come out in float32, and all that follows stays
+            in it. None leaves that to ``--amp``.
 
     Raises:
         ValueError: unknown name, or settings that contradict each other.
@@ -39,9 +44,13 @@ class FrozenCLIP(nn.Module):
     """
 
     def __init__(self, name: str = 'ViT-B-16', pretrained: Optional[str] = None, quick_gelu: Optional[bool] = None,
-                 cache_dir: Optional[str] = None, max_text_tokens: int = 8192):
+                 cache_dir: Optional[str] = None, max_text_tokens: Optional[int] = None, precision: Optional[str] = None):
         super().__init__()
-        self.max_text_tokens = max_text_tokens
+        if precision not in (None, *PRECISIONS):
+            raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, or left out, not {precision!r}')
+        if max_text_tokens is not None and max_text_tokens < 1:
+            raise ValueError(f'max_text_tokens must be at least 1, not {max_text_tokens}')
+        self.max_text_tokens, self.precision = max_text_tokens, precision
         model, self.tokenizer = load_clip(name, pretrained, quick_gelu, cache_dir)
         self.name, self.pretrained = name, pretrained
         self._hidden = (model.eval().requires_grad_(False), )  # a tuple, so that nn.Module does not register it
@@ -149,7 +158,18 @@ class FrozenCLIP(nn.Module):
 
     def encode_prompts(self, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
         """Text features (N, D), not normalised; differentiable in the embeddings and in the tokens that ``edits`` place."""
-        return encode_prompts_in_chunks(self.text_tower, prompts, edits, self.max_text_tokens)
+        tokens = self.max_text_tokens or text_tokens_that_fit(self.text_tower, self.device)
+        with self.in_precision():
+            return self._out(encode_prompts_in_chunks(self.text_tower, prompts, edits, tokens))
+
+    def in_precision(self) -> ContextManager:
+        """The context that the towers run in."""
+        if self.precision is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, PRECISIONS[self.precision])
+
+    def _out(self, features: Tensor) -> Tensor:
+        return features if self.precision is None else features.float()
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -159,8 +179,9 @@ class FrozenCLIP(nn.Module):
     # ------------------------------------------------------------------ image side
     def encode_image(self, images: Tensor) -> Tensor:
         """Image features (B, D) of normalised images (B, 3, H, W), not L2-normalised; differentiable in the images."""
-        features = self.model.visual(images)
-        return features[0] if isinstance(features, tuple) else features
+        with self.in_precision():
+            features = self.model.visual(images)
+        return self._out(features[0] if isinstance(features, tuple) else features)
 
     @property
     def vision_width(self) -> int:
@@ -183,14 +204,15 @@ class FrozenCLIP(nn.Module):
             edits: edits of the token sequence before given blocks.
         """
         visual = self.model.visual
-        x = visual._embeds(images)
-        if appended is not None:
-            x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(x.shape[0], -1, -1)], 1)
-        for index, block in enumerate(visual.transformer.resblocks):
-            if index in edits:
-                x = edits[index](x)
-            x = block(x)
-        return visual.ln_post(x)
+        with self.in_precision():
+            x = visual._embeds(images)
+            if appended is not None:
+                x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(x.shape[0], -1, -1)], 1)
+            for index, block in enumerate(visual.transformer.resblocks):
+                if index in edits:
+                    x = edits[index](x)
+                x = block(x)
+            return self._out(visual.ln_post(x))
 
     @property
     def image_projection(self) -> Tensor:

@@ -5,6 +5,7 @@ with (the start token and, mostly, the context) is the same in every layer and c
 without padding. All of it is exact.
 """
 from dataclasses import replace
+from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
 import torch
@@ -93,6 +94,25 @@ def encode_prompts_in_chunks(tower, prompts: EmbeddedPrompts, edits: TokenEdits,
     if not torch.is_grad_enabled():
         return torch.cat([encode(start) for start in starts])
     return torch.cat([checkpoint(encode, start, use_reentrant=False) for start in starts])
+
+
+def text_tokens_that_fit(tower, device: torch.device) -> int:
+    """How many suffix tokens' activations a quarter of the free memory holds: a power of two, so that the chunks, and with
+    them the last bits of the result, do not follow every change of the memory; at least 1024."""
+    # measured: a forward and backward pass keeps about 18 float32 values a token, block and unit of width
+    bytes_per_token = 20 * 4 * len(tower.transformer.resblocks) * tower.positional_embedding.shape[1]
+    return 2**max(10, (free_memory(device) // 4 // bytes_per_token).bit_length() - 1)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may still be taken: on a GPU by its driver, on a CPU by the operating system (Linux; 8 GB elsewhere)."""
+    if device.type == 'cuda':
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path('/proc/meminfo').read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('MemAvailable:'))
+    except (OSError, StopIteration):
+        return 8 * 10**9
 
 
 class _Packed(NamedTuple):
