@@ -1,0 +1,72 @@
+"""The data sets of a recipe as an analysis reads them: without augmentation, with the foreground masks that are there."""
+from typing import List, Optional
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+from mmpretrain.datasets.transforms import PackInputs
+
+from ..datasets import OwnImages
+from ..engine.recipe import datasets_of, is_few_shot
+
+SPLITS = ('test', 'train')
+_WHOLE_IMAGE = ('Load', 'Resize')  # what the names of steps begin with that cut nothing off
+_META_KEYS = (*PackInputs.DEFAULT_META_KEYS, 'mask_path')
+
+
+def _kind(step: dict) -> str:
+    return step['type'].split('.')[-1]  # without a scope such as ``mmpretrain.``
+
+
+def masked_pipeline(pipeline: List[dict]) -> List[dict]:
+    """A test pipeline that also loads the mask, and packs it.
+
+    The mask is loaded, at the size that the image then has, after the steps that only resize, since ResizeEdge does not move
+    masks; whatever cuts follows.
+    """
+    steps = [dict(step, type='PackForegroundInputs', meta_keys=_META_KEYS) if _kind(step) == 'PackInputs' else dict(step)
+             for step in pipeline]
+    first = next((i for i, step in enumerate(steps) if not _kind(step).startswith(_WHOLE_IMAGE)), len(steps))
+    return [*steps[:first], dict(type='LoadForegroundMask'), *steps[first:]]
+
+
+def analysis_datasets(config: Config, split: str = 'test', mask_root: Optional[str] = None, masks: bool = True
+                      ) -> List[ConfigDict]:
+    """Configs of what ``tools/analyze.py`` reads.
+
+    Args:
+        config: a recipe. split: ``test`` for its test data sets, ``train`` for the images that it trains on, with the test
+            pipeline.
+        mask_root: folder of the masks; when left out that of the data set, else of the training data set, else ``mask``
+            (``auto`` for own images).
+        masks: whether to load masks. Where one is missing, the image is left out of what needs it.
+    """
+    tests, training = datasets_of(config, ['test']), datasets_of(config, ['train'])
+    if not tests or (split == 'train' and not training):
+        raise ValueError(f'the recipe has no {"test" if not tests else "training"} data set to analyse')
+    source = training[0] if training else {}
+    chosen = tests if split == 'test' else [dict(source, pipeline=tests[0].pipeline)]
+    datasets = []
+    for dataset in chosen:
+        dataset = ConfigDict(dataset)
+        folder = mask_root or dataset.pop('mask_root', None) or source.get('mask_root')
+        if masks and is_few_shot(dataset):
+            default = 'auto' if issubclass(DATASETS.get(dataset.type), OwnImages) else 'mask'
+            dataset.update(mask_root=folder or default, missing_mask='full', pipeline=masked_pipeline(dataset.pipeline))
+            dataset.setdefault('mask_suffix', source.get('mask_suffix'))
+        datasets.append(dataset)
+    return datasets
+
+
+def build_dataset(config: ConfigDict) -> BaseDataset:
+    """Build and read a data set of :func:`analysis_datasets`.
+
+    Raises:
+        FileNotFoundError: it refuses to be read without masks.
+    """
+    try:
+        return DATASETS.build(config)
+    except FileNotFoundError as error:
+        if 'mask' not in str(error):
+            raise
+        raise FileNotFoundError(f'{error}; to go on without the figures that need masks: --no-masks') from error

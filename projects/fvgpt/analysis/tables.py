@@ -1,0 +1,116 @@
+"""The CSV files of an analysis."""
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+import numpy as np
+
+from .attention import MAPS
+from .calibration import equal_parts, score_bins
+from .collect import MASKS, Column
+from .per_class import ClassAccuracy, changed, class_accuracies
+from .summary import backbone_gate, foreground_gate, mean_and_error
+
+Table = Tuple[Sequence[str], List[Sequence]]
+_BIN = ('low', 'high', 'images', 'mean_score', 'share_true')
+
+
+def class_rows(column: Column, sources: List[str]) -> List[ClassAccuracy]:
+    """Accuracy of every class of a column."""
+    return class_accuracies(column.classes, column.values['label'], [column.correct(source) for source in sources])
+
+
+def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
+    """File name -> header and rows."""
+    return {
+        'samples.csv': _samples(columns),
+        'foreground_shift.csv': (('column', 'source', *_BIN), list(_shift(columns, sources))),
+        'attention.csv': (('column', 'source', 'map', 'mean_share', 'standard_error', 'images', 'foreground_area'),
+                          list(_attention(columns, sources))),
+        'reliability.csv': (('column', 'source', *_BIN), list(_reliability(columns, sources))),
+        'gates.csv': (('column', 'gate', *_BIN), list(_gates(columns))),
+        'classes.csv': (('column', 'class', 'images', *sources, f'{sources[-1]}_minus_{sources[-2]}'),
+                        [(column.name, row.name, row.images, *row.accuracy, row.gain)
+                         for column in columns for row in class_rows(column, sources)]),
+        'changed.csv': (('column', 'change', 'image', 'class', *(f'{source}_says' for source in sources[-2:]),
+                         *(f'{source}_p_of_class' for source in sources[-2:])), list(_changed(columns, sources)))}
+
+
+def csv_text(table: Table) -> bytes:
+    """A table as CSV; unknown numbers stay empty, others have six digits."""
+    header, rows = table
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + '.partial')
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _cell(value):
+    if isinstance(value, (float, np.floating)):
+        return f'{value:.6g}' if np.isfinite(value) else ''
+    return value
+
+
+def _samples(columns: List[Column]) -> Table:
+    names = list(dict.fromkeys(name for column in columns for name in column.values))
+    rows = []
+    for column in columns:
+        for i, path in enumerate(column.paths):
+            value = {name: column.values[name][i] for name in column.values}
+            value.update({name: column.classes[int(value[name])] for name in value
+                          if name == 'label' or name.endswith('/pred')}, mask=MASKS[int(value['mask'])])
+            rows.append((column.name, path, *(value.get(name) for name in names)))
+    return ('column', 'image', *names), rows
+
+
+def _shift(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
+    for column in columns:
+        for source in sources:
+            known = column.known(f'{source}/shift')
+            if known.any():
+                for b in equal_parts(column.values[f'{source}/shift'][known], column.correct(source)[known]):
+                    yield column.name, source, *b
+
+
+def _attention(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
+    for column in columns:
+        for source in sources:
+            for name in MAPS:
+                found = mean_and_error(column.values.get(f'{source}/{name}', np.empty(0)))
+                if found:
+                    yield (column.name, source, name, found['mean'], found['error'], found['images'],
+                           float(np.nanmean(column.values['area'])))
+
+
+def _reliability(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
+    for column in columns:
+        for source in sources:
+            for b in score_bins(column.values[f'{source}/confidence'], column.correct(source)):
+                yield column.name, source, *b
+
+
+def _gates(columns: List[Column]) -> Iterator[Sequence]:
+    for column in columns:
+        for gate, (trust, target) in dict(foreground=foreground_gate(column), backbone=backbone_gate(column)).items():
+            for b in equal_parts(trust, target):
+                yield column.name, gate, *b
+
+
+def _changed(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
+    for column in columns:
+        kinds = zip(('fixed', 'broken'), changed(*(column.correct(source) for source in sources[-2:])))
+        for kind, indices in kinds:
+            for i in indices:
+                said = [column.classes[int(column.values[f'{source}/pred'][i])] for source in sources[-2:]]
+                sure = [column.values[f'{source}/p_true'][i] for source in sources[-2:]]
+                yield column.name, kind, column.paths[i], column.classes[int(column.values['label'][i])], *said, *sure

@@ -1,0 +1,88 @@
+"""ECE, AUROC, BCE and bins against slow formulas and constructed cases."""
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fvgpt.analysis.calibration import (
+    auroc,
+    binary_cross_entropy,
+    equal_parts,
+    expected_calibration_error,
+    gate_summary,
+    score_bins,
+)
+
+SCORE = st.one_of(st.floats(0, 1), st.sampled_from([0, .2, .5, 1]))  # with ties
+SCORES = st.lists(st.tuples(SCORE, st.booleans()), min_size=1, max_size=60)
+
+
+def columns(pairs):
+    return np.array([score for score, _ in pairs], float), np.array([true for _, true in pairs])
+
+
+@settings(max_examples=200, deadline=None)
+@given(SCORES)
+def test_auroc_is_the_share_of_pairs_in_order(pairs):
+    score, positive = columns(pairs)
+    wins = [1 if p > n else .5 if p == n else 0 for p in score[positive] for n in score[~positive]]
+    expected = np.mean(wins) if wins else np.nan
+    np.testing.assert_allclose(auroc(score, positive), expected, atol=1e-12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SCORES)
+def test_ece_is_the_weighted_gap_of_fifteen_bins(pairs):
+    score, true = columns(pairs)
+    total = 0
+    for i in range(15):
+        low, high = np.linspace(0, 1, 16)[i:i + 2]
+        inside = [(s, t) for s, t in zip(score, true) if low < s <= high or (i == 0 and s == 0)]
+        if inside:
+            total += len(inside) / len(score) * abs(np.mean([t for _, t in inside]) - np.mean([s for s, _ in inside]))
+    bins = score_bins(score, true)
+    assert expected_calibration_error(bins) == pytest.approx(total, abs=1e-12)
+    assert sum(b.count for b in bins) == len(score)
+
+
+def test_ece_of_constructed_predictions():
+    right = np.arange(100) < 80
+    assert expected_calibration_error(score_bins(np.full(100, .8), right)) == pytest.approx(0, abs=1e-12)
+    assert expected_calibration_error(score_bins(np.ones(100), right)) == pytest.approx(.2)
+    half = np.r_[np.full(50, .9), np.full(50, .3)]  # right 40 of 50 and 40 of 50: gaps .1 and .5
+    assert expected_calibration_error(score_bins(half, np.tile(np.arange(50) < 40, 2))) == pytest.approx(.3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SCORES)
+def test_bce_is_torchs(pairs):
+    score, true = columns(pairs)
+    expected = torch.nn.functional.binary_cross_entropy(torch.tensor(score), torch.tensor(true, dtype=torch.double))
+    assert binary_cross_entropy(score, true.astype(float)) == pytest.approx(float(expected), rel=1e-9, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SCORES)
+def test_equal_parts_are_in_order_and_hold_everything(pairs):
+    score, true = columns(pairs)
+    parts = equal_parts(score, true)
+    assert sum(part.count for part in parts) == len(score)
+    assert max(part.count for part in parts) - min(part.count for part in parts) <= 1
+    assert all(a.high <= b.low for a, b in zip(parts, parts[1:]))
+    assert sum(part.count * part.score for part in parts) == pytest.approx(score.sum(), abs=1e-9)
+    assert sum(part.count * part.true for part in parts) == pytest.approx(true.sum(), abs=1e-9)
+
+
+def test_a_gate_that_knows_beats_a_constant_and_one_that_does_not_cannot():
+    target = np.arange(40) % 4 == 0
+    knows, does_not = gate_summary(np.where(target, .9, .1), target), gate_summary(np.full(40, .5), target)
+    assert knows['auroc'] == 1 and knows['bce'] < knows['bce_constant']
+    assert does_not['auroc'] == .5 and does_not['bce'] > does_not['bce_constant']
+    assert knows['trust_if_positive'] == pytest.approx(.9) and knows['trust_if_negative'] == pytest.approx(.1)
+    assert knows['positive'] == .25
+
+
+def test_without_images_there_is_nothing_to_say():
+    assert gate_summary(np.empty(0), np.empty(0)) == dict(images=0)
+    assert equal_parts(np.empty(0), np.empty(0)) == [] == score_bins(np.empty(0), np.empty(0))
