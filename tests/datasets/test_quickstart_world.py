@@ -77,6 +77,9 @@ def test_written_once_read_like_any_data_set_and_made_anew_for_other_settings(tm
     stamp = split_file.stat().st_mtime_ns
     QuickstartWorld(split='test', **kwargs)
     assert split_file.stat().st_mtime_ns == stamp
+    for split in ('train', 'test'):
+        assert all((tmp_path / 'mask/quickstart_world/images' / path).is_file()
+                   for path, *_ in json.loads(split_file.read_text())[split])
     image = tmp_path / 'quickstart_world/images' / json.loads(split_file.read_text())['train'][0][0]
     pixels = image.read_bytes()
     with pytest.raises(FileNotFoundError, match='mask_root'):
@@ -85,6 +88,15 @@ def test_written_once_read_like_any_data_set_and_made_anew_for_other_settings(tm
     assert image.read_bytes() == pixels, 'the pixels do not depend on the mask quality'
     split_file.unlink()  # as after a kill while writing
     assert len(QuickstartWorld(split='test', **kwargs)) == 40
+
+
+def test_test_masks_are_exact_whatever_the_training_masks_are(monkeypatch):
+    monkeypatch.setattr(world, 'TASK', world.TASK[:2])
+    exact, wrong = ([mask for _, _, mask in world.task_samples('test', 2, .7, quality)] for quality in ('exact', 'wrong'))
+    assert np.array_equal(exact, wrong)
+    assert not any(np.array_equal(a, b) for (_, _, a), (_, _, b) in zip(
+        world.task_samples('train', 2, .7, 'exact'), world.task_samples('train', 2, .7, 'wrong')))
+    assert all(mask is None for _, _, mask in world.task_samples('test', 1, .7, 'missing'))
 
 
 def test_unknown_mask_quality_lists_the_known(tmp_path):

@@ -15,7 +15,8 @@ class QuickstartWorld(SplitFileDataset):
     Args:
         data_root: folder to write to; created when missing.
         background_correlation: share of training images on their class's own background.
-        mask_quality: ``exact``, ``eroded``, ``shifted``, ``wrong`` or ``missing`` training masks.
+        mask_quality: ``exact``, ``eroded``, ``shifted``, ``wrong`` or ``missing`` training masks; those of the test images,
+            which only an analysis reads, are exact or missing.
         train_per_class, test_per_class: number of images.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
