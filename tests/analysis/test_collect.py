@@ -110,6 +110,18 @@ def test_gates_are_asked_as_in_training(random_clip, name):
     np.testing.assert_allclose(column.values['b'], b, atol=1e-5)
 
 
+def test_towers_in_half_precision_show_much_the_same(random_clip):
+    model = fvgpt(MMRL(random_clip, layers=[1, 2], rep_dim=8))
+    whole = Observer(model).collect(Images()).values
+    random_clip.precision = 'bf16'
+    model.tuner._text_cache.clear()
+    half = Observer(model).collect(Images()).values
+    for source in ('zero_shot', 'tuner', 'fvgpt'):
+        for name in ('rollout', 'gradcam', 'confidence'):
+            np.testing.assert_allclose(half[f'{source}/{name}'], whole[f'{source}/{name}'], atol=.1)
+    assert not np.array_equal(half['tuner/confidence'], whole['tuner/confidence'])
+
+
 def test_missing_and_empty_masks_are_counted_and_left_out(random_clip):
     model = fvgpt(CoOp(random_clip, n_ctx=2))
     observer = Observer(model)

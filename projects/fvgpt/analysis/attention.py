@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip.image_watch import ImagePass
+from ..precision import at_least_float32
 
 ROLLOUT, GRADCAM = 'rollout', 'gradcam'
 MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
@@ -75,7 +76,7 @@ def grad_cam(passes: Sequence[ImagePass], score: Tensor) -> Tensor:
         if gradient is not None:
             patches = patch_positions(seen)
             alpha = gradient[:, patches].mean(1, keepdim=True)
-            maps.append((alpha * seen.tokens[:, patches]).sum(-1).detach())
+            maps.append(at_least_float32((alpha * seen.tokens[:, patches]).sum(-1).detach()))
     return torch.stack(maps).sum(0).relu()
 
 

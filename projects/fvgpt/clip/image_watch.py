@@ -9,6 +9,7 @@ from typing import Iterator, List, Optional
 import torch
 from torch import Tensor, nn
 
+from ..precision import at_least_float32
 from .frozen_clip import FrozenCLIP
 
 
@@ -67,7 +68,8 @@ def watch_image_tower(clip: FrozenCLIP) -> Iterator[List[ImagePass]]:
     def enter_attention(attention, args, kwargs):
         tokens = args[0].detach()
         with torch.no_grad():
-            passes[-1].attention.append(attention.forward(tokens, tokens, tokens, need_weights=True)[1])
+            weights = attention.forward(tokens, tokens, tokens, need_weights=True)[1]
+        passes[-1].attention.append(at_least_float32(weights))
         if attention is not blocks[-1].attn:
             return None
         passes[-1].tokens = tokens.requires_grad_(torch.is_grad_enabled())
