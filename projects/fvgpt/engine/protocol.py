@@ -39,7 +39,7 @@ class Run:
 
     @property
     def recipe(self) -> Path:
-        return self.folder / 'recipe.py'
+        return self.folder / 'planned' / 'recipe.py'  # MMEngine writes its own beside the checkpoints
 
     def prepare(self) -> None:
         """Write the recipe into the folder.
@@ -54,7 +54,7 @@ class Run:
             changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
             raise ValueError(f'{self.folder} was made with other settings of {", ".join(changed)}; choose another --work-dir, '
                              'or delete that folder')
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.recipe.parent.mkdir(parents=True, exist_ok=True)
         self.recipe.write_text(text, encoding='utf-8')
 
 
