@@ -8,9 +8,9 @@ from ..precision import at_least_float32
 def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
     """ln p of all classes: base classes ranked by the FDC branch, new ones by the PC branch.
 
-    z_FDC and z_PC cannot be laid side by side: the adapters are trained on base classes only, which raises z_FDC above
-    whatever a new class can reach. PC has seen no class more than another, so it says how likely the base classes are as
-    a whole, and FDC shares that out among them:
+    z_FDC and z_PC cannot be laid side by side: they come from different models, trained apart, and which of them is the
+    larger says nothing about the image. So PC, which knows all classes in one way, says how likely the base classes are as a
+    whole, and FDC shares that out among them:
 
         p(c) = p_PC(base) p_FDC(c | base) for base classes,  p_PC(c) for the others,
 
