@@ -9,7 +9,8 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    cost=dict(type='CostHook'))
+    cost=dict(type='CostHook'),
+    random_state=dict(type='RandomStateHook'))
 custom_hooks = [dict(type='ClassNamesHook'), dict(type='ProvenanceHook')]
 
 env_cfg = dict(

@@ -9,7 +9,16 @@ from .engine.compatibility import prepare
 prepare()
 
 from . import clip, datasets, engine, evaluation, foreground, losses, segmentation, tuners
-from .engine import cost, feature_cache_hook, hooks, prompt_aggregation, subset_loop, tip_cache, warmup_cosine_lr  # noqa: F401
+from .engine import (  # noqa: F401
+    cost,
+    feature_cache_hook,
+    hooks,
+    prompt_aggregation,
+    random_state,
+    subset_loop,
+    tip_cache,
+    warmup_cosine_lr,
+)
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 __version__ = '0.1.0'

@@ -55,7 +55,8 @@ def test_a_killed_protocol_goes_on_and_ends_with_its_tables(arguments):
 
 
 @pytest.mark.parametrize('change, message', [
-    (['--datasets', 'caltech101'], 'does not exist: data_root must be'), (['--tuners', 'copo'], "for the tuner 'copo'"),
+    (['--datasets', 'caltech101'], 'does not exist: data_root must be'),
+    (['--tuners', 'copo'], "for the tuner 'copo'"),
     (['--executor', 'slurm'], 'error: --executor slurm')])
 def test_wrong_input_is_one_line_before_anything_runs(tmp_path, change, message):
     done = run_tool('tools/run_protocol.py', 'configs/protocols/base_to_new.py', '--tuners', 'coop', '--datasets', 'quickstart',
