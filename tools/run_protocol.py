@@ -54,7 +54,8 @@ def main() -> None:
         failures = make_runs(runs, executor.submit)
         print('\n' + write_report(work_dir))
         if failures:
-            sys.exit('\n\n'.join([f'{len(failures)} of {len(runs)} runs failed; the same command makes them again:', *failures]))
+            head = f'{len(failures)} of {len(runs)} runs failed; the same command makes them again:'
+            sys.exit('\n\n'.join([head, *failures]))
 
     run_command(args, run)
 

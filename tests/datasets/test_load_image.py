@@ -36,7 +36,7 @@ def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix):
 
 
 def test_16_bit_values_are_scaled(tmp_path):
-    Image.fromarray((np.tile(np.arange(60, dtype=np.uint16), (40, 1)) * 1000)).save(tmp_path / 'a.png')
+    Image.fromarray(np.tile(np.arange(60, dtype=np.uint16), (40, 1)) * 1000).save(tmp_path / 'a.png')
     read = np.asarray(read_image(str(tmp_path / 'a.png')))
     assert np.array_equal(read[0, :, 0], np.arange(60) * 1000 >> 8)
 

@@ -185,8 +185,10 @@ def test_random_crops_are_kept_only_when_a_number_of_views_is_given(tmp_path, da
 
 def test_steps_that_draw_random_numbers_are_known(data_root):
     def steps(*pipeline):
-        return random_steps(DATASETS.build(dict(type='QuickstartWorld', data_root=str(data_root), test_per_class=3, lazy_init=True,
-                                                pipeline=[dict(type='LoadImageFromFile'), *pipeline])))
+        return random_steps(DATASETS.build(dict(
+            type='QuickstartWorld', data_root=str(data_root), test_per_class=3, lazy_init=True,
+            pipeline=[dict(type='LoadImage'), *pipeline])))
+
     assert steps(dict(type='mmpretrain.PackInputs')) == []
     assert steps(dict(type='PairedRandomResizedCrop', scale=8)) == ['PairedRandomResizedCrop']
     assert steps(dict(type='mmpretrain.RandomFlip', prob=.5)) == ['RandomFlip']

@@ -77,7 +77,8 @@ def test_a_failed_tuner_fails_what_needs_it(tmp_path, train):
     runs = three_runs(tmp_path)
     train.write_text("raise SystemExit('error: no weights')")
     failures = make_runs(runs, LocalExecutor(train, jobs=2).submit)
-    assert 'no weights' in failures[0] and all('its tuner failed' in failure for failure in failures[1:]) and len(failures) == 3
+    assert len(failures) == 3 and 'no weights' in failures[0]
+    assert all('its tuner failed' in failure for failure in failures[1:])
 
 
 def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path, train):

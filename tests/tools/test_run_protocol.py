@@ -59,7 +59,7 @@ def test_a_killed_protocol_goes_on_and_ends_with_its_tables(arguments):
     (['--tuners', 'copo'], "for the tuner 'copo'"),
     (['--executor', 'slurm'], 'error: --executor slurm')])
 def test_wrong_input_is_one_line_before_anything_runs(tmp_path, change, message):
-    done = run_tool('tools/run_protocol.py', 'configs/protocols/base_to_new.py', '--tuners', 'coop', '--datasets', 'quickstart',
-                    '--work-dir', tmp_path / 'work', *change, '--cfg-options', 'data_root=/nowhere/at/all')
+    done = run_tool('tools/run_protocol.py', 'configs/protocols/base_to_new.py', '--tuners', 'coop', '--datasets',
+                    'quickstart', '--work-dir', tmp_path / 'work', *change, '--cfg-options', 'data_root=/nowhere/at/all')
     assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
     assert not list((tmp_path / 'work').rglob('log.txt'))

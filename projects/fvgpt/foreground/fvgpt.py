@@ -114,8 +114,8 @@ class FVGPT(CLIPClassifier):
         """What the frozen towers say of a batch: ``full.<name>`` of the image and, with masks (B, 1, H, W), ``fg.<name>`` of
         the foreground view, in one stacked pass, and ``area`` (B,), its share of the image.
 
-        ``full.clip`` is untouched CLIP's feature; the tuner's own is that too unless its image tower is another, where it takes
-        a second pass, spared with ``untouched`` False.
+        ``full.clip`` is untouched CLIP's feature; the tuner's own is that too unless its image tower is another, where it
+        takes a second pass, spared with ``untouched`` False.
         """
         if masks is None:
             return {f'full.{k}': v for k, v in self.tuner.encode_frozen(images, untouched).items()}
