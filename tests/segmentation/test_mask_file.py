@@ -50,7 +50,7 @@ def test_images_are_read_in_the_frame_of_the_training_pipeline(tmp_path):
 def test_every_kind_of_picture_becomes_three_channels(tmp_path, mode):
     ramp = np.tile(np.linspace(0, 255, 16), (8, 1))
     if mode == 'I;16':
-        picture = Image.fromarray((ramp * 200).astype(np.uint16))
+        picture = Image.fromarray((ramp * 257).astype(np.uint16))
     else:
         picture = Image.fromarray(ramp.astype(np.uint8)).convert(mode)
     path = tmp_path / ('a.png' if mode in ('L', 'LA', 'RGBA', 'P', '1', 'I;16') else 'a.tif')

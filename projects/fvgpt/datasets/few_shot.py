@@ -90,7 +90,7 @@ class FewShotDataset(BaseDataset):
         require(root, 'data_root', 'the folder with the data sets')
         if self.mask_root and self.split == 'train' and self.missing_mask == 'error':
             require(root / self.mask_root, 'mask_root', 'the folder with the foreground masks (without masks: '
-                    "missing_mask='full', or generate them)")
+                    "missing_mask='full', or make them: tools/generate_foreground.py)")
         if self.subset_file:
             require(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
 

@@ -11,7 +11,8 @@ from ..registry import TRANSFORMS
 def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
     """An image file as RGB, in the frame it is stored in (EXIF orientation is ignored, as the public implementations do).
 
-    Grey, palette and CMYK images are converted, transparency is dropped, 16-bit values are scaled to eight bits.
+    Grey, palette and CMYK images are converted, transparency is dropped, 16-bit values lose their lower eight bits, values of
+    32 bits are spread from the least to the largest.
 
     Args:
         path: of the file.
@@ -28,6 +29,10 @@ def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
                 image.draft('RGB', (reduce_to, reduce_to))
             if image.mode.startswith('I;16'):
                 return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert('RGB')
+            if image.mode in ('I', 'F'):
+                levels = np.asarray(image, np.float64)
+                levels = (levels - levels.min()) * (255 / max(np.ptp(levels), 1e-12))
+                return Image.fromarray(levels.astype(np.uint8)).convert('RGB')
             return image.convert('RGB')
     except FileNotFoundError:
         raise

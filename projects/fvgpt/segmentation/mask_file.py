@@ -8,25 +8,15 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ..datasets.load_image import read_image
+
 THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH, method section 1.6)
 _NOTE = 'fvgpt'  # key of the note in a PNG file
 
 
 def load_image(path: Path) -> np.ndarray:
-    """The image as stored, whatever its EXIF orientation says (the training pipelines read it so), (H, W, 3) uint8 RGB.
-
-    Raises:
-        ValueError: the file cannot be read as an image; names it.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode == 'F' or image.mode.startswith('I'):  # convert() would clip 16 and 32 bits to 255
-                levels = np.asarray(image).astype(np.float64)
-                levels = (levels - levels.min()) * (255 / max(np.ptp(levels), 1e-12))
-                return np.repeat(levels.astype(np.uint8)[..., None], 3, 2)
-            return np.array(image.convert('RGB'))
-    except Exception as error:  # the decoders raise errors of a dozen kinds
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    """The image as the training pipelines read it, (H, W, 3) uint8 RGB; see :func:`~fvgpt.datasets.read_image`."""
+    return np.array(read_image(str(path)))
 
 
 def read_mask(path: Path) -> Tuple[np.ndarray, dict]:
@@ -39,7 +29,7 @@ def read_mask(path: Path) -> Tuple[np.ndarray, dict]:
         with Image.open(path) as mask:
             levels = np.asarray(mask.convert('L' if mask.mode in ('1', 'L') else 'RGB'), np.float32) / 255
             note = mask.info.get(_NOTE) or mask.info.get('comment', '')
-    except Exception as error:  # see load_image
+    except Exception as error:  # decoders raise errors of a dozen kinds
         raise ValueError(f'the mask {path} cannot be read as an image: {error}') from error
     try:
         note = dict(json.loads(note))
