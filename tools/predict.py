@@ -34,7 +34,8 @@ def main() -> None:
 def predict(args: argparse.Namespace, options: dict) -> None:
     if not args.checkpoint:
         raise ValueError('which model? --checkpoint FILE names one; '
-                         '`python tools/train.py configs/fvgpt/coop_fvg_quickstart.py` makes work_dirs/coop_fvg_quickstart/epoch_10.pth in a few minutes, without downloads')
+                         '`python tools/train.py configs/fvgpt/coop_fvg_quickstart.py` makes '
+                         'work_dirs/coop_fvg_quickstart/epoch_10.pth in a few minutes, without downloads')
     for option in ('topk', 'batch_size'):
         if getattr(args, option) < 1:
             raise ValueError(f'--{option.replace("_", "-")} must be at least 1, not {getattr(args, option)}')
