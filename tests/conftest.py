@@ -1,6 +1,10 @@
 """Small CLIPs and reference data that the tests share."""
-import json
 import os
+
+# Two workers share the cores (pytest -n 2): a thread each, for them and for the commands that they start.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import json
 import socket
 import subprocess
 import sys
