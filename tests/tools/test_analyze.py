@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     few = [f'{part}.dataset.test_per_class=3' for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')]
     options = [f'data_root={tmp_path_factory.mktemp("data")}', 'num_shots=2', 'train_cfg.max_epochs=1', *few]
     work_dir = tmp_path_factory.mktemp('run')
-    done = run_tool('tools/train.py', RECIPE, '--work-dir', work_dir, '--cfg-options', *options)
+    done = run_tool('tools/train.py', RECIPE, '--work-dir', work_dir, '--cfg-options', *options, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return work_dir, options
 
