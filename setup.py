@@ -26,6 +26,7 @@ setup(
     package_data={'fvgpt': ['assets/*.json', 'assets/*/*']},
     # mmcv or mmcv-lite serves; neither is required here, so that a full mmcv is never replaced
     install_requires=requirements('runtime'),
-    extras_require=dict({extra: requirements(extra) for extra in ('segment-rembg', 'segment-transformers', 'slurm', 'tests')},
+    extras_require=dict({extra: requirements(extra)
+                         for extra in ('demo', 'export', 'segment-rembg', 'segment-transformers', 'slurm', 'tests')},
                         lite=['mmcv-lite>=2.0,<2.4']),
 )

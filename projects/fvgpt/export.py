@@ -1,4 +1,5 @@
 """A trained model for other programs: ONNX graphs, and a bundle of one safetensors and one JSON file."""
+import inspect
 import json
 import os
 import tempfile
@@ -118,6 +119,7 @@ def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) 
     refuse_text_by_image(inferencer)
     if hasattr(model, 'compare'):
         model.compare = False
+    said = describe(inferencer)  # also settles what the model works out at first use, before it is traced
     forms = {'classifier.onnx': ImageClassifier(model), 'image_features.onnx': ImageFeatures(model)}
     differences = {}
     with _new_files(out, [*forms, 'text_features.safetensors', 'onnx.json'], overwrite) as folder, constant_text(model):
@@ -129,7 +131,7 @@ def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) 
                 raise ValueError(f'ONNX Runtime gives other numbers than torch for {name}: they differ by '
                                  f'{differences[name]:.2g}, more than {TOLERANCE}; nothing was written')
         (folder / 'text_features.safetensors').write_bytes(save(text_features(model)))
-        write_json(folder / 'onnx.json', dict(describe(inferencer), largest_difference=differences))
+        write_json(folder / 'onnx.json', dict(said, largest_difference=differences))
     return differences
 
 
@@ -160,13 +162,20 @@ def constant_text(model: CLIPClassifier) -> Iterator[None]:
 
 @torch.no_grad()
 def trace(module: nn.Module, size: int, path: Path) -> None:
-    """Write a module that maps images (B, 3, size, size) of any B to a list of tensors as an ONNX file."""
+    """Write a module that maps images (B, 3, size, size) of any B to a list of tensors as an ONNX file.
+
+    Raises:
+        ValueError: torch cannot export it.
+    """
     images = torch.zeros(2, 3, size, size)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # torch's exporter warns of its own internals
-        program = torch.onnx.export(module, (images, ), dynamo=True, verbose=False, input_names=['images'],
-                                    output_names=list(module.names),
-                                    dynamic_shapes=dict(images={0: torch.export.Dim('batch')}))
+        try:
+            program = torch.onnx.export(module, (images, ), dynamo=True, verbose=False, input_names=['images'],
+                                        output_names=list(module.names),
+                                        dynamic_shapes=dict(images={0: torch.export.Dim('batch')}))
+        except torch.onnx.OnnxExporterError as error:
+            raise ValueError(f'torch cannot export this model: {error}') from error
     weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
     program.save(str(path), external_data=weights >= _EXTERNAL)
 
@@ -190,6 +199,8 @@ def _import_onnx():
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(f'export to ONNX needs {error.name}: pip install -r requirements/export.txt') from error
+    if 'dynamic_shapes' not in inspect.signature(torch.onnx.export).parameters:
+        raise ImportError(f'export to ONNX needs a later torch than {torch.__version__}')
     return onnxruntime
 
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
+from PIL import UnidentifiedImageError
 
 from .classifier import CLIPClassifier
 from .datasets.class_folder import IMAGE_SUFFIXES
@@ -154,7 +155,8 @@ class FVGPTInferencer(ImageClassificationInferencer):
             try:
                 return self._load_file(dict(img_path=item))
             except Exception as error:  # decoders raise errors of a dozen kinds
-                raise ValueError(f'{item} cannot be read as an image: {error}') from error
+                cause = '' if isinstance(error, UnidentifiedImageError) else f': {error}'
+                raise ValueError(f'{item} cannot be read as an image{cause}') from error
         if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:
             raise ValueError(f'an image must be an array (H, W, 3) of uint8 in BGR, not {item.shape} of {item.dtype}')
         return dict(img=item, img_shape=item.shape[:2], ori_shape=item.shape[:2])
