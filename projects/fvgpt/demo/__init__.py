@@ -1,0 +1,3 @@
+from .explain import Explainer, Explanation
+
+__all__ = ['Explainer', 'Explanation']
