@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import state_hash
 from ..registry import MODELS
-from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, shared_length, text_tokens_that_fit
+from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, text_tokens_that_fit
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
 
@@ -154,7 +154,7 @@ class FrozenCLIP(nn.Module):
         padded = [list(ids) + [0] * (length - len(ids)) for ids in all_ids]
         embeddings = self.embed_tokens(padded)
         eot = torch.tensor([len(ids) - 1 for ids in all_ids], device=self.device)
-        return EmbeddedPrompts(embeddings, eot, shared_length(all_ids))
+        return EmbeddedPrompts(embeddings, eot, tuple(map(tuple, all_ids)))
 
     def encode_prompts(self, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
         """Text features (N, D), not normalised; differentiable in the embeddings and in the tokens that ``edits`` place."""

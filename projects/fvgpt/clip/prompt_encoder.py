@@ -1,12 +1,13 @@
 """CLIP's text tower run on embedded prompts: the plain way, and the same faster.
 
-The tower is causal and read at the end-of-text token. So positions after it need no computation; what all prompts begin
-with (the start token and, mostly, the context) is the same in every layer and computed once; and what follows is packed
-without padding. All of it is exact.
+The tower is causal and read at the end-of-text token. So positions after it need no computation, and what prompts have in
+common at their beginning (the start token, mostly the context, often the first words of class names) is the same in every
+layer and computed once. All of it is exact.
 """
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .prompt_packing import Packing, Symbols, agreement, pack, shared_length
 from .token_edits import TokenEdit, TokenEdits
 
 
@@ -22,11 +24,20 @@ class EmbeddedPrompts(NamedTuple):
 
     embeddings: (N, L, W) token embeddings, of any L that holds the longest prompt.
     eot: (N,) position of the end-of-text token of each prompt.
-    shared: number of leading positions that are equal in all prompts, at most the smallest ``eot``.
+    symbols: of each prompt eot + 1 numbers: where two prompts agree in all of them up to a position, their embeddings are equal
+        up to there. Token ids serve, unless learned tokens take their places.
+    own: position from which on embeddings differ whatever the symbols say.
     """
     embeddings: Tensor
     eot: Tensor
-    shared: int = 0
+    symbols: Symbols
+    own: Optional[int] = None
+
+    def of(self, chosen: Tuple[int, ...]) -> 'EmbeddedPrompts':
+        """Some of them."""
+        rows = torch.tensor(chosen, device=self.eot.device)
+        return self._replace(embeddings=self.embeddings[rows], eot=self.eot[rows],
+                             symbols=tuple(self.symbols[index] for index in chosen))
 
 
 def encode_prompts_plain(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}, length: Optional[int] = None) -> Tensor:
@@ -52,23 +63,73 @@ def encode_prompts_plain(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}
 
 
 def encode_prompts(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> Tensor:
-    """Text features (N, D) as :func:`encode_prompts_plain` gives them, with the shared prefix computed once."""
+    """Text features (N, D) as :func:`encode_prompts_plain` gives them, with everything that prompts share computed once."""
     blocks = tower.transformer.resblocks
-    if not all(type(block) is ResidualAttentionBlock for block in blocks):  # open_clip's variants keep their own forward
+    layout = _layout(prompts, edits)
+    # open_clip's variants of a block keep their own forward
+    if layout is None or not all(type(block) is ResidualAttentionBlock for block in blocks):
         return encode_prompts_plain(tower, prompts, edits)
-    # An edit that differs between prompts, or reaches beyond the shared part, ends the shared part where it begins.
-    shared = min([prompts.shared, *(edit.start for edit in edits.values()
-                                    if edit.tokens.ndim == 3 or edit.start + (not edit.insert) * edit.count > prompts.shared)])
-    lengths = prompts.eot + 1 - shared
-    longest = int(lengths.max())
-    x = prompts.embeddings[:, :shared + longest] + tower.positional_embedding[:shared + longest]
-    kept = torch.arange(longest, device=x.device) < lengths[:, None]
-    packed = _Packed(x[0, :shared], x[:, shared:][kept], kept)
+    packing, mask, insertion = layout
+    x = prompts.embeddings[packing.prompt, packing.position] + tower.positional_embedding[packing.position]
     for index, block in enumerate(blocks):
         if index in edits:
-            packed = packed.edited(edits[index])
-        packed = _run_block(block, packed, last=index + 1 == len(blocks))
-    return tower.ln_final(packed.suffix) @ tower.text_projection
+            x = _edited(x, edits[index], packing)
+        if index == insertion:
+            mask = packing.mask
+        x = _run_block(block, x, mask, packing.shared, packing.end if index + 1 == len(blocks) else None)
+    return tower.ln_final(x) @ tower.text_projection
+
+
+def _layout(prompts: EmbeddedPrompts, edits: TokenEdits) -> Optional[Tuple[Packing, Tensor, Optional[int]]]:
+    """Where the tokens lie, the mask to begin with, and the block before which tokens come in and the packing's own mask holds.
+    None for combinations of edits that are left to the plain way."""
+    own = _own(prompts, edits)
+    inserts = [index for index, edit in edits.items() if edit.insert]
+    if not inserts:
+        packing = pack(prompts.symbols, own, device=prompts.eot.device)
+        return packing, packing.mask, None
+    first = edits[inserts[0]]
+    if (own != prompts.own or len(inserts) > 1 or min(edits) < inserts[0] or first.tokens.ndim == 3
+            or first.start > shared_length(prompts.symbols, own)):
+        return None
+    packing = pack(prompts.symbols, own, (first.start, first.count), prompts.eot.device)
+    return packing, packing.hiding(first.start, first.count), inserts[0]
+
+
+def _own(prompts: EmbeddedPrompts, edits: TokenEdits) -> Optional[int]:
+    """``own`` of the prompts once edited: an edit that differs between them, or reaches beyond what they share, parts them."""
+    own, inserted = prompts.own, sum(edit.count for edit in edits.values() if edit.insert)
+    while True:
+        shared = shared_length(prompts.symbols, own) + inserted
+        parting = [edit.start for edit in edits.values()
+                   if not edit.insert and (edit.tokens.ndim == 3 or edit.start + edit.count > shared)]
+        earlier = min(parting if own is None else [own, *parting], default=None)
+        if earlier == own:
+            return own
+        own = earlier
+
+
+def _edited(x: Tensor, edit: TokenEdit, packing: Packing) -> Tensor:
+    """The slots (R S, W) after an edit; tokens that come in have slots already."""
+    stop = edit.start + edit.count
+    if edit.tokens.ndim == 2 and stop <= packing.shared:
+        return torch.cat([x[:edit.start], edit.tokens.to(x.dtype), x[stop:]])
+    slots = packing.slot[:, edit.start:stop]
+    there = slots >= 0
+    return x.index_copy(0, slots[there], edit.tokens.to(x.dtype).expand(*slots.shape, -1)[there])
+
+
+def _run_block(block: ResidualAttentionBlock, x: Tensor, mask: Tensor, shared: int, read: Optional[Tensor]) -> Tensor:
+    """One block on slots (R S, W); with ``read`` only these slots' results."""
+    rows, size, _ = mask.shape
+    qkv = F.linear(block.ln_1(x), block.attn.in_proj_weight, block.attn.in_proj_bias)
+    q, k, v = qkv.view(rows, size, 3, block.attn.num_heads, -1).permute(2, 0, 3, 1, 4)  # (R, heads, S, d)
+    k, v = (torch.cat([t[:1, :, :shared].expand(rows, -1, -1, -1), t], 2) for t in (k, v))
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None]).transpose(1, 2).flatten(0, 1).flatten(1)
+    if read is not None:
+        x, attended = x[read], attended[read]
+    x = x + block.ls_1(F.linear(attended, block.attn.out_proj.weight, block.attn.out_proj.bias))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
 def encode_prompts_in_chunks(tower, prompts: EmbeddedPrompts, edits: TokenEdits, max_tokens: int) -> Tensor:
@@ -77,27 +138,43 @@ def encode_prompts_in_chunks(tower, prompts: EmbeddedPrompts, edits: TokenEdits,
     Where a gradient is wanted, the activations of a chunk are dropped and computed again in the backward pass.
 
     Args:
-        max_tokens: largest number of suffix tokens in a chunk.
+        max_tokens: largest number of tokens in a chunk, those that all prompts begin with left out.
     """
-    longest = int(prompts.eot.max()) + 1 - prompts.shared
-    size = max(1, max_tokens // longest)
-    if len(prompts.eot) <= size:
+    chunks = _chunks(prompts.symbols, _own(prompts, edits), max_tokens)
+    if len(chunks) == 1:
         return encode_prompts(tower, prompts, edits)
 
-    def encode(start: int) -> Tensor:
-        rows = slice(start, start + size)
-        chunk = prompts._replace(embeddings=prompts.embeddings[rows], eot=prompts.eot[rows])
-        return encode_prompts(tower, chunk, {i: replace(edit, tokens=edit.tokens[rows]) if edit.tokens.ndim == 3 else edit
-                                             for i, edit in edits.items()})
+    def encode(chosen: Tuple[int, ...]) -> Tensor:
+        of_these = {index: replace(edit, tokens=edit.tokens[list(chosen)]) if edit.tokens.ndim == 3 else edit
+                    for index, edit in edits.items()}
+        return encode_prompts(tower, prompts.of(chosen), of_these)
 
-    starts = range(0, len(prompts.eot), size)
-    if not torch.is_grad_enabled():
-        return torch.cat([encode(start) for start in starts])
-    return torch.cat([checkpoint(encode, start, use_reentrant=False) for start in starts])
+    if torch.is_grad_enabled():
+        features = torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
+    else:
+        features = torch.cat([encode(chunk) for chunk in chunks])
+    order = torch.tensor([index for chunk in chunks for index in chunk], device=features.device)
+    return features[order.argsort()]
+
+
+@lru_cache(maxsize=64)
+def _chunks(symbols: Symbols, own: Optional[int], max_tokens: int) -> List[Tuple[int, ...]]:
+    """Which prompts go together: such that begin alike, and no more than have ``max_tokens`` tokens, but at least one."""
+    shared = shared_length(symbols, own)
+    order = sorted(range(len(symbols)), key=symbols.__getitem__)
+    chunks, filled = [[order[0]]], len(symbols[order[0]]) - shared
+    for previous, index in zip(order, order[1:]):
+        new = len(symbols[index]) - agreement(symbols[previous], symbols[index], own)
+        if filled + new > max_tokens:
+            chunks.append([])
+            filled, new = 0, len(symbols[index]) - shared
+        chunks[-1].append(index)
+        filled += new
+    return [tuple(chunk) for chunk in chunks]
 
 
 def text_tokens_that_fit(tower, device: torch.device) -> int:
-    """How many suffix tokens' activations a quarter of the free memory holds: a power of two, so that the chunks, and with
+    """How many tokens' activations a quarter of the free memory holds: a power of two, so that the chunks, and with
     them the last bits of the result, do not follow every change of the memory; at least 1024."""
     # measured: a forward and backward pass keeps about 18 float32 values a token, block and unit of width
     bytes_per_token = 20 * 4 * len(tower.transformer.resblocks) * tower.positional_embedding.shape[1]
@@ -113,59 +190,3 @@ def free_memory(device: torch.device) -> int:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('MemAvailable:'))
     except (OSError, StopIteration):
         return 8 * 10**9
-
-
-class _Packed(NamedTuple):
-    """prefix (P, W) of all prompts; suffix (T, W), the remaining tokens of prompt 1, 2, ...; kept (N, S), which positions of
-    a padded (N, S, W) they are."""
-    prefix: Tensor
-    suffix: Tensor
-    kept: Tensor
-
-    def edited(self, edit: TokenEdit) -> '_Packed':
-        if edit.insert or edit.start + edit.count <= len(self.prefix):
-            return self._replace(prefix=edit(self.prefix[None])[0])
-        padded = replace(edit, start=edit.start - len(self.prefix))(self.padded(self.suffix))
-        return self._replace(suffix=padded[self.kept])
-
-    def padded(self, rows: Tensor) -> Tensor:
-        """(T, W) -> (N, S, W), zeros elsewhere."""
-        flat = rows.new_zeros(self.kept.numel(), rows.shape[-1])
-        return flat.index_copy(0, self.kept.flatten().nonzero().squeeze(1), rows).unflatten(0, self.kept.shape)
-
-
-def _run_block(block: ResidualAttentionBlock, packed: _Packed, last: bool) -> _Packed:
-    prefix, suffix, kept = packed
-    head_dim = block.attn.embed_dim // block.attn.num_heads
-    heads = lambda t: t.unflatten(-1, (-1, head_dim)).transpose(-3, -2)  # noqa: E731  (..., L, W) -> (..., heads, L, d)
-    width, count = len(prefix), len(kept)
-
-    qkv = F.linear(block.ln_1(torch.cat([prefix, suffix])), block.attn.in_proj_weight, block.attn.in_proj_bias)
-    q, k, v = qkv.chunk(3, -1)
-    keys, values = (torch.cat([heads(t[:width]).expand(count, -1, -1, -1), heads(packed.padded(t[width:]))], -2)
-                    for t in (k, v))
-    position = torch.arange(keys.shape[-2], device=suffix.device)
-    if last:  # only the end-of-text rows are read
-        ends = kept.sum(1).cumsum(0) - 1
-        visible = position < (width + kept.sum(1))[:, None, None, None]
-        attended = F.scaled_dot_product_attention(heads(q[width:][ends][:, None]), keys, values, attn_mask=visible)
-        attended, rows = attended.transpose(-3, -2).flatten(-2)[:, 0], suffix[ends]
-    else:
-        visible = position <= width + torch.arange(kept.shape[1], device=suffix.device)[:, None]
-        attended = F.scaled_dot_product_attention(heads(packed.padded(q[width:])), keys, values, attn_mask=visible)
-        attended, rows = attended.transpose(-3, -2).flatten(-2)[kept], suffix
-        if width:
-            own = F.scaled_dot_product_attention(*(heads(t[:width]) for t in (q, k, v)), is_causal=True)
-            attended = torch.cat([own.transpose(-3, -2).flatten(-2), attended])
-            rows = torch.cat([prefix, rows])
-    rows = rows + block.ls_1(F.linear(attended, block.attn.out_proj.weight, block.attn.out_proj.bias))
-    rows = rows + block.ls_2(block.mlp(block.ln_2(rows)))
-    return _Packed(prefix, rows, kept) if last else _Packed(rows[:width], rows[width:], kept)
-
-
-def shared_length(all_ids: Sequence[List[int]]) -> int:
-    """Number of leading token ids that all prompts have in common, the last token of the shortest left out."""
-    longest, count = min(map(len, all_ids)) - 1, 0
-    while count < longest and len({ids[count] for ids in all_ids}) == 1:
-        count += 1
-    return count

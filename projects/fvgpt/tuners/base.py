@@ -51,11 +51,11 @@ class PromptTuner(CLIPClassifier):
         prompts = self.clip.embed_prompts(self.clip.tokenize(texts))
         self.register_buffer('_embeddings', prompts.embeddings, persistent=False)
         self.register_buffer('_eot', prompts.eot, persistent=False)
-        self._shared = prompts.shared
+        self._symbols = prompts.symbols
 
     def kept_prompts(self) -> EmbeddedPrompts:
         """The prompts of all classes as they were embedded."""
-        return EmbeddedPrompts(self._embeddings, self._eot, self._shared)
+        return EmbeddedPrompts(self._embeddings, self._eot, self._symbols)
 
     @abstractmethod
     def encode_text(self) -> Features:

@@ -37,11 +37,13 @@ class ContextTuner(PromptTuner):
 
     def _build_classes(self, class_names: List[str]) -> None:
         self.keep_prompts([f'{self._prefix} {readable(name)}.' for name in class_names])
+        learned = tuple(range(-self.ctx.shape[-2], 0))  # no token's id
+        self._symbols = tuple((*ids[:1], *learned, *ids[1 + len(learned):]) for ids in self._symbols)
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
         """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""
         ctx = self.ctx if ctx is None else ctx
-        shared = self._shared if ctx.ndim == 2 else 1
+        own = None if ctx.ndim == 2 else 1
         ctx = ctx.expand(len(self._embeddings), -1, -1)
         embeddings = torch.cat([self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1]:]], 1)
-        return EmbeddedPrompts(embeddings, self._eot, shared)
+        return EmbeddedPrompts(embeddings, self._eot, self._symbols, own)

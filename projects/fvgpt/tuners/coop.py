@@ -52,13 +52,12 @@ class CoOp(ContextTuner):
         # With the class name last the sequence is [SOS] ctx name . [EOS]; the other forms are re-orderings of it.
         n_ctx, length = self.ctx.shape[-2], self._embeddings.shape[1]
         before = dict(end=n_ctx, middle=n_ctx // 2, front=0)[self.class_token_position]
-        if self.class_token_position != 'end':
-            self._shared = min(self._shared, 1 + before)
         order = []
         for name in class_names:
             end = 1 + n_ctx + len(self.clip.tokenizer.encode(readable(name)))
             order.append([0, *range(1, 1 + before), *range(1 + n_ctx, end), *range(1 + before, 1 + n_ctx),
                           *range(end, length)])
+        self._symbols = tuple(tuple(ids[i] for i in places[:len(ids)]) for ids, places in zip(self._symbols, order))
         self.register_buffer('_order', torch.tensor(order, device=self._eot.device), persistent=False)
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
