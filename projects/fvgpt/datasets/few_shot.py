@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
 from .image_lists import Sample, draw_subset, read_lists
+from .randomness import sample_randomness
 
 SPLITS = ('train', 'val', 'test')
 SUBSETS = ('all', 'base', 'new')
@@ -126,6 +127,10 @@ class FewShotDataset(BaseDataset):
             for info, mask in zip(data_list, self._masks([s.path for s in chosen])):
                 info['mask_path'] = mask
         return data_list
+
+    def prepare_data(self, idx: int) -> dict:
+        with sample_randomness(idx):
+            return super().prepare_data(idx)
 
     def _draw(self, names: Dict[int, str]) -> List[Sample]:
         if self.split == 'test':

@@ -1,8 +1,6 @@
 """Training and testing on kept features of the frozen towers instead of images."""
 import hashlib
 import json
-import random
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
@@ -18,6 +16,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from tqdm import tqdm
 
 from ..classifier import CLIPDataPreprocessor
+from ..datasets.randomness import forked_random_state
 from ..foreground.fvgpt import FVGPT, stack_masks
 from ..registry import HOOKS
 from .feature_cache import FeatureCache
@@ -135,20 +134,6 @@ class FeatureCacheHook(Hook):
         arrays = self.cache.get(key, make)
         labels = [int(dataset.get_data_info(i)['gt_label']) for i in range(len(dataset))]
         return CachedFeatures(dataset, arrays, labels, seed)
-
-
-@contextmanager
-def forked_random_state(seed: int) -> Iterator[None]:
-    """Seed all generators for the body and set them back: whether features were found or made changes nothing after it."""
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        for manual_seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
-            manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
 
 
 def feature_loader(loader: DataLoader, cached: CachedFeatures, batches: BatchSampler) -> DataLoader:
