@@ -11,8 +11,8 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import ResidualAttentionBlock
-from torch import Tensor
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .prompt_packing import Packing, Symbols, agreement, pack, shared_length
@@ -129,7 +129,16 @@ def _run_block(block: ResidualAttentionBlock, x: Tensor, mask: Tensor, shared: i
     if read is not None:
         x, attended = x[read], attended[read]
     x = x + block.ls_1(F.linear(attended, block.attn.out_proj.weight, block.attn.out_proj.bias))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+    return x + block.ls_2(_mlp(block.mlp, block.ln_2(x)))
+
+
+def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """``mlp(x)``. QuickGELU is x sigmoid(1.702 x) = silu(1.702 x) / 1.702, and both factors go into the matrix products: five
+    passes fewer, forward and backward, over the widest tensors of the tower."""
+    if type(mlp.gelu) is not QuickGELU:
+        return mlp(x)
+    hidden = F.silu(torch.addmm(mlp.c_fc.bias, x, mlp.c_fc.weight.T, beta=1.702, alpha=1.702))
+    return torch.addmm(mlp.c_proj.bias, hidden, mlp.c_proj.weight.T, alpha=1 / 1.702)
 
 
 def encode_prompts_in_chunks(tower, prompts: EmbeddedPrompts, edits: TokenEdits, max_tokens: int) -> Tensor:

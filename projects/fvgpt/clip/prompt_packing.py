@@ -79,25 +79,32 @@ def pack(symbols: Symbols, own: Optional[int] = None, reserved: Tuple[int, int] 
 
 def _lay_out(symbols: Symbols, own: Optional[int], beginning: List[int], first: int) -> Tuple[List[List[int]], int, int]:
     """Slots of each prompt, number of rows and their size: of the sizes that come into question the one with the fewest slots."""
-    def fill(size: float) -> Tuple[List[List[int]], int, int]:
-        slots: List[List[int]] = [[] for _ in symbols]
-        row, filled, previous = 0, first, None
-        for index in sorted(range(len(symbols)), key=symbols.__getitem__):  # those that begin alike come one after another
-            known = len(beginning) if previous is None else agreement(symbols[previous], symbols[index], own)
-            if filled + len(symbols[index]) - known > size:
-                row, filled, known = row + 1, 0, len(beginning)
-            new = len(symbols[index]) - known
-            start = row * size + filled if row else filled
-            slots[index] = (slots[previous] if known > len(beginning) else beginning)[:known] + [*range(start, start + new)]
-            filled, previous = filled + new, index
-        return slots, row + 1, filled
+    order = sorted(range(len(symbols)), key=symbols.__getitem__)  # those that begin alike come one after another
+    lengths = [len(symbols[index]) for index in order]
+    known = [len(beginning), *(agreement(symbols[one], symbols[other], own) for one, other in zip(order, order[1:]))]
 
-    slots, _, all_nodes = fill(float('inf'))
-    if all_nodes <= _LONGEST:
-        return slots, 1, all_nodes
-    shortest = max(_SHORTEST, first, max(map(len, symbols)) - len(beginning))
-    layouts = [(*fill(size)[:2], size) for size in range(shortest, max(_LONGEST, shortest) + 1, 4)]
-    return min(layouts, key=lambda layout: layout[1] * layout[2])
+    def fill(size: float) -> Tuple[List[List[int]], List[int]]:
+        """Beside the prompt before it if there is room, else in the first row that has room: slots, filled slots of each row."""
+        slots, filled, row, previous = [[] for _ in symbols], [first], 0, beginning
+        for index, length, common in zip(order, lengths, known):
+            if filled[row] + length - common > size:
+                common, previous = len(beginning), beginning
+                rooms = (row for row, taken in enumerate(filled) if taken + length - common <= size)
+                row = next(rooms, len(filled))
+                if row == len(filled):
+                    filled.append(0)
+            start = filled[row] + (row * size if row else 0)
+            filled[row] += length - common
+            previous = slots[index] = previous[:common] + [*range(start, start + length - common)]
+        return slots, filled
+
+    slots, filled = fill(float('inf'))
+    if filled[0] <= _LONGEST:
+        return slots, 1, filled[0]
+    shortest = max(_SHORTEST, first, max(lengths) - len(beginning))
+    layouts = ((size, *fill(size)) for size in range(shortest, max(_LONGEST, shortest) + 1))
+    size, slots, filled = min(layouts, key=lambda layout: layout[0] * len(layout[2]))
+    return slots, len(filled), size
 
 
 def agreement(one: Sequence[int], other: Sequence[int], own: Optional[int] = None) -> int:
