@@ -25,7 +25,7 @@ from .html_report import render
 from .masked_data import analysis_datasets, build_dataset
 from .per_class import changed, evenly_spread
 from .summary import column_summary, overview, scalars
-from .tables import class_rows, csv_tables, csv_text, write_file
+from .tables import class_rows, csv_tables, table_text, write_file
 
 EXAMPLES = 24  # images in the report, fixed and broken, of all columns together
 MOST_EXAMPLES = 4  # of one kind in one column
@@ -73,7 +73,7 @@ def analyze(path: str, checkpoint: str, out: Path, options: Optional[dict] = Non
     figures = {name: to_png(figure) for name, figure in draw(columns, titles).items()}
     examples = {name: to_png(figure) for name, figure in draw_examples(observer, datasets, columns, titles).items()}
     write_files(out, summary, {
-        **{name: csv_text(table) for name, table in csv_tables(columns, observer.sources).items()}, **figures, **examples,
+        **{name: table_text(table) for name, table in csv_tables(columns, observer.sources).items()}, **figures, **examples,
         'report.html': render(summary, titles, figures, examples).encode()})
     show(runner, summary, {**figures, **examples})
     return summary

@@ -1,12 +1,11 @@
 """The CSV files of an analysis."""
-import csv
-import io
-import os
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
+from ..csv_text import csv_text
+from ..whole_file import whole_file
 from .attention import MAPS
 from .calibration import equal_parts, score_bins
 from .collect import MASKS, Column
@@ -38,21 +37,16 @@ def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
                          *(f'{source}_p_of_class' for source in sources[-2:])), list(_changed(columns, sources)))}
 
 
-def csv_text(table: Table) -> bytes:
+def table_text(table: Table) -> bytes:
     """A table as CSV; unknown numbers stay empty, others have six digits."""
     header, rows = table
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
+    return csv_text([header, *([_cell(value) for value in row] for row in rows)]).encode()
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(path.name + '.partial')
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def _cell(value):

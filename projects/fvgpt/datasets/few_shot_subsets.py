@@ -1,12 +1,12 @@
 """Few-shot subsets as files that can be shared: the logic of ``tools/few_shot_subsets.py``."""
 import json
-import os
 from pathlib import Path
 from typing import Dict, Sequence
 
 from mmengine.config import ConfigDict
 
 from ..registry import DATASETS
+from ..whole_file import whole_file
 from .few_shot import FewShotDataset
 from .image_lists import draw_subset
 
@@ -54,6 +54,5 @@ def write_new(files: Dict[Path, str]) -> None:
             raise ValueError(f'{path} is there and lists other images than are drawn now; remove it or choose another --out')
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + '.partial')
-        partial.write_text(text, encoding='utf-8')
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding='utf-8')

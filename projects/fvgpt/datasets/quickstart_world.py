@@ -11,7 +11,6 @@ tuning can win.
 nothing downstream knows that the images are synthetic.
 """
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +21,8 @@ import cv2
 import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
+
+from ..whole_file import whole_file
 
 SIZE = 64  # pixels, image side
 _FINE = 2 * SIZE  # objects are drawn at twice the size and averaged down
@@ -390,9 +391,8 @@ def _write_world(root: Path, train_per_class: int, test_per_class: int, backgrou
             if mask is not None:
                 _write_png(root / 'mask' / 'quickstart_world' / 'images' / path, mask.astype(np.uint8) * 255)
             items[split].append([path, label, name])
-    partial = split_file.with_suffix('.partial')
-    partial.write_text(json.dumps(dict(settings=settings, **items)))
-    os.replace(partial, split_file)
+    with whole_file(split_file) as partial:
+        partial.write_text(json.dumps(dict(settings=settings, **items)))
     return split_file
 
 

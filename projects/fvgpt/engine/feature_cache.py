@@ -11,6 +11,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from mmengine.logging import print_log
 
+from ..whole_file import naming
+
 _HEAD = 'contents.json'
 
 
@@ -30,7 +32,8 @@ class FeatureCache:
 
     def __init__(self, folder: str, max_gb: float = 20.):
         self.folder, self.max_bytes = Path(folder).expanduser(), max_gb * 1e9
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with naming(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, identity: Dict[str, object], make: Callable[[], Dict[str, np.ndarray]]) -> Dict[str, np.ndarray]:
         """The arrays of an identity, memory-mapped and read-only; made and stored where they are not there yet.
@@ -45,7 +48,9 @@ class FeatureCache:
             arrays = self._open(entry)
             if arrays is None:
                 shutil.rmtree(entry, ignore_errors=True)
-                self._write(entry, make(), identity)
+                arrays = make()
+                with naming(entry):
+                    self._write(entry, arrays, identity)
                 arrays = self._open(entry)
                 if arrays is None:
                     raise OSError(f'{entry} cannot be read back after writing it; is the disk sound?')

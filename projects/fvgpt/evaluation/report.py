@@ -1,11 +1,9 @@
 """The report of a protocol's runs: tables with spread, paired gains and published numbers, and a figure."""
-import csv
-import io
-import os
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Callable, Dict, List, Optional
+from typing import Dict, List, Optional
 
+from ..csv_text import csv_text
+from ..whole_file import whole_file
 from .published import numbers
 from .report_plot import draw
 from .report_tables import Block, accuracy_blocks, column_title, cost_block, line_text
@@ -52,16 +50,11 @@ def write_report(work_dir: Path, out: Optional[Path] = None) -> str:
     text = markdown(work.title, tables, sources, notes)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in {TABLE: text, CSV: comma_separated(tables), TEX: latex(work.title, tables, sources, notes)}.items():
-        _write(out / name, partial(Path.write_text, data=content, encoding='utf-8'))
-    _write(out / PLOT, partial(draw(work.title, blocks, WIDE).savefig, format='png', dpi=150))
+        with whole_file(out / name) as partial:
+            partial.write_text(content, encoding='utf-8')
+    with whole_file(out / PLOT) as partial:
+        draw(work.title, blocks, WIDE).savefig(partial, format='png', dpi=150)
     return text
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(path.name + '.partial')
-    write(unfinished)
-    os.replace(unfinished, path)
 
 
 def _check_out(out: Path) -> None:
@@ -117,15 +110,13 @@ def _one_line(text: str) -> str:
 
 def comma_separated(blocks: List[Block]) -> str:
     """All numbers in long form, a line each: means, deviations, gains with their limits, published numbers, costs."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(['table', 'tuner', 'variant', 'kind', 'column', 'value', 'sd', 'low', 'high', 'count', 'source'])
+    rows = [('table', 'tuner', 'variant', 'kind', 'column', 'value', 'sd', 'low', 'high', 'count', 'source')]
     for block in blocks:
         for line in block.lines:
             for column, cell in line.cells.items():
                 figures = ['' if figure is None else round(figure, 4) for figure in cell]
-                writer.writerow([block.title, line.tuner, line.variant, line.kind, column, *figures, line.count, line.source])
-    return file.getvalue()
+                rows.append((block.title, line.tuner, line.variant, line.kind, column, *figures, line.count, line.source))
+    return csv_text(rows)
 
 
 LATEX = str.maketrans({

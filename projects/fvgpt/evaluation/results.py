@@ -1,8 +1,9 @@
 """From flat metrics to the table of base accuracy, new accuracy and their harmonic mean."""
 import json
-import os
 from pathlib import Path
 from typing import Dict
+
+from ..whole_file import whole_file
 
 TITLES = dict(zero_shot='zero-shot CLIP', tuner='{tuner}', fvgpt='{tuner} + FVG-PT')
 
@@ -47,6 +48,5 @@ def results_table(results: Dict[str, Dict[str, float]], tuner: str = 'tuner') ->
 
 def write_json(path: Path, content) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(path.name + '.partial')
-    partial.write_text(json.dumps(content, indent=2) + '\n')
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + '\n')

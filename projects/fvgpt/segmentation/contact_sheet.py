@@ -1,11 +1,11 @@
 """A picture of many small pictures: images with their masks laid over."""
-import os
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..whole_file import whole_file
 from .mask_file import load_image, read_mask
 
 _TILE, _TEXT, _COLUMNS = 160, 28, 8  # pixels, pixels, tiles a row
@@ -38,6 +38,5 @@ def draw_contact_sheet(path: Path, sections: Dict[str, List[Tuple[Path, Path, Li
                 draw.text((left + 4, y + 4), 'unreadable', 'black')
             draw.text((left + 2, y + _TILE + 1), '\n'.join(caption), 'black', font_size=9)
         top += _TEXT + n * (_TILE + _TEXT)
-    partial = path.with_name(path.name + '.partial')
-    sheet.save(partial, 'PNG')
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        sheet.save(partial, 'PNG')

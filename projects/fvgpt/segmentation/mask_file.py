@@ -1,6 +1,5 @@
 """Images and masks as files, and what a mask says about itself."""
 import json
-import os
 from pathlib import Path
 from typing import Tuple
 
@@ -9,6 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..datasets.load_image import read_image
+from ..whole_file import whole_file
 
 THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH, method section 1.6)
 _NOTE = 'fvgpt'  # key of the note in a PNG file
@@ -50,9 +50,8 @@ def write_mask(path: Path, mask: np.ndarray, note: dict) -> None:
     info.add_text(_NOTE, text)
     options = dict(PNG=dict(pnginfo=info), JPEG=dict(quality=95, comment=text), WEBP=dict(lossless=True)).get(kind, {})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.partial')
-    picture.save(partial, kind, **options)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        picture.save(partial, kind, **options)
 
 
 def confidence(mask: np.ndarray) -> float:

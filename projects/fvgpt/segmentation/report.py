@@ -1,8 +1,5 @@
 """What there is to know about a set of masks: coverage, areas, the worst ones, agreement with other masks."""
-import csv
-import io
 import json
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,6 +7,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from ..csv_text import csv_text
+from ..whole_file import whole_file
 from .contact_sheet import draw_contact_sheet
 
 REPORT_FOLDER = '_report'
@@ -113,15 +112,10 @@ def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[s
     draw_contact_sheet(folder / 'contact_sheet.png', {
         title: [(files[r.name].image, files[r.name].mask, _caption(r)) for r in sorted(rows)] if title == 'random' else
                [(files[r.name].image, files[r.name].mask, _caption(r)) for r in rows] for title, rows in chosen.items()})
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(Record._fields)
-    writer.writerows(records)
-    for name, text in (('images.csv', table.getvalue()), ('report.md', summary_text(summary)),
+    for name, text in (('images.csv', csv_text([Record._fields, *records])), ('report.md', summary_text(summary)),
                        ('report.json', json.dumps(summary, indent=2) + '\n')):
-        partial = folder / (name + '.partial')
-        partial.write_text(text, encoding='utf-8')
-        os.replace(partial, folder / name)
+        with whole_file(folder / name) as partial:
+            partial.write_text(text, encoding='utf-8')
     return summary
 
 
