@@ -10,7 +10,7 @@ from PIL import Image
 from fvgpt.checkpoint import PROVENANCE
 from fvgpt.classifier import CLIP_MEAN, CLIP_STD
 from fvgpt.inferencer import FVGPTInferencer
-from fvgpt.saved_model import literal_values
+from fvgpt.recipe_text import literal_values
 
 from .saved import COOP, LOAD, RESIZE, TRAINED, draw_image, keep_weights, save_model
 

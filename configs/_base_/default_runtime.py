@@ -7,7 +7,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    # two, so that one is whole while the other is written
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, backend_args=dict(backend='whole_file')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     cost=dict(type='CostHook'),
     random_state=dict(type='RandomStateHook'))

@@ -1,5 +1,4 @@
 """A model out of its checkpoint alone: the recipe inside is read as data and never run."""
-import ast
 from copy import deepcopy
 from typing import Any, Dict, Iterator, Optional
 
@@ -7,9 +6,10 @@ from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 from torch import Tensor
 
-from .checkpoint import PROVENANCE, check_provenance, read_checkpoint
+from .checkpoint import PROVENANCE, check_provenance, load_parameters, read_checkpoint
 from .classifier import CLIPClassifier
 from .engine.recipe import load_recipe
+from .recipe_text import literal_values
 from .registry import MODELS, TRANSFORMS
 
 _READ_KEYS = ('model', 'clip', 'test_dataloader')  # of the recipe inside a checkpoint
@@ -63,10 +63,7 @@ def build_model(config: Config, state: Dict[str, Tensor], recorded: Dict[str, An
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f'the model that {source} describes cannot be built: {error}') from error
     check_provenance(recorded, model, source)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f'{source} does not fit this {type(model).__name__}: {error}') from error
+    load_parameters(model, state, source)
     model.set_trained_classes(recorded.get('class_names', []))
     model._config = config
     return model.eval()
@@ -112,41 +109,6 @@ def saved_recipe(text: Optional[str], source: str) -> Config:
     except ValueError as error:
         raise ValueError(f'the recipe inside {source} cannot be used: {error}; {mend}') from error
     return config
-
-
-def literal_values(text: str, names: tuple) -> Dict[str, Any]:
-    """What Python text assigns to ``names``, without running it.
-
-    Raises:
-        ValueError: it is no Python, or one of the values is more than plain values in lists, tuples and dicts.
-    """
-    try:
-        statements = ast.parse(text).body
-    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
-        raise ValueError(f'it is no Python text ({error})') from error
-    return {statement.targets[0].id: literal(statement.value) for statement in statements
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-            and statement.targets[0].id in names}
-
-
-def literal(node: ast.expr) -> Any:
-    """The value of a Python expression made of constants, lists, tuples, dicts and calls of ``dict``."""
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
-        case ast.List(elts=items):
-            return [literal(item) for item in items]
-        case ast.Tuple(elts=items):
-            return tuple(literal(item) for item in items)
-        case ast.Dict(keys=keys, values=values) if all(isinstance(key, ast.Constant) for key in keys):
-            return {literal(key): literal(value) for key, value in zip(keys, values)}
-        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=pairs) if all(pair.arg for pair in pairs):
-            return {pair.arg: literal(pair.value) for pair in pairs}
-        case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as only], keywords=[]):  # where keys are no identifiers
-            return literal(only)
-    raise ValueError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}, which is no plain value')
 
 
 def check_types(config: Any, registry: Registry, *others: str) -> None:

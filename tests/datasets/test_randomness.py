@@ -58,8 +58,9 @@ def test_processes_together_see_the_batches_of_one(tmp_path, world_size):
     dataset = Draws(tmp_path)
     shares = [epochs(dataset, 1, rank=rank, world_size=world_size) for rank in range(world_size)]
     for number, epoch in enumerate(epochs(dataset, 1)):
-        together = zip(*(share[number] for share in shares), strict=True)
-        assert [sorted(item for batch in batches for item in batch) for batches in together] == [sorted(batch) for batch in epoch]
+        together = [[item for batch in batches for item in batch]
+                    for batches in zip(*(share[number] for share in shares), strict=True)]
+        assert [sorted(batch) for batch in together] == [sorted(batch) for batch in epoch]
 
 
 def test_one_process_without_workers_goes_on_in_its_own_stream(tmp_path):

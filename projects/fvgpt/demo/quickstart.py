@@ -2,7 +2,8 @@
 import os
 from pathlib import Path
 
-from ..engine.recipe import load_recipe, recipe_hash, run_recipe
+from ..engine.recipe import load_recipe, run_recipe
+from ..engine.resume import recipe_hash
 
 
 def quickstart_checkpoint(recipe: Path) -> Path:

@@ -1,16 +1,16 @@
 """Hooks that carry class names into the model and provenance into checkpoints."""
-import platform
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
-import mmengine
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import is_model_wrapper
 
-from ..checkpoint import PROVENANCE, check_provenance, provenance
+from ..checkpoint import PROVENANCE, check_provenance, load_parameters, provenance
 from ..registry import HOOKS
+from .run_record import check_continuation, git_state, split_hash, versions, write_record
 
 KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the smoothing windows
 
@@ -43,6 +43,8 @@ class ClassNamesHook(Hook):
     def before_train_epoch(self, runner) -> None:
         self._set(runner, runner.train_dataloader.dataset)
         model = unwrapped(runner.model)
+        if hasattr(model, 'tuner'):
+            warn_of_untrained(model.tuner, 'the tuner below FVG-PT')
         model.set_trained_classes(model.class_names)
 
     def before_val_epoch(self, runner) -> None:
@@ -50,36 +52,62 @@ class ClassNamesHook(Hook):
 
     def before_test_epoch(self, runner) -> None:
         self._set(runner, runner.test_dataloader.dataset)
+        model = unwrapped(runner.model)
+        if model.branch == 'base':
+            warn_of_untrained(model, 'the model')
 
 
 @HOOKS.register_module()
 class ProvenanceHook(Hook):
     """Write into each checkpoint what it came from, refuse one that does not belong, and keep pickled objects out.
 
+    ``run.json`` in the work dir has the same in readable form, see :func:`~fvgpt.engine.run_record.write_record`.
     MMEngine stores its smoothed logs as pickled ``HistoryBuffer`` objects; here they become tensors on saving and
     buffers again on loading, so that ``torch.load(..., weights_only=True)`` reads the file anywhere.
     """
 
+    def __init__(self) -> None:
+        self._split: Optional[str] = None
+
+    def before_train(self, runner) -> None:
+        write_record(runner, 'train', split_hash(innermost(runner.train_dataloader.dataset)))
+
+    def before_test(self, runner) -> None:
+        write_record(runner, 'test')
+
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         meta = checkpoint['meta']
         dataset = innermost(runner.train_dataloader.dataset)
+        self._split = self._split or split_hash(dataset)
         meta[PROVENANCE] = dict(
             provenance(unwrapped(runner.model)), seed=runner.seed, recipe=runner.cfg.get('recipe_hash'),
-            subset=getattr(dataset, 'subset', None), num_shots=getattr(dataset, 'num_shots', None),
-            versions=dict(torch=str(torch.__version__), mmengine=mmengine.__version__, python=platform.python_version()))
+            subset=getattr(dataset, 'subset', None), num_shots=getattr(dataset, 'num_shots', None), split=self._split,
+            processes=get_world_size(), versions=versions(), git=git_state())
         hub = checkpoint['message_hub']
         hub['log_scalars'] = {key: _to_tensors(buffer) for key, buffer in hub['log_scalars'].items()}
         hub['runtime_info'] = {key: _plain(value) for key, value in hub['runtime_info'].items()}
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         recorded = checkpoint.get('meta', {}).get(PROVENANCE, {})
-        check_provenance(recorded, unwrapped(runner.model), 'the checkpoint')
+        model = unwrapped(runner.model)
+        check_provenance(recorded, model, 'the checkpoint')
+        if runner._resume:
+            check_continuation(recorded, checkpoint['state_dict'], model, innermost(runner.train_dataloader.dataset))
+        load_parameters(model, checkpoint['state_dict'], 'the checkpoint')  # MMEngine would only warn of what does not fit
         if recorded.get('class_names'):
-            unwrapped(runner.model).set_trained_classes(recorded['class_names'])
+            model.set_trained_classes(recorded['class_names'])
         hub = checkpoint.get('message_hub')
         if isinstance(hub, dict):
             hub['log_scalars'] = {key: HistoryBuffer(*(v.numpy() for v in value)) if isinstance(value, list) else value
                                   for key, value in hub['log_scalars'].items()}
+
+
+def warn_of_untrained(model: torch.nn.Module, what: str) -> None:
+    """Warn where classes count as trained ones (branch ``base``) that were not in the training of a model."""
+    others = [name for name in model.class_names if name not in set(model.trained_class_names)]
+    if model.trained_class_names and others:
+        print_log(f'{what} was trained on other classes: {len(others)} of {len(model.class_names)} are new to it, the first '
+                  f"is {others[0]!r}; data sets of new classes have metainfo=dict(branch='new')", 'current', level=30)
 
 
 def _to_tensors(buffer: HistoryBuffer) -> list:

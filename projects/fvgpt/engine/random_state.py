@@ -17,12 +17,18 @@ _KEY = 'random_states'  # in the checkpoint's meta, one state a process
 class RandomStateHook(Hook):
     """Keep the state of all random number generators in checkpoints and set it on resuming.
 
-    So a run that was killed and resumed draws the same crops as one that was not. Loader workers have generators of their own,
-    which are not kept: with ``num_workers`` above 0 a resumed run is another sample of the same distribution.
+    So a run that was killed and resumed goes on with the numbers that it would have drawn. What loader workers draw follows
+    from the images' seeds instead (:func:`~fvgpt.datasets.randomness.sample_randomness`).
     """
 
     def __init__(self) -> None:
         self._states: List[Dict[str, Any]] = []
+
+    def before_train(self, runner) -> None:
+        loader = runner.train_loop.dataloader
+        if loader.num_workers:
+            # Starting workers draws a number, which a resumed run does once more than one that was not stopped.
+            loader.generator = torch.Generator()
 
     def after_train_epoch(self, runner) -> None:
         self._states = all_gather_object(random_state())

@@ -1,6 +1,4 @@
 """Running a recipe: resolve its keys, check its inputs, tune, put FVG-PT on top, evaluate."""
-import hashlib
-import json
 import os
 from contextlib import contextmanager
 from copy import deepcopy
@@ -10,20 +8,20 @@ from typing import Dict, Iterator, List, Optional, Sequence
 import torch
 from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from ..checkpoint import PROVENANCE, read_checkpoint
+from ..checkpoint import read_checkpoint
 from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
 from .image_size import fit_image_size
+from .resume import check_settings, newest_checkpoint, recipe_hash
 
 RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
 _DATASET_KEYS = ('data_root', 'layout', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
-_TRAINING_KEYS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness')
 
 
 def load_recipe(path: str, options: Optional[dict] = None) -> Config:
@@ -79,15 +77,6 @@ def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')
         DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
 
 
-def recipe_hash(config: Config) -> str:
-    """Identity of what a training run depends on; weights and data by their names."""
-    chosen = {key: config.get(key) for key in _TRAINING_KEYS}
-    views = config.get('feature_cache', {}).get('views')
-    if views is not None:
-        chosen['views'] = views
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def prepare_distributed(launcher: str) -> Optional[dict]:
     """Start gloo where there is no GPU, which MMEngine's launcher cannot; returns the model wrapper's config."""
     if launcher == 'none' or torch.cuda.is_available():
@@ -99,11 +88,20 @@ def prepare_distributed(launcher: str) -> Optional[dict]:
     return dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
-def build_runner(config: Config, work_dir: str, launcher: str = 'none') -> Runner:
-    """MMEngine's Runner for a resolved recipe."""
+def build_runner(config: Config, work_dir: str, launcher: str = 'none', resume: bool = False) -> Runner:
+    """MMEngine's Runner for a resolved recipe.
+
+    Raises:
+        FileNotFoundError, ValueError: the checkpoint that it would begin with is missing, broken, or of other settings.
+    """
     config = deepcopy(config)
     config.work_dir, config.launcher = work_dir, launcher
     config.recipe_hash = recipe_hash(config)
+    latest = newest_checkpoint(config, work_dir) if resume else None
+    config.resume = latest is not None
+    config.load_from = latest or config.get('load_from')
+    if config.load_from:
+        read_checkpoint(config.load_from)
     wrapper = prepare_distributed(launcher)
     if wrapper:
         config.model_wrapper_cfg = wrapper
@@ -140,8 +138,7 @@ def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume:
             config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
         elif config.model.get('backbone_checkpoint'):
             read_checkpoint(config.model.backbone_checkpoint)
-        config.resume = resume
-        runner = build_runner(config, work_dir, launcher)
+        runner = build_runner(config, work_dir, launcher, resume)
         runner.train()
         return report(runner.test(), runner.model, work_dir) if test else None
 
@@ -209,15 +206,11 @@ def tune(config: Config, work_dir: str, resume: bool, launcher: str) -> str:
     """
     final = Path(work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'
     if final.is_file():
-        recorded = read_checkpoint(str(final)).get('meta', {}).get(PROVENANCE, {}).get('recipe')
-        if recorded != recipe_hash(config):
-            raise ValueError(f'{final} was trained with other settings than this recipe has; choose another --work-dir, '
-                             f'delete {work_dir}, or name the checkpoint to use by '
-                             '--cfg-options model.backbone_checkpoint=FILE')
+        check_settings(config, final, read_checkpoint(str(final)).get('meta', {}))
         print_log(f'stage 1 is done: {final}', 'current')
         return str(final)
-    config.resume = resume
-    build_runner(config, work_dir, launcher).train()
+    build_runner(config, work_dir, launcher, resume).train()
+    barrier()  # the main process writes it, all read it
     return str(final)
 
 
