@@ -33,7 +33,7 @@ class CLIPDataPreprocessor(ClsDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         if isinstance(data['inputs'], dict):
-            return self.cast_data(data)
+            return dict(data, inputs=self.cast_data(data['inputs']))  # labels follow as one tensor, see gt_labels()
         return super().forward(data, training)
 
 

@@ -1,5 +1,5 @@
 """Foreground Distillation Compensation: two adapters on the frozen features, taught by both views (paper, FDC)."""
-from typing import Optional
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,21 @@ class Adapter(nn.Module):
         return residual if self.scale is None else self.scale * residual
 
 
+class Residual(NamedTuple):
+    """Features (N, D) as an adapter read them, and what it adds to them (N, D)."""
+    feature: Tensor
+    added: Tensor
+
+    def compensated(self) -> Tensor:
+        """The sum, of unit length, (N, D)."""
+        return F.normalize(self.feature + self.added, dim=-1)
+
+    @torch.no_grad()
+    def relative_length(self) -> Tensor:
+        """Mean length of what is added relative to what it is added to: a collapse shows here first."""
+        return (self.added.norm(dim=-1) / self.feature.norm(dim=-1)).mean()
+
+
 @MODELS.register_module()
 class ForegroundDistillationCompensation(nn.Module):
     """f~ = L2Norm(f + U_v relu(D_v f)), g~ = L2Norm(g + U_t relu(D_t g)), z_FDC = s f~.g~ (paper, FDC).
@@ -62,27 +77,27 @@ class ForegroundDistillationCompensation(nn.Module):
         self.adapter_image = Adapter(dim, bottleneck, residual_init, init_scale)
         self.adapter_text = Adapter(dim, bottleneck, residual_init, init_scale)
 
-    def _adapter_input(self, feature: Tensor) -> Tensor:
-        feature = at_least_float32(feature)
-        return F.normalize(feature, dim=-1) if self.adapter_input == 'unit' else feature
+    def residual(self, adapter: Adapter, feature: Tensor) -> Residual:
+        """What an adapter makes of raw features (N, D), outside autocast."""
+        with torch.autocast(feature.device.type, enabled=False):
+            feature = at_least_float32(feature)
+            if self.adapter_input == 'unit':
+                feature = F.normalize(feature, dim=-1)
+            return Residual(feature, adapter(feature))
+
+    def residuals(self, f: Tensor, g: Tensor) -> Tuple[Residual, Residual]:
+        """Of raw image features (B, D) of the full view and raw text features (C, D)."""
+        return self.residual(self.adapter_image, f), self.residual(self.adapter_text, g)
 
     def compensate(self, adapter: Adapter, feature: Tensor) -> Tensor:
-        """f~ (N, D), of unit length, of a raw feature (N, D), outside autocast."""
-        with torch.autocast(feature.device.type, enabled=False):
-            feature = self._adapter_input(feature)
-            return F.normalize(feature + adapter(feature), dim=-1)
+        """f~ (N, D), of unit length, of a raw feature (N, D)."""
+        return self.residual(adapter, feature).compensated()
+
+    def logits(self, image: Residual, text: Residual) -> Tensor:
+        """z_FDC (B, C) of :meth:`residuals`, outside autocast."""
+        with torch.autocast(image.feature.device.type, enabled=False):
+            return self.logit_scale * image.compensated() @ text.compensated().T
 
     def forward(self, f: Tensor, g: Tensor) -> Tensor:
         """z_FDC (B, C) of raw image features (B, D) of the full view and raw text features (C, D)."""
-        f, g = self.compensate(self.adapter_image, f), self.compensate(self.adapter_text, g)
-        with torch.autocast(f.device.type, enabled=False):
-            return self.logit_scale * f @ g.T
-
-    @torch.no_grad()
-    def residual_norms(self, f: Tensor, g: Tensor) -> dict:
-        """Mean length of the residuals relative to what they are added to: a collapse shows here first."""
-        norms = {}
-        for side, adapter, feature in (('image', self.adapter_image, f), ('text', self.adapter_text, g)):
-            feature = self._adapter_input(feature)
-            norms[f'adapter_{side}_norm'] = (adapter(feature).norm(dim=-1) / feature.norm(dim=-1)).mean()
-        return norms
+        return self.logits(*self.residuals(f, g))

@@ -178,7 +178,8 @@ class FVGPT(CLIPClassifier):
         text = self.text_features()
         z_full = self.tuner.logits(full, text, 'base')
         z_fg = self.tuner.logits(foreground, text, 'base')
-        z_fdc = self.compensation(full['feature'], text['feature'])
+        residual_image, residual_text = self.compensation.residuals(full['feature'], text['feature'])
+        z_fdc = self.compensation.logits(residual_image, residual_text)
         terms = dict(loss_fdc=F.cross_entropy(z_fdc, labels))
         if self.reliability_gate:
             trust = self.reliability_gate(z_full, z_fg, area)
@@ -187,8 +188,8 @@ class FVGPT(CLIPClassifier):
         else:
             r = torch.full_like(area, self.fixed_trust)
         terms['loss_distill'] = self.distillation_loss(z_fdc, z_full, z_fg, r)
-        return dict(terms, trust_foreground=r.detach().mean(),
-                    **self.compensation.residual_norms(full['feature'], text['feature']))
+        return dict(terms, trust_foreground=r.detach().mean(), adapter_image_norm=residual_image.relative_length(),
+                    adapter_text_norm=residual_text.relative_length())
 
     def new_losses(self, full: Features, z_clip: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         """L_PC, weighted.
