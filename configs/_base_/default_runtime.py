@@ -4,6 +4,7 @@ seed = 1
 randomness = dict(seed=seed)
 
 default_hooks = dict(
+    runtime_info=dict(type='LossHistoryHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

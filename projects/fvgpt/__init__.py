@@ -13,6 +13,7 @@ from .engine import (  # noqa: F401
     cost,
     feature_cache_hook,
     hooks,
+    loss_history,
     prompt_aggregation,
     random_state,
     subset_loop,

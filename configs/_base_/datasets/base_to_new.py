@@ -3,8 +3,6 @@ _base_ = './test_only.py'
 num_shots = 16
 train_dataloader = dict(
     batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
     batch_sampler=dict(type='WholeBatchSampler'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
@@ -12,7 +10,6 @@ train_dataloader = dict(
 test_dataloader = [
     dict(
         batch_size=100,
-        num_workers=8,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(_base_.test_dataset, subset=subset)) for subset in ('base', 'new')
 ]

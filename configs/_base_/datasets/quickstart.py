@@ -11,5 +11,5 @@ half_foreground_pipeline, half_crop_pipeline = foreground_pipeline, crop_pipelin
 _plain_pipeline = [_base_.squash_pipeline[0], dict(type='PackInputs')]  # the images have the input size already
 dataset = dict(
     type='QuickstartWorld', data_root=data_root, pipeline=_plain_pipeline, metainfo=dict(dataset_name='QuickstartWorld'))
-train_dataloader, test_dataset = dict(num_workers=0, persistent_workers=False, dataset=dataset), dataset
+train_dataloader, test_dataset = dict(num_workers=0, dataset=dataset), dataset
 test_dataloader = [dict(loader, num_workers=0, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader]

@@ -14,6 +14,7 @@ from mmengine.utils import ProgressBar
 from PIL import Image
 
 from ..checkpoint import PROVENANCE, read_checkpoint
+from ..engine.loader_defaults import set_loader_defaults
 from ..engine.recipe import build_runner, load_recipe
 from ..evaluation.results import TITLES, write_json
 from .attention import ROLLOUT
@@ -59,7 +60,8 @@ def analyze(path: str, checkpoint: str, out: Path, options: Optional[dict] = Non
     use_backends(config, vis_backends)
     init_default_scope(config.get('default_scope', 'mmpretrain'))
     datasets = [build_dataset(dataset) for dataset in analysis_datasets(config, split, mask_root, masks)]
-    workers = max(loader.get('num_workers', 0) for loader in _loaders(config))
+    set_loader_defaults(config)
+    workers = max(loader.num_workers for loader in _loaders(config))
     runner = load(config, checkpoint, out)
     observer = Observer(runner.model)
     columns = look_at(observer, datasets, max_images, workers)

@@ -18,6 +18,7 @@ from ..checkpoint import read_checkpoint
 from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
 from .image_size import fit_image_size
+from .loader_defaults import set_loader_defaults
 from .resume import check_settings, newest_checkpoint, recipe_hash
 
 RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
@@ -94,9 +95,11 @@ def build_runner(config: Config, work_dir: str, launcher: str = 'none', resume: 
     Raises:
         FileNotFoundError, ValueError: the checkpoint that it would begin with is missing, broken, or of other settings.
     """
-    config = deepcopy(config)
+    # Formatting the text by yapf, as MMEngine does for each checkpoint, takes as long as a short epoch from kept features
+    config = Config(config.to_dict(), filename=config.filename, format_python_code=False)
     config.work_dir, config.launcher = work_dir, launcher
     config.recipe_hash = recipe_hash(config)
+    set_loader_defaults(config)
     latest = newest_checkpoint(config, work_dir) if resume else None
     config.resume = latest is not None
     config.load_from = latest or config.get('load_from')
