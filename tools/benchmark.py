@@ -14,10 +14,11 @@ from commands import run_command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('part', choices=['text', 'stage1', 'stage2', 'inference', 'all'])
-    parser.add_argument('--clip', default='ViT-B-16', help='open_clip model (default: %(default)s)')
+    parser.add_argument('--clip', default='ViT-B-16-quickgelu', help='open_clip model (default: %(default)s)')
     parser.add_argument('--classes', type=int, default=100, help='number of ImageNet class names (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='of which the median counts (default: %(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
+    parser.add_argument('--precision', choices=['bf16', 'fp16'], help="of the towers (default: float32)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     args = parser.parse_args()
 
@@ -32,7 +33,8 @@ def main() -> None:
             raise ValueError(f'--device {args.device}: torch finds no GPU here')
         if args.json and not args.json.absolute().parent.is_dir():
             raise FileNotFoundError(f'--json: there is no folder {args.json.absolute().parent}')
-        setting = Setting(clip=args.clip, classes=args.classes, repeats=args.repeats, device=args.device)
+        setting = Setting(clip=args.clip, classes=args.classes, repeats=args.repeats, device=args.device,
+                          precision=args.precision)
         figures = run_benchmarks(list(BENCHMARKS) if args.part == 'all' else [args.part], setting)
         for key, value in figures.items():
             print(f'{key:<28}{value}')

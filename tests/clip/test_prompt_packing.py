@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from fvgpt.clip.prompt_packing import agreement, pack, shared_length
 
 END = 9
-PROMPTS = st.lists(st.lists(st.integers(0, 2), max_size=12).map(lambda ids: (7, *ids, END)), min_size=1, max_size=40).map(tuple)
+PROMPT = st.lists(st.integers(0, 2), max_size=12).map(lambda ids: (7, *ids, END))
+PROMPTS = st.lists(PROMPT, min_size=1, max_size=40).map(tuple)
 
 
 @settings(max_examples=100, deadline=None)

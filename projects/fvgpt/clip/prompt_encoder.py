@@ -24,8 +24,8 @@ class EmbeddedPrompts(NamedTuple):
 
     embeddings: (N, L, W) token embeddings, of any L that holds the longest prompt.
     eot: (N,) position of the end-of-text token of each prompt.
-    symbols: of each prompt eot + 1 numbers: where two prompts agree in all of them up to a position, their embeddings are equal
-        up to there. Token ids serve, unless learned tokens take their places.
+    symbols: of each prompt eot + 1 numbers: where two prompts agree in all of them up to a position, their embeddings are
+        equal up to there. Token ids serve, unless learned tokens take their places.
     own: position from which on embeddings differ whatever the symbols say.
     """
     embeddings: Tensor
@@ -81,8 +81,8 @@ def encode_prompts(tower, prompts: EmbeddedPrompts, edits: TokenEdits = {}) -> T
 
 
 def _layout(prompts: EmbeddedPrompts, edits: TokenEdits) -> Optional[Tuple[Packing, Tensor, Optional[int]]]:
-    """Where the tokens lie, the mask to begin with, and the block before which tokens come in and the packing's own mask holds.
-    None for combinations of edits that are left to the plain way."""
+    """Where the tokens lie, the mask to begin with, and the block before which tokens come in and the packing's own mask
+    holds. None for combinations of edits that are left to the plain way."""
     own = _own(prompts, edits)
     inserts = [index for index, edit in edits.items() if edit.insert]
     if not inserts:

@@ -16,8 +16,8 @@ _SHORTEST, _LONGEST = 32, 64  # of a row: long enough that few slots stay empty,
 
 
 class Packing(NamedTuple):
-    """Rows of S slots, counted through all rows. What all prompts begin with lies in the first ``shared`` slots; every row sees
-    it, and of the others its own.
+    """Rows of S slots, counted through all rows. What all prompts begin with lies in the first ``shared`` slots; every row
+    sees it, and of the others its own.
 
     prompt, position: (R S,) a place that the node in a slot stands for; 0 where a slot is empty or reserved.
     mask: (R, S, shared + S) whether a slot sees the shared ones and those of its row.
@@ -74,17 +74,18 @@ def pack(symbols: Symbols, own: Optional[int] = None, reserved: Tuple[int, int] 
         of_row[row][np.ix_(places, places)] |= np.tri(len(places), dtype=bool)
     end = [places[-1] for places in slots]
     with torch.inference_mode(False):  # what is kept must serve in training too
-        return Packing(shared + count, *(torch.as_tensor(array).to(device) for array in (prompt, position, mask, padded, end)))
+        tensors = (torch.as_tensor(array).to(device) for array in (prompt, position, mask, padded, end))
+        return Packing(shared + count, *tensors)
 
 
 def _lay_out(symbols: Symbols, own: Optional[int], beginning: List[int], first: int) -> Tuple[List[List[int]], int, int]:
-    """Slots of each prompt, number of rows and their size: of the sizes that come into question the one with the fewest slots."""
+    """Slots of each prompt, number of rows, and their size: the one that makes the fewest slots."""
     order = sorted(range(len(symbols)), key=symbols.__getitem__)  # those that begin alike come one after another
     lengths = [len(symbols[index]) for index in order]
     known = [len(beginning), *(agreement(symbols[one], symbols[other], own) for one, other in zip(order, order[1:]))]
 
     def fill(size: float) -> Tuple[List[List[int]], List[int]]:
-        """Beside the prompt before it if there is room, else in the first row that has room: slots, filled slots of each row."""
+        """Beside the prompt before it, else in the first row with room: slots of each prompt, filled slots of each row."""
         slots, filled, row, previous = [[] for _ in symbols], [first], 0, beginning
         for index, length, common in zip(order, lengths, known):
             if filled[row] + length - common > size:
