@@ -1,5 +1,6 @@
 """L_FRG: what the Foreground Reliability Gate is taught."""
 import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from ..precision import at_least_float32
@@ -27,8 +28,13 @@ class ReliabilityLoss(nn.Module):
     def forward(self, logit: Tensor, z_full: Tensor, z_fg: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
         """Weighted mean over the samples with a usable mask, 0 if there is none.
 
+        On several processes the losses, of whose gradients they take the mean, have this mean over all samples as theirs:
+        each sum is divided by the mean number of usable masks a process, so that every mask counts alike.
+
         Args:
             logit: (B,) of r. z_full, z_fg: (B, C). labels: (B,). valid: (B,) bool.
         """
         bce = F.binary_cross_entropy_with_logits(logit, self.target(z_full, z_fg, labels).to(logit.dtype), reduction='none')
-        return self.loss_weight * (bce * valid).sum() / valid.sum().clamp(min=1)
+        usable = valid.sum().to(bce.dtype)
+        all_reduce(usable, 'mean')
+        return self.loss_weight * (bce * valid).sum() / usable.clamp(min=1 / get_world_size())

@@ -3,6 +3,7 @@ from typing import Dict, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
@@ -38,6 +39,8 @@ class ProGrad(KgCoOp):
             return dict(loss_ce=ce, kl=kl)
         g_d, = torch.autograd.grad(ce, self.ctx, retain_graph=True)
         g_g, = torch.autograd.grad(kl, self.ctx)
+        for gradient in (g_d, g_g):
+            all_reduce(gradient, 'mean')  # the angle that counts is that of the whole batch, on all processes
         direction = g_g / g_g.norm().clamp(min=1e-12)
         along = (g_d * direction).sum()
         step = g_d - self.strength * along.clamp(max=0) * direction
