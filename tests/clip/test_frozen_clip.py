@@ -1,6 +1,9 @@
 """The frozen CLIP: same features as open_clip, never changed, weights from wherever the user has them."""
 import copy
 import json
+import os
+import pickle
+import zipfile
 from types import SimpleNamespace
 
 import open_clip
@@ -96,6 +99,8 @@ def test_openai_archive_implies_quick_gelu(architecture, tmp_path):
     clip = FrozenCLIP(architecture, str(path))
     assert clip.quick_gelu
     assert clip.logit_scale == pytest.approx(1 / .07, rel=1e-3)
+    expected = torch.jit.load(str(path)).state_dict()
+    assert all(torch.equal(v, expected[k].float()) for k, v in clip.model.state_dict().items())
     with pytest.raises(ValueError, match='quick_gelu=False does not fit'):
         FrozenCLIP(architecture, str(path), quick_gelu=False)
 
@@ -137,6 +142,51 @@ def test_a_weights_file_that_would_run_code_is_refused_and_runs_nothing(architec
     torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
     with pytest.raises(ValueError, match='not a weights file'):
         FrozenCLIP(architecture, str(tmp_path / 'bomb.pt'), quick_gelu=True)
+    assert not (tmp_path / 'went_off').exists()
+
+
+def repacked(source, target, member, content, compression=zipfile.ZIP_STORED):
+    """Copy an archive with other content in one of its members."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w', compression) as new:
+        for name in old.namelist():
+            new.writestr(name, content if name.endswith(member) else old.read(name))
+
+
+def test_a_program_in_an_archive_of_openai_is_not_run(architecture, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.jit, 'load', None)
+    monkeypatch.setattr(torch._C, 'import_ir_module', None)
+    archive, bomb = tmp_path / 'ViT.pt', tmp_path / 'bomb.pt'
+    openai_archive(open_clip.create_model(architecture), archive)
+    FrozenCLIP(architecture, str(archive))
+    repacked(archive, bomb, '/data.pkl', pickle.dumps(Bomb(tmp_path / 'went_off'), 2))
+    with pytest.raises(ValueError, match=r'bomb\.pt is not a weights file'):
+        FrozenCLIP(architecture, str(bomb))
+    assert not (tmp_path / 'went_off').exists()
+
+
+def test_an_archive_that_unfolds_to_more_than_it_is_is_refused(architecture, tmp_path):
+    archive, bomb = tmp_path / 'ViT.pt', tmp_path / 'bomb.pt'
+    openai_archive(open_clip.create_model(architecture), archive)
+    repacked(archive, bomb, '/data/0', bytes(1 << 24), zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match='compressed'):
+        FrozenCLIP(architecture, str(bomb))
+
+
+def test_open_clip_does_not_read_unsafely_after_an_error_of_the_safe_reader(architecture, tmp_path, monkeypatch):
+    """It tries again without ``weights_only`` after a TypeError, which a file can bring about."""
+    forced, load = [], torch.load
+
+    def unlucky(*args, **kwargs):
+        forced.append(os.environ.get('TORCH_FORCE_WEIGHTS_ONLY_LOAD'))
+        if len(forced) == 1:
+            raise TypeError
+        return load(*args, **kwargs)
+    monkeypatch.setattr(torch, 'load', unlucky)
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
+    with pytest.raises(ValueError, match='not a weights file'):
+        FrozenCLIP(architecture, str(tmp_path / 'bomb.pt'), quick_gelu=True)
+    assert forced == ['1', '1'] and 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
     assert not (tmp_path / 'went_off').exists()
 
 

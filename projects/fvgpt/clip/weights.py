@@ -1,26 +1,17 @@
 """Building an open_clip model with the weights the user asked for, or saying what is missing and where it is published."""
 import os
 import socket
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
 import open_clip
-import torch
 from huggingface_hub import constants as hub_constants
 from open_clip.pretrained import get_pretrained_cfg
 
+from .torchscript import is_torchscript, read_torchscript
+
 QUICKSTART_CLIP = Path(__file__).resolve().parent.parent / 'assets' / 'quickstart_clip'
-_OPENAI_EXTRAS = ('input_resolution', 'context_length', 'vocab_size')  # stored among the tensors of OpenAI's archives
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, the form OpenAI published its weights in."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def _tag_quick_gelu(name: str, tag: str, quick_gelu: Optional[bool]) -> bool:
@@ -53,14 +44,27 @@ def _load_file(name: str, path: Path, quick_gelu: bool):
     model = open_clip.create_model(name, load_weights=False, force_quick_gelu=quick_gelu)
     try:
         if is_torchscript(path):
-            state = torch.jit.load(str(path), map_location='cpu').state_dict()
-            model.load_state_dict({k: v for k, v in state.items() if k not in _OPENAI_EXTRAS})
+            state = read_torchscript(path)
+            model.load_state_dict({key: state[key] for key in model.state_dict() if key in state})
         else:
-            open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+            with _tensors_only():
+                open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     except Exception as error:
         raise ValueError(f'{path} is not a weights file of {name} (an OpenAI .pt archive, or a .pt, .bin or '
                          f'.safetensors state dict): {str(error)[:500]}') from error
     return model
+
+
+@contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Let ``torch.load`` unpickle nothing else, also where open_clip tries again without ``weights_only``."""
+    before = {key: os.environ.pop(key, None) for key in ('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD')}
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    try:
+        yield
+    finally:
+        del os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD']
+        os.environ.update({key: value for key, value in before.items() if value is not None})
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def _no_vain_retries() -> Iterator[None]:
 
 def _load_tag(name: str, tag: str, quick_gelu: bool, cache_dir: Optional[str]):
     try:
-        with _no_vain_retries():
+        with _no_vain_retries(), _tensors_only():
             return open_clip.create_model(name, pretrained=tag, force_quick_gelu=quick_gelu, cache_dir=cache_dir)
     except Exception as error:
         where = get_pretrained_cfg(name, tag)
@@ -118,7 +122,8 @@ def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], 
         if quick_gelu is not None:
             raise ValueError(f'name={name!r} says itself whether it uses QuickGELU; leave out quick_gelu')
         _refuse_other_text_towers(folder)
-        model = open_clip.create_model(folder, load_weights=pretrained is None, require_pretrained=pretrained is None)
+        with _tensors_only():
+            model = open_clip.create_model(folder, load_weights=pretrained is None, require_pretrained=pretrained is None)
         bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
         return model, open_clip.get_tokenizer(folder, **(dict(bpe_path=str(bpe)) if bpe.is_file() else {}))
     if open_clip.get_model_config(name) is None:
