@@ -2,16 +2,20 @@
 import json
 import multiprocessing
 import os
+import random
+import signal
 import time
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from fvgpt.engine.feature_cache import FeatureCache
-from fvgpt.engine.feature_cache_hook import CachedFeatures, random_steps
+from fvgpt.engine.feature_cache_hook import CachedFeatures, SeededView, random_steps
 from fvgpt.engine.recipe import run_recipe
 from fvgpt.registry import DATASETS
 
@@ -76,6 +80,38 @@ def test_what_a_killed_process_left_is_swept_up(tmp_path):
     assert not (tmp_path / 'abc.partial-x').exists()
 
 
+def _killed_while_writing(folder):
+    def save(path, array, **kwargs):
+        path.write_bytes(b'half')
+        os.kill(os.getpid(), signal.SIGKILL)
+    np.save = save
+    FeatureCache(folder).get(dict(a=1), arrays)
+
+
+def test_what_was_being_written_in_a_killed_process_is_never_used(tmp_path):
+    process = multiprocessing.get_context('fork').Process(target=_killed_while_writing, args=(tmp_path, ))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    partial, = (p for p in tmp_path.iterdir() if p.is_dir())
+    assert (partial / 'clip.npy').read_bytes() == b'half'
+    assert FeatureCache(tmp_path).get(dict(a=1), lambda: arrays(3.))['clip'][0, 0, 0] == 3
+    assert not partial.exists()
+
+
+def test_an_entry_that_somebody_is_at_stays_though_there_is_no_room(tmp_path):
+    cache = FeatureCache(tmp_path, max_gb=1e-9)
+    cache.get(dict(a=1), arrays)
+    first, = (p for p in tmp_path.iterdir() if p.is_dir())
+    with FileLock(f'{first}.lock'):
+        cache.get(dict(a=2), arrays)
+        assert first.exists()
+    mapped = cache.get(dict(a=2), refuse)['clip']
+    assert not first.exists()
+    cache.get(dict(a=3), arrays)
+    assert len([p for p in tmp_path.iterdir() if p.is_dir()]) == 1 and mapped[0, 0, 0] == 1  # who has it open reads on
+
+
 def test_the_longest_unused_entries_go_first(tmp_path):
     cache = FeatureCache(tmp_path, max_gb=100e-6)
     for i in range(4):
@@ -122,6 +158,30 @@ def test_batches_hold_the_features_and_labels_of_their_images(seed, views, count
         rows = batch['inputs']['clip'].numpy()
         assert np.array_equal(rows, table[data.view[indices], indices])
     assert data.view.max() < views
+
+
+class Draws:
+    """Items that are what the generators draw."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        return index, random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def test_views_are_drawn_alike_by_any_number_of_workers():
+    def drawn(seed, view, workers):
+        state = torch.get_rng_state()
+        items = list(DataLoader(SeededView(Draws(), seed, view), 2, num_workers=workers, collate_fn=list))
+        torch.set_rng_state(state)
+        return [item for batch in items for item in batch]
+
+    first = drawn(1, 0, 0)
+    assert first == drawn(1, 0, 2) == drawn(1, 0, 3)
+    assert [item[0] for item in first] == list(range(7))
+    numbers = [number for key in ((1, 0), (1, 1), (2, 0)) for item in drawn(*key, 0) for number in item[1:]]
+    assert len(set(numbers)) == len(numbers)
 
 
 # ------------------------------------------------------------------ in training

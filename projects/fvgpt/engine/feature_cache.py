@@ -88,32 +88,32 @@ class FeatureCache:
     def _shrink(self, keep: Path) -> None:
         """Remove entries, the one used longest ago first, and what killed processes left behind, until the rest fits."""
         with FileLock(self.folder / 'shrink.lock'):
-            used = {}
+            used, sizes = {}, {}
             for entry in self.folder.iterdir():
-                key, _, partial = entry.name.partition('.partial-')
-                if partial:
-                    self._remove_abandoned(entry, key)
+                if '.partial-' in entry.name:
+                    self._remove(entry)
                 elif entry.is_dir():
                     try:
                         used[entry] = (entry / _HEAD).stat().st_mtime
-                    except OSError:
-                        used[entry] = 0.
-            sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in used}
+                        sizes[entry] = sum(file.stat().st_size for file in entry.iterdir())
+                    except OSError:  # being removed, or broken
+                        used[entry] = sizes[entry] = 0
             total = sum(sizes.values())
             for entry in sorted(used, key=used.get):
                 if total <= self.max_bytes:
                     break
-                if entry != keep:
+                if entry != keep and self._remove(entry):
                     total -= sizes[entry]
-                    shutil.rmtree(entry, ignore_errors=True)  # who has it open goes on reading
 
-
-    def _remove_abandoned(self, partial: Path, key: str) -> None:
+    def _remove(self, entry: Path) -> bool:
+        """Remove an entry, or part of one, unless somebody is writing or opening it; who has it open goes on reading."""
+        key = entry.name.partition('.')[0]
         try:
             with FileLock(self.folder / f'{key}.lock', timeout=0):
-                shutil.rmtree(partial, ignore_errors=True)
+                shutil.rmtree(entry, ignore_errors=True)
+                return True
         except Timeout:
-            pass  # somebody is writing it
+            return False
 
 
 def file_digest(path: Path) -> str:

@@ -60,6 +60,26 @@ class CachedFeatures(Dataset):
         return dict(inputs=inputs, data_samples=[DataSample().set_gt_label(self.labels[i]) for i in indices])
 
 
+class SeededView(Dataset):
+    """The images of a data set under random numbers that follow from seed, view and image, whichever worker loads them.
+
+    Args:
+        dataset: with a random pipeline, or not.
+        seed: of the run. view: number of the view.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, view: int):
+        self.dataset, self.seed, self.view = dataset, seed, view
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        seed = np.random.SeedSequence([self.seed, self.view, index]).generate_state(1)[0]
+        with forked_random_state(int(seed)):
+            return self.dataset[index]
+
+
 @HOOKS.register_module()
 class FeatureCacheHook(Hook):
     """Keep what the frozen towers say of the images on disk, and train and test on that.
@@ -124,8 +144,10 @@ class FeatureCacheHook(Hook):
                    seed=seed if random_steps(dataset) else None)
 
         def make() -> Dict[str, np.ndarray]:
+            # Whether features were found or made changes no random number after it: loaders draw one when they start
             with forked_random_state(seed), torch.autocast(key['device'], enabled=amp):
-                return encode_dataset(model, dataset, views, self.batch_size, loader.num_workers)
+                rounds = [SeededView(dataset, seed, view) for view in range(views)]
+                return encode_views(model, rounds, self.batch_size, loader.num_workers)
 
         if is_main_process():  # the others find it made
             self.cache.get(key, make)
@@ -142,15 +164,14 @@ def feature_loader(loader: DataLoader, cached: CachedFeatures, batches: BatchSam
 
 
 @torch.no_grad()
-def encode_dataset(model: torch.nn.Module, dataset: Dataset, views: int, batch_size: int, workers: int
-                   ) -> Dict[str, np.ndarray]:
-    """``encode_frozen`` of all images, ``views`` times: name -> (views, N, ...)."""
+def encode_views(model: torch.nn.Module, views: Sequence[Dataset], batch_size: int, workers: int) -> Dict[str, np.ndarray]:
+    """``encode_frozen`` of all images of each view: name -> (views, N, ...)."""
     was_training = model.training
     model.eval()
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=pseudo_collate)
     rounds: List[Dict[str, np.ndarray]] = []
-    for view in range(views):
-        print_log(f'encoding {len(dataset)} images once for all epochs and runs (view {view + 1} of {views})', 'current')
+    for number, dataset in enumerate(views, 1):
+        print_log(f'encoding {len(dataset)} images once for all epochs and runs (view {number} of {len(views)})', 'current')
+        loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=pseudo_collate)
         parts = list(_encoded(model, tqdm(loader, disable=None)))
         rounds.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     model.train(was_training)
