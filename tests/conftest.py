@@ -44,6 +44,15 @@ def splits() -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def photographs() -> list:
+    """Paths of small photographs of a hundred classes, the shorter side 144 pixels."""
+    folder = SHARED / 'photos'
+    if not folder.is_dir():
+        pytest.skip(f'the photographs are not here: {folder}')
+    return sorted(folder.rglob('101_ObjectCategories/*/*.jpg'))
+
+
 def write_clip_folder(folder: Path, config: dict) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config)))

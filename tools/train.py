@@ -7,6 +7,7 @@ model.backbone_checkpoint names one), trains FVG-PT on it, evaluates zero-shot C
 classes, prints one table and writes <work-dir>/results.json. On several processes: tools/dist_train.sh.
 """
 import argparse
+import gc
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> None:
 
     def train(options: dict) -> None:
         from fvgpt.engine.recipe import run_recipe
+        gc.freeze()  # MMEngine collects garbage for every data set; of the millions of objects imported none is
         run_recipe(args.config, args.work_dir or os.path.join('work_dirs', Path(args.config).stem), options, args.resume,
                    args.amp, args.launcher, test=not args.no_test)
 

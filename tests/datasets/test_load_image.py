@@ -6,8 +6,13 @@ import zlib
 import mmcv
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import CenterCrop
+from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 
+from fvgpt.classifier import CLIPDataPreprocessor, clip_preprocessor
 from fvgpt.datasets import LoadImage, read_image
 
 
@@ -87,3 +92,24 @@ def test_large_jpegs_are_decoded_small_and_others_whole(tmp_path):
     assert np.abs(whole - reduced).mean() < 1
     with pytest.raises(ValueError, match='reduce_to must be at least 1'):
         LoadImage(reduce_to=0)
+
+
+def test_photographs_decoded_at_half_size_have_the_features_of_whole_ones(photographs, quickstart_clip):
+    """The least that ``reduce_to`` may be, the input size itself; twice that is what the guide advises."""
+    side = quickstart_clip.image_size
+    resize = [ResizeEdge(side, 'short', backend='pillow', interpolation='bicubic'), CenterCrop(side)]
+
+    def features(reduce_to):
+        images = []
+        for path in photographs[::110]:
+            results = LoadImage(reduce_to)(dict(img_path=str(path)))
+            for step in resize:
+                results = step(results)
+            images.append(torch.from_numpy(results['img'].transpose(2, 0, 1).copy()))
+        pixels = CLIPDataPreprocessor(**{k: v for k, v in clip_preprocessor().items() if k != 'type'})(dict(inputs=images))
+        return F.normalize(quickstart_clip.encode_image(pixels['inputs']), dim=-1)
+
+    whole, reduced = features(None), features(side)
+    assert len(whole) == 20 and not torch.equal(whole, reduced)
+    cosine = (whole * reduced).sum(-1)
+    assert cosine.mean() > .99 and cosine.min() > .95

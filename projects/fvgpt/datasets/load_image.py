@@ -46,7 +46,7 @@ class LoadImage(BaseTransform):
 
     Args:
         reduce_to: decode large JPEG files at reduced size. With twice the input size or more the test transform changes
-            little (``benchmarks/README.md`` has the figures); masks, which are as large as their images, do not fit then.
+            little (``docs/feature_cache.md`` has the figures); masks, which are as large as their images, do not fit then.
     """
 
     def __init__(self, reduce_to: Optional[int] = None):
