@@ -138,7 +138,7 @@ def test_broken_and_mixed_bundles_are_refused(make, tmp_path):
     with pytest.raises(ValueError, match='text features are not those of the classes'):
         export.load_bundle(path)
     content = json.loads(path.read_text())
-    for change, complaint in (({'format': 'x'}, 'no bundle of the format'),
+    for change, complaint in (({'format': 'x'}, 'no bundle of the format'), ({'preprocessing': {}}, "it lacks 'pipeline'"),
                               ({'model': dict(type='os.system')}, 'not registered'),
                               ({'preprocessing': dict(pipeline=[dict(type='os.system')])}, 'not registered')):
         path.write_text(json.dumps(dict(content, **change)))

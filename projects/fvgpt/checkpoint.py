@@ -1,12 +1,13 @@
 """Checkpoints: what they say about themselves, and reading them without running anything."""
 import hashlib
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict
 
 import torch
 from mmengine.logging import print_log
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
 PROVENANCE = 'fvgpt'  # key below the checkpoint's ``meta``
@@ -28,13 +29,17 @@ def load_tensors(file: Path) -> Any:
         raise ValueError(f'{file} cannot be read as a checkpoint of tensors and plain values: {str(error)[:300]}') from error
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
+@mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """MMEngine's reader of local checkpoints, which unpickles whatever comes with a torch below 2.6; map_location: the CPU."""
     file = Path(filename).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'there is no checkpoint {filename}')
     return load_tensors(file)
+
+
+# The same for checkpoints by address, of which torch.hub unpickles everything unless it is told not to
+mmengine_checkpoint.load_url = partial(mmengine_checkpoint.load_url, weights_only=True)
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:

@@ -1,6 +1,5 @@
 """A trained model for other programs: ONNX graphs, and a bundle of one safetensors and one JSON file."""
 import inspect
-import json
 import os
 import tempfile
 import warnings
@@ -21,12 +20,14 @@ from .evaluation.results import write_json
 from .inferencer import FVGPTInferencer
 from .registry import MODELS, TRANSFORMS
 from .saved_model import PREPROCESSOR, build_model, check_types
+from .text_file import read_json
 from .tuners import CoCoOp, PromptTuner
 
 FORMAT = 'fvgpt-1'
 TOLERANCE = 1e-3  # largest difference between ONNX Runtime and torch in any output
 _EXTERNAL = 1 << 30  # bytes of weights from which they get a file of their own; one ONNX file holds 2 GiB at most
 _PARAMETERS, _TEXT = 'model.', 'text.'  # prefixes in a bundle's safetensors file
+_READ_KEYS = ('model', 'provenance', 'dataset_name', 'classes', 'branch')  # of its JSON file
 
 
 # ------------------------------------------------------------------ what is exported
@@ -241,19 +242,22 @@ def load_bundle(path: str, device: str = 'cpu') -> FVGPTInferencer:
         if not part.is_file():
             raise FileNotFoundError(f'there is no {part}')
     try:
-        content, tensors = json.loads(file.read_text(encoding='utf-8')), load_file(weights)
+        content, tensors = read_json(file), load_file(weights)
     except Exception as error:  # of the JSON or safetensors reader
         raise ValueError(f'{file} and {weights.name} cannot be read as a bundle: {error}') from error
-    if not isinstance(content, dict) or content.get('format') != FORMAT or 'model' not in content:
+    if not isinstance(content, dict) or content.get('format') != FORMAT:
         raise ValueError(f'{file} is no bundle of the format {FORMAT}')
-    pipeline = content['preprocessing']['pipeline']
-    check_types(content['model'], MODELS, PREPROCESSOR)
+    try:
+        pipeline = content['preprocessing']['pipeline']
+        model, recorded, name, classes, branch = (content[key] for key in _READ_KEYS)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{file} is no bundle of the format {FORMAT}: it lacks {error}') from error
+    check_types(model, MODELS, PREPROCESSOR)
     check_types(pipeline, TRANSFORMS)
-    config = Config(dict(model=content['model'], pipeline=pipeline, dataset_name=content['dataset_name'],
-                         provenance=content['provenance']))
+    config = Config(dict(model=model, pipeline=pipeline, dataset_name=name, provenance=recorded))
     state = {key[len(_PARAMETERS):]: value for key, value in tensors.items() if key.startswith(_PARAMETERS)}
-    inferencer = FVGPTInferencer(build_model(config, state, content['provenance'], str(file)), device=device,
-                                 classes=content['classes'], branch=content['branch'])
+    inferencer = FVGPTInferencer(build_model(config, state, recorded, str(file)), device=device, classes=classes,
+                                 branch=branch)
     for name, feature in text_features(inferencer.model).items():
         stored = tensors.get(_TEXT + name)
         if stored is None or stored.shape != feature.shape or not torch.allclose(stored, feature.cpu(), atol=TOLERANCE):

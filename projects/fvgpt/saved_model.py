@@ -60,7 +60,7 @@ def build_model(config: Config, state: Dict[str, Tensor], recorded: Dict[str, An
     init_default_scope('mmpretrain')
     try:
         model = MODELS.build(config.model)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         raise ValueError(f'the model that {source} describes cannot be built: {error}') from error
     check_provenance(recorded, model, source)
     load_parameters(model, state, source)

@@ -365,10 +365,12 @@ def test_files_of_another_origin_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize('file, content, message', [
-    ('protocol.json', '{', r'protocol.json is not valid JSON .*: delete it'),
+    ('protocol.json', '{', r'protocol.json is not valid JSON.*: delete it'),
     ('protocol.json', '[]', 'protocol.json holds no JSON object'),
     ('protocol.json', '{"columns": []}', r"protocol.json is not as tools/run_protocol.py writes it .*'average'"),
-    ('coop_dtd/seed1/results.json', '{"tuner": {', 'results.json is not valid JSON .*: delete it and start'),
+    ('protocol.json', '{"columns": [], "average": [], "title": "", "protocol": "", "runs": [{"tuner": "", "dataset": "", '
+                      '"variant": "", "seed": 1, "folder": "../other"}]}', r"'\.\./other' of a run does not lie below"),
+    ('coop_dtd/seed1/results.json', '{"tuner": {', 'results.json is not valid JSON.*: delete it and start'),
     ('coop_dtd/seed1/results.json', '{"tuner": {"base": "high"}}', 'results.json is not .* with numbers: delete it'),
     ('coop_dtd/seed1/results.json', '{"tuner": {"base": NaN, "new": 1}}', 'results.json is not .* with numbers: delete it'),
     ('coop_dtd/seed1/results.json', '{"tuner": {"base": 1}}', "has no column 'new', it has base: correct `columns`"),

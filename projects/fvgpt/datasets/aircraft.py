@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from ..registry import DATASETS
+from ..text_file import read_text
 from .few_shot import SPLITS, FewShotDataset, require
 from .image_lists import Sample, check_relative
 
@@ -31,8 +32,8 @@ class AircraftDataset(FewShotDataset):
         require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
 
     def _lines(self, name: str) -> List[str]:
-        text = (Path(self.data_root) / self.list_dir / name).read_text(encoding='utf-8')
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        lines = read_text(Path(self.data_root) / self.list_dir / name).splitlines()
+        return [line.strip() for line in lines if line.strip()]
 
     def class_names_by_label(self) -> Dict[int, str]:
         return dict(enumerate(self._lines('variants.txt')))

@@ -9,6 +9,7 @@ from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 from timm.data import ImageNetInfo
 
 from ..registry import DATASETS
+from ..text_file import read_text
 from .few_shot import FewShotDataset, require
 from .image_lists import Sample, files_below
 
@@ -85,7 +86,7 @@ class ClassFolderDataset(FewShotDataset):
         if given == 'imagenet':
             return imagenet_names(folders, self._tree(self.split))
         if isinstance(given, str):
-            lines = (Path(self.data_root) / given).read_text(encoding='utf-8').splitlines()
+            lines = read_text(Path(self.data_root) / given).splitlines()
             given = dict(line.strip().split(' ', 1) for line in lines if ' ' in line.strip())
             unnamed = [folder for folder in folders if folder not in given]
             if unnamed:

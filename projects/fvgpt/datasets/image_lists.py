@@ -1,9 +1,10 @@
 """Lists of labelled images: split files, few-shot subset files, and the few-shot draw."""
-import json
 import os
 import random
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
+
+from ..text_file import read_json
 
 VAL_SHOTS = 4  # the public protocol never takes more than four validation images a class
 
@@ -64,7 +65,7 @@ def check_relative(path: str, source: str) -> str:
         ValueError: names the file it was read from.
     """
     parts = path.split('/')
-    if not parts[0] or '..' in parts or '\\' in path or ':' in parts[0]:
+    if not parts[0] or '..' in parts or '\\' in path or ':' in parts[0] or '\0' in path:
         raise ValueError(f'{source} lists the image {path!r}; paths must be relative and stay below the image folder')
     return path
 
@@ -75,10 +76,7 @@ def read_lists(path: Path, required: Sequence[str]) -> Dict[str, List[Entry]]:
     Raises:
         ValueError: no such JSON, a required list is missing, or an entry is malformed; names the file and the entry.
     """
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON: {error}') from error
+    content = read_json(path)
     lists = {}
     for split in ('train', 'val', 'test'):
         entries = content.get(split) if isinstance(content, dict) else None
@@ -92,8 +90,8 @@ def read_lists(path: Path, required: Sequence[str]) -> Dict[str, List[Entry]]:
 
 
 def _entry(entry, split: str, source: Path) -> Entry:
-    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and isinstance(entry[1], int)
-            and isinstance(entry[2], str)):
+    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and type(entry[1]) is int
+            and entry[1] >= 0 and isinstance(entry[2], str)):
         raise ValueError(f'{source} has the entry {entry!r} in {split!r}; expected [path, label, class name]')
     check_relative(entry[0], str(source))
     return Entry(*entry)

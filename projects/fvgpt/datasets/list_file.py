@@ -1,7 +1,6 @@
 """Data sets given by a list of images: a CSV file, a JSON list of objects, or a public split file."""
 import csv
 import io
-import json
 import os
 from collections import Counter
 from functools import cached_property, lru_cache
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ..registry import DATASETS
+from ..text_file import read_json, read_text
 from .class_folder import share_of_class
 from .few_shot import FewShotDataset, require
 from .image_lists import Sample, check_relative, read_lists
@@ -116,15 +116,11 @@ def read_list(path: Path) -> List[Listed]:
 @lru_cache(maxsize=2)
 def _read_list(path: Path, *version: int) -> List[Listed]:
     is_json = path.suffix.lower() == '.json'
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-        content = json.loads(text) if is_json else None
-    except ValueError as error:
-        raise ValueError(f'{path} cannot be read: {error}') from error
+    content = read_json(path) if is_json else None
     if isinstance(content, dict):
         entries = list(_split_file_entries(path))
     else:
-        rows = _json_rows(path, content) if is_json else _csv_rows(path, text)
+        rows = _json_rows(path, content) if is_json else _csv_rows(path, read_text(path))
         entries = [_entry(path, where, row) for where, row in rows]
     if not any(entry.split == 'test' for entry in entries):
         entries = [entry._replace(split='test') if entry.split == 'val' else entry for entry in entries]

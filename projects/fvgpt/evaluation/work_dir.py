@@ -1,9 +1,9 @@
 """The work dir of a protocol, read back: which runs there are to be, and what the finished ones found."""
-import json
 import math
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
+from ..text_file import read_json
 from .published import AVERAGE
 from .statistics import HARMONIC, Row, center
 
@@ -48,6 +48,9 @@ def read_work_dir(folder: Path) -> WorkDir:
                      folder=str(run['folder'])) for run in content['runs']]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is not as tools/run_protocol.py writes it ({error!r}): {mend}') from error
+    outside = [run['folder'] for run in plan if Path(run['folder']).is_absolute() or '..' in Path(run['folder']).parts]
+    if outside:
+        raise ValueError(f'{path}: the folder {outside[0]!r} of a run does not lie below {folder}: {mend}')
     unknown = [column for column in average if column not in columns]
     if unknown:
         raise ValueError(f'{path}: `average` names {unknown[0]!r}, which is none of `columns` ({", ".join(columns)})')
@@ -63,9 +66,9 @@ def read_work_dir(folder: Path) -> WorkDir:
 
 def _object(path: Path, mend: str) -> dict:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = read_json(path)
     except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): {mend}') from error
+        raise ValueError(f'{error}: {mend}') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path} holds no JSON object: {mend}')
     return content
