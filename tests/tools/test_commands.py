@@ -1,12 +1,13 @@
 """The commands a user types, on a shortened quickstart."""
 import json
 
+import open_clip
 import pytest
 import torch
 
 from fvgpt.checkpoint import PROVENANCE
 
-from ..conftest import ROOT, free_port, run_tool
+from ..conftest import free_port, run_tool
 
 RECIPE = 'configs/fvgpt/coop_fvg_quickstart.py'
 SOURCES = ['zero_shot', 'tuner', 'fvgpt']
@@ -84,37 +85,51 @@ def test_backbone_checkpoint_is_taken(finished, options, tmp_path):
                     f'model.backbone_checkpoint={work_dir / "tuner" / "epoch_2.pth"}')
     assert done.returncode == 0, done.stderr[-3000:]
     assert not (tmp_path / 'tuner').exists()
+    assert_same_bits(tmp_path / 'epoch_2.pth', work_dir / 'epoch_2.pth')
     assert (tmp_path / 'results.json').read_text() == (work_dir / 'results.json').read_text()
 
 
-def test_the_tuner_alone(options, tmp_path):
-    done = run_tool('tools/train.py', 'configs/fvgpt/coop_quickstart.py', '--work-dir', tmp_path, '--cfg-options', *options)
+def test_the_tuner_alone(finished, options, tmp_path):
+    done = run_tool('tools/train.py', 'configs/fvgpt/coop_quickstart.py', '--work-dir', tmp_path, '--seed', 2, '--cfg-options',
+                    *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert list(json.loads((tmp_path / 'results.json').read_text())) == ['tuner']
+    assert_same_bits(tmp_path / 'epoch_2.pth', finished[0] / 'tuner' / 'epoch_2.pth')
 
 
-STABLE = '''
-_base_ = {base!r}
-{tuner}
-train_cfg = dict(max_epochs=2)
-train_dataloader = dict(batch_size={batch_size}, dataset=dict(pipeline={pipeline}))
-'''
-PIPELINE = ("[dict(type='LoadImageFromFile'), dict(type='LoadForegroundMask'), dict(type='PackForegroundInputs')]")
+def assert_same_bits(path, other):
+    one, two = (torch.load(file, weights_only=True)['state_dict'] for file in (path, other))
+    assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_checkpoint_of_the_tuner_is_none_of_fvgpt(finished, options, tmp_path):
+    done = run_tool('tools/test.py', RECIPE, finished[0] / 'tuner' / 'epoch_2.pth', '--work-dir', tmp_path, '--cfg-options',
+                    *options)
+    assert done.returncode == 1
+    assert 'does not fit this FVGPT' in done.stderr and 'Missing key' in done.stderr
+    assert not (tmp_path / 'results.json').exists()
+
+
+def test_a_run_says_what_it_was_made_with(finished):
+    work_dir, _ = finished
+    record = json.loads((work_dir / 'run.json').read_text())
+    train, test = record['train'], record['test']
+    assert train['command'][0] == 'tools/train.py' and '--seed' in train['command']
+    assert train['seed'] == 2 and train['processes'] == 1 and train['config']['num_shots'] == 4
+    assert train['versions']['torch'] == str(torch.__version__) and train['versions']['open_clip'] == open_clip.__version__
+    recorded = torch.load(work_dir / 'epoch_2.pth', weights_only=True)['meta'][PROVENANCE]
+    assert train['split'] == recorded['split'] and len(train['split']) == 64 and train['recipe'] == recorded['recipe']
+    assert recorded['versions'] == train['versions'] == test['versions'] and recorded['git'] == train['git']
+    assert json.loads((work_dir / 'tuner' / 'run.json').read_text())['train']['config']['model']['type'] == 'CoOp'
 
 
 def test_two_processes_train_like_one(options, tmp_path):
-    """Without augmentation, whose random numbers each process draws for itself, the same global batch is seen."""
+    """The same global batch is seen, augmented alike by the loader workers of either."""
     results = []
     for processes in (1, 2):
-        for name in ('coop_quickstart', 'coop_fvg_quickstart'):
-            fvg = 'fvg' in name
-            (tmp_path / f'{name}_{processes}.py').write_text(STABLE.format(
-                base=str(ROOT / 'configs' / 'fvgpt' / f'{name}.py'), batch_size=4 // processes,
-                tuner=f"tuner_recipe = 'coop_quickstart_{processes}.py'" if fvg else '',
-                pipeline=PIPELINE if fvg else "[dict(type='LoadImageFromFile'), dict(type='PackInputs')]"))
         work_dir = tmp_path / str(processes)
-        done = run_tool('bash', 'tools/dist_train.sh', tmp_path / f'coop_fvg_quickstart_{processes}.py', processes,
-                        '--work-dir', work_dir, '--cfg-options', *options,
+        done = run_tool('bash', 'tools/dist_train.sh', RECIPE, processes, '--work-dir', work_dir, '--cfg-options', *options,
+                        f'train_dataloader.batch_size={4 // processes}', 'train_dataloader.num_workers=1',
                         env=dict(PORT=str(free_port()), OMP_NUM_THREADS='1'))
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
         state = torch.load(work_dir / 'epoch_2.pth', weights_only=True)['state_dict']

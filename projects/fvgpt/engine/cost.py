@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 
 from ..evaluation.results import write_json
 from ..registry import HOOKS
+from ..text_file import read_json
 from .hooks import unwrapped
 
 COST_FILE = 'cost.json'
@@ -72,9 +73,17 @@ class CostHook(Hook):
         parameters = sum(p.numel() for p in unwrapped(runner.model).parameters() if p.requires_grad)
         rates = {f'{mode}_images_per_second': round(get_world_size() * count / self._seconds[mode], 2)
                  for mode, count in self._images.items() if self._seconds[mode] > 0}
-        write_json(Path(runner.work_dir) / COST_FILE,
-                   dict(trainable_parameters=parameters, **rates, peak_memory_mb=round(peak_memory() / 1e6, 1),
-                        device=device()))
+        path = Path(runner.work_dir) / COST_FILE
+        write_json(path, dict(trainable_parameters=parameters, **{**earlier_rates(path), **rates},
+                              peak_memory_mb=round(peak_memory() / 1e6, 1), device=device()))
+
+
+def earlier_rates(path: Path) -> Dict[str, float]:
+    """What was measured before the process was started anew, to train on or to test alone."""
+    try:
+        return {key: value for key, value in read_json(path).items() if key.endswith('_images_per_second')}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def peak_memory() -> int:

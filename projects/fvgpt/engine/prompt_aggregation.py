@@ -54,4 +54,5 @@ class GaussianPromptAggregationHook(Hook):
         checkpoint[_KEY] = dict(self.total)
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        self.total = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}
+        if runner._resume:
+            self.total = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}

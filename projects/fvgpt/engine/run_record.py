@@ -17,6 +17,7 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 
 from ..evaluation.results import write_json
+from ..text_file import read_json
 
 RUN_FILE = 'run.json'
 
@@ -63,8 +64,8 @@ def write_record(runner, part: str, split: Optional[str] = None) -> None:
         return
     path = Path(runner.work_dir) / RUN_FILE
     try:
-        before = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        before = dict(read_json(path))
+    except (OSError, TypeError, ValueError):
         before = {}
     config = json.loads(json.dumps(runner.cfg.to_dict(), default=str))
     record = dict(command=sys.argv, seed=runner.seed, processes=get_world_size(), split=split, versions=versions(),
