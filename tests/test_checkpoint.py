@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from fvgpt.checkpoint import PROVENANCE, load_tuner, provenance, read_checkpoint
+from fvgpt.checkpoint import PROVENANCE, check_provenance, load_tuner, provenance, read_checkpoint
 from fvgpt.tuners import CoOp
 
 from .clip.test_frozen_clip import Bomb
@@ -45,6 +45,20 @@ def test_other_clip_weights_other_tuner_and_other_size_are_refused_by_name(saved
         load_tuner(type('OtherTuner', (CoOp, ), {})(random_clip, n_ctx=3), str(path))
     with pytest.raises(ValueError, match='does not fit this CoOp'):
         load_tuner(CoOp(random_clip, n_ctx=4), str(path))
+
+
+def test_quick_gelu_is_named_and_another_precision_is_a_warning(saved, random_clip, monkeypatch):
+    tuner, path = saved
+    messages = []
+    monkeypatch.setattr('fvgpt.checkpoint.print_log', lambda message, *args, **kwargs: messages.append(message))
+    content = read_checkpoint(str(path))
+    recorded = content['meta'][PROVENANCE]
+    check_provenance(recorded, tuner, 'x.pth')
+    assert not messages
+    check_provenance(dict(recorded, precision='bf16'), tuner, 'x.pth')
+    assert len(messages) == 1 and 'trained with clip.precision bf16, but this model has float32' in messages[0]
+    with pytest.raises(ValueError, match='trained with quick_gelu False, but this model has True'):
+        check_provenance(dict(recorded, quick_gelu=False), tuner, 'x.pth')
 
 
 def test_missing_broken_and_foreign_files_are_named(tmp_path):

@@ -27,9 +27,10 @@ def read_json(path: Path) -> Any:
     Raises:
         ValueError: see :func:`read_text`, or it is no JSON; names it.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        return json.loads(text)
+    except ValueError as error:
         raise ValueError(f'{path} is not valid JSON: {error}') from error
     except RecursionError as error:
         raise ValueError(f'{path} is not valid JSON: it is nested too deeply') from error
