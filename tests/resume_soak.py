@@ -136,7 +136,9 @@ def soak(setting: Setting, kills: int, folder: Path, seed: int = 0, stages: Opti
             print(f'{setting}: killed {done} of {kills}, {file or "at a random moment"} {stage}', flush=True)
         try:
             finish(command)
-            problems += [f'{setting}, {run.name}: {what} differs' for what in differences(whole, run)]
+            found = differences(whole, run)
+            print(f'{setting}: {run.name} is done, {len(found)} differences', flush=True)
+            problems += [f'{setting}, {run.name}: {what} differs' for what in found]
         except RuntimeError as error:
             problems.append(f'{setting}, {run.name}: {error}')
     return problems

@@ -35,7 +35,7 @@ def train(values, resume_at=None):
     """The parameter that is left when it takes the given values after each epoch."""
     model = nn.Module()
     model.ctx = nn.Parameter(torch.zeros_like(values[0]))
-    hook, runner = GaussianPromptAggregationHook(15, 1), SimpleNamespace(model=model, max_epochs=len(values))
+    hook, runner = GaussianPromptAggregationHook(15, 1), SimpleNamespace(model=model, max_epochs=len(values), _resume=True)
     for runner.epoch, value in enumerate(values):
         if runner.epoch == resume_at:
             checkpoint = {}
