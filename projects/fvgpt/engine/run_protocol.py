@@ -56,7 +56,8 @@ class LocalExecutor:
         jobs = jobs or max(1, gpus)
         self.train, self.pool, self.slots = train, ThreadPoolExecutor(jobs), queue.SimpleQueue()
         # what torchrun's processes are told too: they share the cores, see available_workers()
-        threads = dict(OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // jobs)), LOCAL_WORLD_SIZE=str(jobs))
+        share = str(max(1, (os.cpu_count() or 1) // jobs))
+        threads = dict(OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', share), LOCAL_WORLD_SIZE=str(jobs))
         visible = os.environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(gpus)))).split(',')
         for job in range(jobs):
             self.slots.put({**threads, 'CUDA_VISIBLE_DEVICES': visible[job % gpus]} if gpus else threads)
