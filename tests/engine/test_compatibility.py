@@ -48,9 +48,27 @@ def test_versions_that_do_not_fit_give_one_message(monkeypatch, installed, messa
         compatibility.check_versions()
 
 
+def install(monkeypatch, versions):
+    """Make these distributions the installed ones."""
+    def version(name):
+        if name not in versions:
+            raise compatibility.importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(compatibility.importlib.metadata, 'version', version)
+
+
+def test_the_maintained_forks_serve_as_well(monkeypatch):
+    forks = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
+    install(monkeypatch, {'torch': '2.13.0', 'open_clip_torch': '3.3.0', **forks})
+    compatibility.check_versions()
+    install(monkeypatch, {'torch': '2.13.0', 'open_clip_torch': '3.3.0', **forks, 'onedl-mmcv': '2.4.0'})
+    with pytest.raises(ImportError, match=r'here: mmcv 2\.4\.0 is installed \(needs >=2\.0\.0, <2\.4\.0\)\.'):
+        compatibility.check_versions()
+
+
 def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
-    versions = {'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'}
-    monkeypatch.setattr(compatibility.importlib.metadata, 'version', lambda name: versions[name])
+    install(monkeypatch, {'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'})
     assert compatibility._installed('mmcv') == '2.1.0'
     requirements = (ROOT / 'requirements' / 'runtime.txt').read_text()
     assert 'mmcv' not in requirements, 'installing fvgpt must not replace a full mmcv'

@@ -18,7 +18,8 @@ SUPPORTED = {
     'mmpretrain': ('1.2.0', '2'),
     'open_clip_torch': ('3.0', '4'),
 }
-_MMCV = ('mmcv', 'mmcv-lite')  # either provides the module ``mmcv``; full mmcv is never replaced
+# module -> what provides it under another name than its own: mmcv without operators, and the maintained forks of OneDL
+_PROVIDERS = {'mmengine': ['onedl-mmengine'], 'mmcv': ['mmcv-lite', 'onedl-mmcv'], 'mmpretrain': ['onedl-mmpretrain']}
 
 _libraries: List[torch.library.Library] = []  # torch forgets a definition when its Library is collected
 
@@ -28,7 +29,7 @@ def _release(version: str) -> Tuple[int, ...]:
 
 
 def _installed(package: str) -> str:
-    for distribution in _MMCV if package == 'mmcv' else (package, ):
+    for distribution in (package, *_PROVIDERS.get(package, [])):
         try:
             return importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:

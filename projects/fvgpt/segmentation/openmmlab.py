@@ -1,5 +1,5 @@
 """Models of MMDetection and MMSegmentation, by config and checkpoint."""
-from typing import List, Optional, Sequence, Union
+from typing import Callable, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ class MMDetSegmenter(ForegroundSegmenter):
                  device: Optional[str] = None):
         self.api = import_library('mmdet.apis', _INSTALL.format('mmdet'))
         self.device, self.score_threshold = torch_device(device), score_threshold
-        self.model = self.api.init_detector(model, checkpoint, device=self.device)
+        self.model = load_model(self.api.init_detector, model, checkpoint, self.device)
         names = self.model.dataset_meta['classes']
         self.foreground = class_indices(names, foreground) if foreground else list(range(len(names)))
 
@@ -56,7 +56,7 @@ class MMSegSegmenter(ForegroundSegmenter):
     def __init__(self, model: str, checkpoint: str, foreground: Names = None, device: Optional[str] = None):
         self.api = import_library('mmseg.apis', _INSTALL.format('mmsegmentation'))
         self.device = torch_device(device)
-        self.model = self.api.init_model(model, checkpoint, device=self.device)
+        self.model = load_model(self.api.init_model, model, checkpoint, self.device)
         names = list(self.model.dataset_meta['classes'])
         if not foreground and 'background' not in names:
             raise ValueError('the mmseg model has no class named background; say which classes are foreground, e.g. '
@@ -70,7 +70,25 @@ class MMSegSegmenter(ForegroundSegmenter):
 
     def _probability(self, logits: torch.Tensor) -> torch.Tensor:
         """(C, H, W) -> (H, W); of a binary model with one channel mmseg gives the foreground's probability."""
-        return logits[0] if len(logits) == 1 else logits.softmax(0)[self.foreground].sum(0)
+        if len(logits) == 1:
+            return logits[0]
+        # of MaskFormer, Mask2Former and SAN mmseg gives no logits but probabilities, summed over the queries; a softmax of
+        # these is nearly uniform, and all would be foreground
+        shares = (logits / logits.sum(0)).nan_to_num() if logits.min() >= 0 else logits.softmax(0)
+        return shares[self.foreground].sum(0)
+
+
+def load_model(init: Callable, config: str, checkpoint: str, device: str) -> torch.nn.Module:
+    """The library's model with its weights.
+
+    Raises:
+        ImportError: the model needs operators that are not there. OneDL's forks import without them and find out here.
+    """
+    try:
+        return init(config, checkpoint, device=device)
+    except ImportError as error:
+        raise ImportError(f'the model of {config} cannot be built ({error}); mmcv must be a full one, compiled with its '
+                          'operators') from error
 
 
 def bgr(images: List[np.ndarray]) -> List[np.ndarray]:
