@@ -23,7 +23,8 @@ setup(
     python_requires='>=3.10',
     package_dir={'fvgpt': 'projects/fvgpt'},
     packages=packages,
-    package_data={'fvgpt': ['assets/*.json', 'assets/*/*']},
+    # .mim as mim and MMEngine's config loader look for it; its configs are a link to ours
+    package_data={'fvgpt': ['assets/*.json', 'assets/*/*', '.mim/*.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml']},
     # mmcv or mmcv-lite serves; neither is required here, so that a full mmcv is never replaced
     install_requires=requirements('runtime'),
     extras_require=dict({extra: requirements(extra)

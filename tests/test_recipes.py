@@ -65,7 +65,8 @@ def test_four_tuners_with_and_without_fvgpt_on_every_data_set(data_set):
             assert own.type == kind
             assert {dataset.metainfo.dataset_name for dataset in datasets_of(config)} == {facts.title} <= set(CUSTOM_TEMPLATES)
             assert [dataset.subset for dataset in datasets_of(config)] == ['base', 'base', 'new']
-            assert config.get('tuner_recipe') == (f'{tuner}_{data_set}.py' if '_fvg_' in name else None)
+            stage1 = ROOT / 'configs' / 'fvgpt' / f'{tuner}_{data_set}.py'
+            assert config.get('tuner_recipe') == (str(stage1) if '_fvg_' in name else None)
             short = tuner == 'coop' and data_set == 'eurosat'  # 80 images only (decision O19)
             assert config.train_cfg.max_epochs == (20 if short else 10)
             if tuner == 'coop':

@@ -1,4 +1,4 @@
 _base_ = './kgcoop_caltech101.py'
-tuner_recipe = 'kgcoop_caltech101.py'  # stage 1, run first unless model.backbone_checkpoint names a checkpoint
+tuner_recipe = '{{ fileDirname }}/kgcoop_caltech101.py'  # stage 1, run first unless model.backbone_checkpoint is set
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))

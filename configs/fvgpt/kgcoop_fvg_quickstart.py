@@ -1,4 +1,4 @@
 _base_ = './kgcoop_quickstart.py'
-tuner_recipe = 'kgcoop_quickstart.py'
+tuner_recipe = '{{ fileDirname }}/kgcoop_quickstart.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))

@@ -1,4 +1,4 @@
 _base_ = './tcp_quickstart.py'
-tuner_recipe = 'tcp_quickstart.py'
+tuner_recipe = '{{ fileDirname }}/tcp_quickstart.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))

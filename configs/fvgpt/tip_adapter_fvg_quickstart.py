@@ -1,5 +1,5 @@
 _base_ = './tip_adapter_quickstart.py'
-tuner_recipe = 'tip_adapter_quickstart.py'
+tuner_recipe = '{{ fileDirname }}/tip_adapter_quickstart.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))
 custom_hooks = _base_.custom_hooks[:-1]  # what the tuner's own training needs is done

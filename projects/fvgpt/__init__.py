@@ -20,7 +20,10 @@ from .engine import (  # noqa: F401
     tip_cache,
     warmup_cosine_lr,
 )
+from .engine.config_prefix import register_config_prefix
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+
+register_config_prefix()
 
 __version__ = '0.1.0'
 __all__ = [
