@@ -2,6 +2,7 @@ from .distillation_compensation import ForegroundDistillationCompensation
 from .fvgpt import FVGPT
 from .prior_calibration import PriorCalibration
 from .reliability_gate import BackboneReliabilityGate, ForegroundReliabilityGate, ReliabilityGate
+from .supervised import ForegroundDistillationHead, ForegroundViewPreprocessor
 
-__all__ = ['BackboneReliabilityGate', 'FVGPT', 'ForegroundDistillationCompensation', 'ForegroundReliabilityGate',
-           'PriorCalibration', 'ReliabilityGate']
+__all__ = ['BackboneReliabilityGate', 'FVGPT', 'ForegroundDistillationCompensation', 'ForegroundDistillationHead',
+           'ForegroundReliabilityGate', 'ForegroundViewPreprocessor', 'PriorCalibration', 'ReliabilityGate']
