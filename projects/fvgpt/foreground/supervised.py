@@ -42,9 +42,9 @@ class ForegroundDistillationHead(LinearClsHead):
 
     sg: no gradient. What differs from the paper: there two views, read by a frozen tuned CLIP, teach adapters; here the
     network that is trained is its own teacher, so the term (1 - r) KL(p_full || .) vanishes, and the foreground pass is a
-    target only. The gate sees a network that changes while it learns. There is no text side and no prior, so no Prior Calibration. Batch
-    normalisation sees both views, while tests see full images alone. The weights of the losses are the paper's by default,
-    which were chosen for CLIP.
+    target only. The gate sees a network that changes while it learns. There is no text side and no prior, so no Prior
+    Calibration. Batch normalisation sees both views, while tests see full images alone. The weights of the losses are the
+    paper's by default, which were chosen for CLIP.
 
     Args:
         reliability_gate: config of the gate r.
