@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
+from PIL import Image
 
 from fvgpt.clip import CUSTOM_TEMPLATES
 from fvgpt.datasets import AircraftDataset, ClassFolderDataset, SplitFileDataset
@@ -74,7 +75,9 @@ def test_masks_of_the_archives_lie_below_the_archive(tmp_path):
     place = tmp_path / 'fgvc_aircraft' / 'fgvc-aircraft-2013b'
     write_aircraft(place)
     for image in (place / 'fgvc_aircraft' / 'images').iterdir():
-        touch(place / 'mask' / 'fgvc_aircraft' / 'images' / image.name)
+        mask = place / 'mask' / 'fgvc_aircraft' / 'images' / image.name
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('L', (4, 4), 255).save(mask)
     info = build(config, data_root=str(tmp_path), layout='archives', mask_root='mask').get_data_info(0)
     assert info['mask_path'] == info['img_path'].replace(str(place), str(place / 'mask'))
     with pytest.raises(FileNotFoundError, match="fgvc-aircraft-2013b does not exist: data_root must be .*'archives'"):
@@ -148,12 +151,12 @@ def test_splits_with_different_class_folders_are_refused(tmp_path):
 # ------------------------------------------------------------------ reading once
 def test_a_split_file_is_read_once_and_not_kept(tmp_path, monkeypatch):
     (tmp_path / 'images').mkdir()
-    text = json.dumps(dict(train=[[f'{i}.jpg', i % 2, 'ab'[i % 2]] for i in range(300)], test=[['t.jpg', 0, 'a']]))
+    text = json.dumps(dict(train=[[f'{i}.jpg', i % 4, 'abcd'[i % 4]] for i in range(300)], test=[['t.jpg', 0, 'a']]))
     (tmp_path / 'split.json').write_text(text)
     reads = []
     monkeypatch.setattr(json, 'loads', lambda text, loads=json.loads: reads.append(len(text)) or loads(text))
     data = SplitFileDataset(str(tmp_path), 'split.json', 'images', num_shots=2, subset='base')
-    assert reads == [len(text)] and len(data) == 2
+    assert reads == [len(text)] and len(data) == 4
     assert len(pickle.dumps(data)) < len(text) / 2
 
 

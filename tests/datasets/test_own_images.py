@@ -13,7 +13,8 @@ from PIL import Image
 
 from fvgpt.datasets import ClassFolderDataset, ListFileDataset, OwnImages, SplitFileDataset
 from fvgpt.datasets.list_file import check_entries, read_list
-from fvgpt.datasets.own_images import has_image_header, tell
+from fvgpt.datasets.load_image import glance
+from fvgpt.datasets.tell import tell
 from fvgpt.engine.image_size import fit_image_size, input_size
 from fvgpt.engine.recipe import load_recipe
 from fvgpt.registry import DATASETS
@@ -47,7 +48,7 @@ def said(monkeypatch):
     """What is told, as if the process were new."""
     messages = []
     tell.cache_clear()
-    monkeypatch.setattr('fvgpt.datasets.own_images.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('fvgpt.datasets.tell.print_log', lambda message, *_: messages.append(message))
     return messages
 
 
@@ -109,7 +110,7 @@ def test_a_list_of_a_tree_is_divided_like_the_tree(photos, write):
     for root in (photos, path):
         for split in ('train', 'test'):
             assert found(root, split)[0] == folders[split]
-    assert found(photos, subset='new')[1].metainfo['classes'] == ('cat', )
+    assert found(photos, 'test', subset='new')[1].metainfo['classes'] == ('cat', )
 
 
 def test_a_list_with_splits_and_names_with_blanks(photos):
@@ -281,11 +282,12 @@ def test_a_file_that_is_no_list_and_an_image_that_is_none(photos):
     test = sorted(found(photos, 'test')[0])[0]
     broken = photos / 'ant' / 'copy.jpg'
     (photos / test).unlink()
-    Image.effect_noise((64, 64), 50).save(broken)
+    Image.effect_noise((64, 64), 50).save(broken, 'PNG')
     whole = broken.read_bytes()
     for content, message in ((b'', 'images cannot be read, the first is .*copy.jpg; replace or remove'),
-                             (whole[:len(whole) // 2], r'copy\.jpg cannot be read as an image')):
-        has_image_header.cache_clear()
+                             (whole[:len(whole) // 2], 'images cannot be read, the first is .*copy.jpg; replace or remove'),
+                             (whole[:999] + whole[1999:], r'copy\.jpg cannot be read as an image')):
+        glance.cache_clear()
         broken.write_bytes(content)
         pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), dict(type='PackInputs')]
         with pytest.raises(ValueError, match=message):

@@ -66,6 +66,6 @@ def check_class_names(class_names: Sequence[str]) -> List[str]:
     if not names:
         raise ValueError('class_names is empty; give at least one class name')
     for position, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not readable(name).strip():
             raise ValueError(f'class_names[{position}] is {name!r}; every class needs a name that is not empty')
     return names

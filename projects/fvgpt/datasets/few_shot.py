@@ -1,4 +1,5 @@
 """Few-shot data sets with a base and a new half of the classes, and foreground masks."""
+import logging
 from abc import abstractmethod
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -7,8 +8,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from ..clip.prompts import readable
 from .image_lists import Sample, draw_subset, read_lists
+from .mask_check import check_masks
 from .randomness import sample_randomness
+from .tell import tell
 
 SPLITS = ('train', 'val', 'test')
 SUBSETS = ('all', 'base', 'new')
@@ -115,8 +119,13 @@ class FewShotDataset(BaseDataset):
         if not labels:
             raise ValueError(f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new half need at '
                              f'least two classes, there are {len(names)}')
+        if self.split == 'train' and len(labels) == 1:
+            raise ValueError(f'{self.data_root}: the subset {self.subset!r} has one class, {names[labels[0]]!r}, and a '
+                             'classifier needs two')
         position = {label: i for i, label in enumerate(labels)}
-        chosen = [sample for sample in self._draw(names) if sample.label in position]
+        drawn = self._draw(names)
+        self._check_labels(drawn, names)
+        chosen = [sample for sample in drawn if sample.label in position]
         if not chosen:
             raise ValueError(f'{self.data_root}: the split {self.split!r} has no images of the subset {self.subset!r}')
         self._metainfo.update(classes=tuple(names[label] for label in labels), subset=self.subset)
@@ -131,6 +140,24 @@ class FewShotDataset(BaseDataset):
     def prepare_data(self, idx: int) -> dict:
         with sample_randomness(idx):
             return super().prepare_data(idx)
+
+    def _check_labels(self, samples: Sequence[Sample], names: Dict[int, str]) -> None:
+        """Refuse labels without a class; tell of classes that are short of images, or that CLIP reads alike."""
+        for path, label in samples:
+            if label not in names:
+                raise ValueError(f'{Path(self.data_root) / path} has the label {label}, but the labels of the {len(names)} '
+                                 f'classes are {min(names)} to {max(names)}; correct the label or the list of classes')
+        count = Counter(sample.label for sample in samples)
+        wanted = self.num_shots or 1
+        short = [label for label in sorted(names) if count[label] < wanted] if self.split == 'train' else []
+        if short:
+            tell(f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
+                 f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken', logging.WARNING)
+        prompts = Counter(readable(name).strip().lower() for name in names.values())
+        alike = [name for name in names.values() if prompts[readable(name).strip().lower()] > 1]
+        if alike:
+            tell(f'{self.data_root}: {len(alike)} of {len(names)} class names read like another one, which CLIP cannot tell '
+                 f'apart, the first is {alike[0]!r}; rename them if they are meant to differ', logging.WARNING)
 
     def _draw(self, names: Dict[int, str]) -> List[Sample]:
         if self.split == 'test':
@@ -175,6 +202,8 @@ class FewShotDataset(BaseDataset):
             print_log(f'{len(missing)} of {len(masks)} foreground masks are missing below {self.data_root}/{self.mask_root}; '
                       'the whole image counts as foreground there, which the gate does not trust', 'current', level=30)
         absent = set(missing)
+        images = [Path(self.data_root) / path for path in paths]
+        check_masks(str(self.data_root), [(image, mask) for image, mask in zip(images, masks) if mask not in absent])
         return [None if mask in absent else str(mask) for mask in masks]
 
 

@@ -91,7 +91,8 @@ def read_lists(path: Path, required: Sequence[str]) -> Dict[str, List[Entry]]:
 
 def _entry(entry, split: str, source: Path) -> Entry:
     if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and type(entry[1]) is int
-            and entry[1] >= 0 and isinstance(entry[2], str)):
-        raise ValueError(f'{source} has the entry {entry!r} in {split!r}; expected [path, label, class name]')
+            and entry[1] >= 0 and isinstance(entry[2], str) and entry[2].strip()):
+        raise ValueError(f'{source} has the entry {repr(entry)[:200]} in {split!r}; expected [path, label, class name], the '
+                         'label 0 or more, the name not empty')
     check_relative(entry[0], str(source))
     return Entry(*entry)

@@ -1,5 +1,8 @@
 """Reading image files of every kind as eight-bit colour."""
-from typing import Optional
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -7,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..registry import TRANSFORMS
 
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
     """An image file as RGB, in the frame it is stored in (EXIF orientation is ignored, as the public implementations do).
@@ -27,17 +31,46 @@ def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
         with Image.open(path) as image:
             if reduce_to is not None:
                 image.draft('RGB', (reduce_to, reduce_to))
-            if image.mode.startswith('I;16'):
-                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert('RGB')
-            if image.mode in ('I', 'F'):
-                levels = np.asarray(image, np.float64)
-                levels = (levels - levels.min()) * (255 / max(np.ptp(levels), 1e-12))
-                return Image.fromarray(levels.astype(np.uint8)).convert('RGB')
-            return image.convert('RGB')
+            return eight_bit(image).convert('RGB')
     except FileNotFoundError:
         raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """An image whose values have eight bits, see :func:`read_image`."""
+    if image.mode.startswith('I;16'):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ('I', 'F'):
+        levels = np.asarray(image, np.float64)
+        levels = (levels - levels.min()) * (255 / max(np.ptp(levels), 1e-12))
+        return Image.fromarray(levels.astype(np.uint8))
+    return image
+
+
+class Glance(NamedTuple):
+    """whole: whether a file is an image, as far as its beginning and end tell. turned: whether it carries an orientation."""
+    whole: bool
+    turned: bool
+
+
+_ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
+
+
+@cache
+def glance(path: Path) -> Glance:
+    """A look at an image file that decodes it only where a JPEG or PNG does not end as such; once a process."""
+    try:
+        with Image.open(path) as image:
+            end = _ENDS.get(image.format, b'')
+            with open(path, 'rb') as file:
+                file.seek(-len(end), os.SEEK_END)
+                if file.read() != end and end:  # cut off, or something of the camera's own follows
+                    image.load()
+            return Glance(True, image.format == 'JPEG' and image.getexif().get(ORIENTATION, 1) > 1)
+    except Exception:  # decoders raise errors of a dozen kinds
+        return Glance(False, False)
 
 
 @TRANSFORMS.register_module()
@@ -46,7 +79,7 @@ class LoadImage(BaseTransform):
 
     Args:
         reduce_to: decode large JPEG files at reduced size. With twice the input size or more the test transform changes
-            little (``docs/feature_cache.md`` has the figures); masks, which are as large as their images, do not fit then.
+            little (``benchmarks/README.md`` has the figures); masks, which are as large as their images, do not fit then.
     """
 
     def __init__(self, reduce_to: Optional[int] = None):

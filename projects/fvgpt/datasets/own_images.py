@@ -1,17 +1,15 @@
 """Somebody's own images, given nothing but where they lie."""
 import logging
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, NamedTuple, Optional, Sequence
-
-from mmengine.logging import print_log
-from PIL import Image
 
 from ..registry import DATASETS
 from .class_folder import ClassFolderDataset
 from .few_shot import FewShotDataset, require
 from .image_lists import Sample, files_below
 from .list_file import SPLIT_NAMES, ListFileDataset
+from .load_image import glance
+from .tell import tell
 
 LIST_SUFFIXES = ('.csv', '.json')
 MASK_FOLDERS = ('mask', 'masks')
@@ -81,10 +79,16 @@ class OwnImages(FewShotDataset):
 
     def _check_readable(self, paths: Sequence[str]) -> None:
         # before training, not when its end comes to the test images
-        broken = [path for path in paths if not has_image_header(Path(self.data_root) / path)]
+        seen = {path: glance(Path(self.data_root) / path) for path in paths}
+        broken = [path for path in paths if not seen[path].whole]
         if broken:
             raise ValueError(f'{len(broken)} of {len(paths)} {self.split} images cannot be read, the first is '
                              f'{Path(self.data_root) / broken[0]}; replace or remove them')
+        turned = [path for path in paths if seen[path].turned]
+        if turned:
+            tell(f'{len(turned)} of {len(paths)} {self.split} images are to be turned by their EXIF tag, the first is '
+                 f'{Path(self.data_root) / turned[0]}; it is ignored, as CLIP does: turn them first (exiftran -ai, '
+                 'mogrify -auto-orient)', logging.WARNING)
 
     def class_names_by_label(self) -> Dict[int, str]:
         return self.source.class_names_by_label()
@@ -181,19 +185,3 @@ def _tell_masks(root: Path, split: str, masks: Masks) -> None:
         command = f'python tools/generate_foreground.py {root} --out {root / MASK_FOLDERS[0]} --suffix .png'
         tell(f'{root}: no foreground masks, for there is no folder mask or masks. Training goes on without them: FDC learns '
              f'from the full view only. To make masks: {command}', logging.WARNING)
-
-
-@cache
-def has_image_header(path: Path) -> bool:
-    """Whether a file begins as an image does; asked once a process."""
-    try:
-        with Image.open(path):
-            return True
-    except OSError:
-        return False
-
-
-@cache
-def tell(message: str, level: int = logging.INFO) -> None:
-    """Log a message once a process: several data sets of a run read the same images."""
-    print_log(message, 'current', level)

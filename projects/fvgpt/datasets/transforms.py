@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmpretrain.datasets.transforms import PackInputs
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
 from ..registry import TRANSFORMS
+from .load_image import read_image
+from .mask_check import is_foreground
 
 
 @TRANSFORMS.register_module()
@@ -42,14 +44,10 @@ class LoadForegroundMask(BaseTransform):
         if path is None:
             results['gt_seg_map'] = np.ones((height, width), np.uint8)
             return results
-        try:
-            mask = Image.open(path).convert('RGB')
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f'the foreground mask {path} cannot be read as an image: {error}') from error
+        mask = read_image(path)
         if mask.size != (width, height):
             mask = mask.resize((width, height), Image.NEAREST)
-        level = np.asarray(mask).sum(-1, dtype=np.int64)
-        results['gt_seg_map'] = (level > self.threshold * 3 * 255).astype(np.uint8)
+        results['gt_seg_map'] = is_foreground(mask, self.threshold).astype(np.uint8)
         return results
 
     def __repr__(self) -> str:

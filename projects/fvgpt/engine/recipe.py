@@ -29,8 +29,9 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     """Read a recipe and apply command-line options.
 
     The top-level keys ``data_root``, ``layout``, ``num_shots``, ``seed`` and ``clip`` hold for the whole recipe: they are
-    handed to every data set (``seed`` also to MMEngine; other people's data sets take ``data_root`` alone) and to the CLIP of
-    the model, so that one option changes them all. The pipelines' sizes follow the CLIP, see :func:`fit_image_size`.
+    handed to every data set (``seed`` also to MMEngine; other people's data sets take ``data_root`` alone, those inside
+    MMEngine's ConcatDataset keep their own) and to the CLIP of the model, so that one option changes them all. The pipelines'
+    sizes follow the CLIP, see :func:`fit_image_size`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -42,7 +43,7 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
         config.merge_from_dict(options)
     if config.get('custom_imports'):
         import_modules_from_strings(**config['custom_imports'])
-    for dataset in datasets_of(config):
+    for dataset in datasets_of(config, joined=False):
         for key in _DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
             if key in config:
                 dataset[key] = config[key]
@@ -58,11 +59,17 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     return config
 
 
-def datasets_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> List[ConfigDict]:
-    """The data set configs of a recipe's data loaders."""
+def datasets_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test'), joined: bool = True) -> List[ConfigDict]:
+    """The data set configs of a recipe's data loaders; with ``joined`` those inside a ConcatDataset in its place."""
     loaders = [config.get(f'{part}_dataloader') for part in parts]
     flat = [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
-    return [loader['dataset'] for loader in flat]
+    chosen: List[ConfigDict] = []
+    for dataset in (loader['dataset'] for loader in flat):
+        if dataset.type != 'ConcatDataset':
+            chosen.append(dataset)
+        elif joined:
+            chosen += dataset.datasets
+    return chosen
 
 
 def is_few_shot(dataset: ConfigDict) -> bool:
@@ -72,10 +79,11 @@ def is_few_shot(dataset: ConfigDict) -> bool:
 
 
 def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
-    """Build each data set without reading it, so that a wrong path is one error in the first second."""
+    """Build each data set, so that a wrong path is one error in the first second; of those with masks also the list, so that a
+    missing or wrong mask is not found when stage 1 is over."""
     init_default_scope(config.get('default_scope', 'mmpretrain'))
     for dataset in datasets_of(config, parts):
-        DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
+        DATASETS.build(dict(dataset, lazy_init=not dataset.get('mask_root'), pipeline=[]))
 
 
 def prepare_distributed(launcher: str) -> Optional[dict]:

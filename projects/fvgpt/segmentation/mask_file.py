@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..datasets.load_image import read_image
+from ..datasets.load_image import eight_bit, read_image
 from ..whole_file import whole_file
 
 THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH, method section 1.6)
@@ -27,7 +27,7 @@ def read_mask(path: Path) -> Tuple[np.ndarray, dict]:
     """
     try:
         with Image.open(path) as mask:
-            levels = np.asarray(mask.convert('L' if mask.mode in ('1', 'L') else 'RGB'), np.float32) / 255
+            levels = np.asarray(eight_bit(mask).convert('L' if mask.mode in ('1', 'L') else 'RGB'), np.float32) / 255
             note = mask.info.get(_NOTE) or mask.info.get('comment', '')
     except Exception as error:  # decoders raise errors of a dozen kinds
         raise ValueError(f'the mask {path} cannot be read as an image: {error}') from error
