@@ -6,7 +6,8 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop
 
 from ..checkpoint import PROVENANCE, check_provenance, load_parameters, provenance
 from ..registry import HOOKS
@@ -16,8 +17,10 @@ KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the s
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
-    """The model inside a distributed wrapper."""
-    return model.module if is_model_wrapper(model) else model
+    """The model inside wrappers: of distributed training, of test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def innermost(dataset: Any) -> Any:
@@ -39,6 +42,11 @@ class ClassNamesHook(Hook):
         if not meta.get('classes'):
             raise ValueError(f'{type(dataset).__name__} has no class names: its metainfo needs `classes`')
         unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name'))
+
+    def before_run(self, runner) -> None:
+        """In training also before EMAHook copies the model, whose buffers it matches by their order."""
+        if isinstance(runner._train_loop, BaseLoop):  # built: the run begins with training
+            self._set(runner, runner.train_dataloader.dataset)
 
     def before_train_epoch(self, runner) -> None:
         self._set(runner, runner.train_dataloader.dataset)

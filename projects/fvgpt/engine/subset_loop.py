@@ -30,7 +30,8 @@ class SubsetTestLoop(TestLoop):
         metrics: Dict[str, float] = {}
         for dataloader in self.dataloaders:
             self.dataloader = dataloader
-            self.evaluator.dataset_meta = innermost(self.dataloader.dataset).metainfo
+            meta = innermost(self.dataloader.dataset).metainfo
+            self.evaluator.dataset_meta = self.runner.visualizer.dataset_meta = meta
             metrics.update(super().run())
         metrics.update(harmonic_means(metrics))
         return metrics
