@@ -16,6 +16,7 @@ from .engine import (  # noqa: F401
     loss_history,
     prompt_aggregation,
     random_state,
+    resume,
     subset_loop,
     tip_cache,
     warmup_cosine_lr,

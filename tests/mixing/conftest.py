@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -38,3 +39,15 @@ def runner_of(world, tmp_path):
         config.merge_from_dict({'train_cfg.max_epochs': 1, 'work_dir': str(tmp_path / 'work'), **options})
         return Runner.from_cfg(Config(small(config.to_dict(), world), format_python_code=False))
     return build
+
+
+@pytest.fixture
+def tuned(runner_of, tmp_path) -> Path:
+    """A CoOp trained for one epoch on two roots with one class list."""
+    runner = runner_of('concat_datasets', {'work_dir': str(tmp_path / 'tuned')})
+    assert len(runner.train_dataloader.dataset) == 2 * 20 and len(runner.train_dataloader.dataset.datasets) == 2
+    start = runner.model.ctx.clone()
+    runner.train()
+    assert runner.iter == 5 and not torch.equal(runner.model.ctx, start)
+    assert len(runner.model.trained_class_names) == 20
+    return tmp_path / 'tuned' / 'epoch_1.pth'

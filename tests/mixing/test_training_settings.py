@@ -1,7 +1,6 @@
 """OpenMMLab's moving average, gradient accumulation, test-time augmentation, visualizer and ConcatDataset on our models."""
 from pathlib import Path
 
-import pytest
 import torch
 from mmpretrain.structures import DataSample
 
@@ -11,18 +10,6 @@ from fvgpt.evaluation import AverageScoresTTA
 from fvgpt.tuners import CoOp
 
 from ..conftest import ROOT
-
-
-@pytest.fixture
-def tuned(runner_of, tmp_path, world):
-    """A CoOp trained for one epoch on two roots with one class list."""
-    runner = runner_of('concat_datasets', {'work_dir': str(tmp_path / 'tuned')})
-    assert len(runner.train_dataloader.dataset) == 2 * 20 and len(runner.train_dataloader.dataset.datasets) == 2
-    start = runner.model.ctx.clone()
-    runner.train()
-    assert runner.iter == 5 and not torch.equal(runner.model.ctx, start)
-    assert len(runner.model.trained_class_names) == 20
-    return tmp_path / 'tuned' / 'epoch_1.pth'
 
 
 def test_average_accumulation_and_augmented_tests(tuned, runner_of):

@@ -10,10 +10,11 @@ from .mmrl import MMRL
 from .prograd import ProGrad
 from .promptsrc import PromptSRC
 from .tcp import TCP
+from .text_feature_head import TextFeatureHead
 from .tip_adapter import TipAdapter
 from .zero_shot import ZeroShotCLIP
 
 __all__ = [
     'CLIPAdapter', 'CoCoOp', 'CoOp', 'ContextTuner', 'Features', 'IVLP', 'KgCoOp', 'MMRL', 'MaPLe', 'ProGrad', 'PromptSRC',
-    'PromptTuner', 'TCP', 'TipAdapter', 'ZeroShotCLIP'
+    'PromptTuner', 'TCP', 'TextFeatureHead', 'TipAdapter', 'ZeroShotCLIP'
 ]
