@@ -19,4 +19,5 @@ def register_config_prefix() -> None:
     MODULE2PACKAGE[PREFIX] = 'fvgpt.registry'
     for registry in list(vars(mmpretrain_registry).values()):
         if isinstance(registry, Registry) and PREFIX not in registry.children:
-            Registry(registry.name, parent=registry, scope=PREFIX, locations=[PREFIX])
+            # MMEngine imports what is to be found in the scope that it asks, not in those above
+            Registry(registry.name, parent=registry, scope=PREFIX, locations=[PREFIX, *registry._locations])
