@@ -63,5 +63,5 @@ def test_on_a_full_disk_nothing_is_left_in_the_cache_of_features(tmp_path, full_
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(OSError, match=r'file/cache cannot be written \(.*\): make its folder writable, or choose another'):
+    with pytest.raises(OSError, match=r'file/cache cannot be written \(.*\): permit writing there, or choose another'):
         FeatureCache(tmp_path / 'file' / 'cache')

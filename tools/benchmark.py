@@ -23,14 +23,12 @@ def main() -> None:
     args = parser.parse_args()
 
     def benchmark(options: dict) -> None:
-        import torch
-
         from fvgpt.benchmark import BENCHMARKS, Setting, run_benchmarks
+        from fvgpt.device import torch_device
         from fvgpt.evaluation.results import write_json
         if not 1 <= args.classes <= 1000 or args.repeats < 1:
             raise ValueError('--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1')
-        if args.device != 'cpu' and not torch.cuda.is_available():
-            raise ValueError(f'--device {args.device}: torch finds no GPU here')
+        torch_device(args.device)
         if args.json and not args.json.absolute().parent.is_dir():
             raise FileNotFoundError(f'--json: there is no folder {args.json.absolute().parent}')
         setting = Setting(clip=args.clip, classes=args.classes, repeats=args.repeats, device=args.device,

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from commands import run_command
+from commands import print_safely, run_command
 
 PARTS = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'datasets'
 
@@ -40,7 +40,7 @@ def main() -> None:
             print(f'checking {name}', file=sys.stderr, flush=True)
             check = DataSetCheck(config, args.root, args.layout, args.masks, args.mask_suffix, args.decode)
             reports[name] = check.run()
-        print(table(reports))
+        print_safely(table(reports))
         if args.json:
             write_json(Path(args.json), {name: report.as_json() for name, report in reports.items()})
         sys.exit(0 if all(report.complete for report in reports.values()) else 1)

@@ -2,7 +2,7 @@
 import argparse
 import os
 import sys
-from typing import Callable
+from typing import Callable, Optional, TextIO
 
 from mmengine.config import DictAction
 
@@ -24,7 +24,21 @@ def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> No
     options = dict(given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed}))
     try:
         command(options)
-    except (ImportError, OSError, ValueError) as error:
+    except (FloatingPointError, ImportError, OSError, ValueError) as error:
         if os.environ.get('FVGPT_TRACEBACK'):
             raise
-        sys.exit(f'error: {error}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
+        sys.exit(f'error: {_shown(error)}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
+
+
+def print_safely(text: str, file: Optional[TextIO] = None) -> None:
+    """Print text with names of somebody else's making in it, at once."""
+    from fvgpt.printable import printable
+    print(printable(text), file=file, flush=True)
+
+
+def _shown(error: Exception) -> str:
+    try:
+        from fvgpt.printable import printable
+    except ImportError:  # which is the error to be shown
+        return str(error)
+    return printable(str(error))

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from commands import run_command
+from commands import print_safely, run_command
 from mmengine.config import DictAction
 
 
@@ -53,7 +53,7 @@ def main() -> None:
             summary = generate_masks(args.images, args.out, maker, args.suffix, args.compare, args.workers, args.batch_size)
         except KeyboardInterrupt:
             sys.exit('stopped; the same command goes on from here')
-        print(summary_text(summary).split('\n| area')[0])
+        print_safely(summary_text(summary).split('\n| area')[0])
         print(f'more in {args.out / "_report"}')
         if summary['failures']:
             sys.exit('\n'.join([f'{summary["failed"]} images have no mask:', *list(summary['failures'].values())[:10]]))

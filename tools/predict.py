@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Dict, List, Sequence
 
-from commands import run_command
+from commands import print_safely, run_command
 from model_arguments import add_class_arguments, add_model_arguments, open_model, read_classes
 
 
@@ -54,7 +54,7 @@ def predict(args: argparse.Namespace, options: dict) -> None:
         read += len(results)
         skipped += inferencer.skipped
     if skipped:
-        print(*skipped, f'skipped {len(skipped)} of {len(images)} files', sep='\n', file=sys.stderr)
+        print_safely('\n'.join([*skipped, f'skipped {len(skipped)} of {len(images)} files']), sys.stderr)
     if not read:
         raise ValueError('none of the files could be read as an image')
 
@@ -66,7 +66,7 @@ class JsonLines:
         keys = ['predictions', *list(top)[1:]]
         listed = {key: [{'class': name, 'score': round(score, 6)} for name, score in ranking]
                   for key, ranking in zip(keys, top.values())}
-        print(json.dumps(dict(path=path, **listed), ensure_ascii=False), flush=True)
+        print_safely(json.dumps(dict(path=path, **listed), ensure_ascii=False))
 
 
 class Table:
@@ -86,7 +86,7 @@ class Table:
 
     def _line(self, path: str, cells: List[str]) -> None:
         width = max(self.class_width + 7, 24)
-        print(f'{path:<{self.image_width}}', *(f'{cell:<{width}}' for cell in cells), sep='  ', flush=True)
+        print_safely('  '.join([f'{path:<{self.image_width}}', *(f'{cell:<{width}}' for cell in cells)]))
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, backend_args=dict(backend='whole_file')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     cost=dict(type='CostHook'),
+    finite=dict(type='FiniteHook'),
     random_state=dict(type='RandomStateHook'))
 custom_hooks = [dict(type='ClassNamesHook'), dict(type='ProvenanceHook')]
 

@@ -12,6 +12,7 @@ from . import clip, datasets, engine, evaluation, foreground, losses, segmentati
 from .engine import (  # noqa: F401
     cost,
     feature_cache_hook,
+    finite,
     hooks,
     loss_history,
     prompt_aggregation,

@@ -13,6 +13,7 @@ from PIL import UnidentifiedImageError
 from .classifier import CLIPClassifier
 from .datasets.class_folder import IMAGE_SUFFIXES
 from .datasets.image_lists import files_below
+from .device import torch_device
 from .registry import TRANSFORMS
 from .saved_model import load_model
 
@@ -35,16 +36,17 @@ class FVGPTInferencer(ImageClassificationInferencer):
         options: changes of the recipe's keys, e.g. ``{'clip.pretrained': FILE}``.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`~fvgpt.saved_model.load_model`.
+        FileNotFoundError, ValueError: see :func:`~fvgpt.saved_model.load_model`; or there is no such device.
     """
 
     def __init__(self, model: Union[str, Path, CLIPClassifier], pretrained: Union[str, Path, None] = None,
                  device: Union[str, torch.device, None] = None, classes: Optional[Sequence[str]] = None,
                  branch: str = 'open', options: Optional[dict] = None):
+        device = torch_device(device)
         if not isinstance(model, CLIPClassifier):
             checkpoint, recipe = (pretrained, str(model)) if pretrained else (model, None)
             model = load_model(str(checkpoint), recipe, options)
-        super().__init__(model, device=device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        super().__init__(model, device=device)
         self.default_classes, self.default_branch = classes or model.trained_class_names, branch
         self.skipped: List[str] = []
         if self.default_classes:

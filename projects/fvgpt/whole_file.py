@@ -35,6 +35,6 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        mend = 'free some space' if error.errno in _FULL else 'make its folder writable'
+        mend = 'free some space' if error.errno in _FULL else 'permit writing there'
         raise OSError(f'{path} cannot be written ({error.strerror or error}): {mend}, or choose another folder, and start the '
                       'same command again; what was written before is kept') from error

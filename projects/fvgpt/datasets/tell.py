@@ -4,8 +4,10 @@ from functools import cache
 
 from mmengine.logging import print_log
 
+from ..printable import printable
+
 
 @cache
 def tell(message: str, level: int = logging.INFO) -> None:
     """Log a message once a process: several data sets of a run read the same images."""
-    print_log(message, 'current', level)
+    print_log(printable(message), 'current', level)

@@ -17,6 +17,7 @@ from mmengine.utils import import_modules_from_strings
 from ..checkpoint import read_checkpoint
 from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
+from ..whole_file import naming
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
 from .resume import check_settings, newest_checkpoint, recipe_hash
@@ -159,14 +160,17 @@ def claimed(work_dir: str) -> Iterator[None]:
     """Keep other runs out of a work dir.
 
     Raises:
-        ValueError: one is at work there.
+        ValueError: one is at work there. OSError: it cannot be written.
     """
     if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
         yield  # the first process of a distributed run holds the lock for all
         return
-    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    lock = Path(work_dir) / RUN_LOCK
+    with naming(Path(work_dir)):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
     try:
-        with FileLock(Path(work_dir) / RUN_LOCK, timeout=0):
+        with FileLock(lock, timeout=0):
             yield
     except Timeout as error:
         raise ValueError(f'another run is at work in {work_dir}; wait for it, or choose another --work-dir') from error

@@ -3,7 +3,7 @@ import importlib
 import inspect
 from abc import ABC, abstractmethod
 from types import ModuleType
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 import numpy as np
 from mmengine.registry import Registry
@@ -64,15 +64,3 @@ def import_library(name: str, install: str) -> ModuleType:
         return importlib.import_module(name)
     except (ImportError, AssertionError) as error:  # OpenMMLab asserts the versions of its own packages
         raise ImportError(f'{name} cannot be imported ({error}); {install}') from error
-
-
-def torch_device(device: Optional[str]) -> str:
-    """``device``, or the GPU where there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-    if device and device.startswith('cuda') and not torch.cuda.is_available():
-        raise ValueError(f'--device {device}: torch finds no GPU here')
-    return device or ('cuda' if torch.cuda.is_available() else 'cpu')

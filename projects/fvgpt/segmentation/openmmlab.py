@@ -4,7 +4,8 @@ from typing import Callable, List, Optional, Sequence, Union
 import numpy as np
 import torch
 
-from .base import SEGMENTERS, ForegroundSegmenter, import_library, torch_device
+from ..device import torch_device
+from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'install {} as its documentation says (it needs a full mmcv, not mmcv-lite)'
 Names = Union[str, Sequence[str], None]

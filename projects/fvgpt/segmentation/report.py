@@ -2,6 +2,7 @@
 import json
 import random
 from collections import Counter
+from html import escape
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
@@ -73,7 +74,7 @@ def summary_text(summary: dict) -> str:
     others = {maker: n for maker, n in summary['makers'].items() if maker != summary['segmenter']}
     if others:
         lines += ['Masks of another making were there already and are kept (--overwrite makes them anew): '
-                  + ', '.join(f'{n} by {maker}' for maker, n in others.items()) + '.', '']
+                  + ', '.join(f'{n} by {_plain(maker)}' for maker, n in others.items()) + '.', '']
     if 'iou' in summary:
         lines += ['IoU with the masks compared with: mean {mean:.3f}, median {median:.3f}, above 0.5 in {above_half:.1%} '
                   'of {images}.'.format(**summary['iou']), '']
@@ -84,12 +85,17 @@ def summary_text(summary: dict) -> str:
         lines += [f'| {i / 10:.1f} to {(i + 1) / 10:.1f} | {n} |' for i, n in enumerate(summary['area_histogram'])]
         lines += ['', 'Random masks and the worst ones (suspicious area first, then the lowest IoU or confidence):', '',
                   '![contact sheet](contact_sheet.png)', '', '| worst | area | confidence | IoU |', '|---|---|---|---|']
-        lines += ['| {} | {} | {} | {} |'.format(row['image'], *('' if row[key] is None else f'{row[key]:.3f}'
+        lines += ['| {} | {} | {} | {} |'.format(_plain(row['image']), *('' if row[key] is None else f'{row[key]:.3f}'
                                                                for key in ('area', 'confidence', 'iou')))
                   for row in summary['worst']]
     if summary['failures']:
-        lines += ['', 'Failed:', '', *(f'- {problem}' for problem in summary['failures'].values())]
+        lines += ['', 'Failed:', '', *(f'- {_plain(problem)}' for problem in summary['failures'].values())]
     return '\n'.join(lines) + '\n'
+
+
+def _plain(text: str) -> str:
+    """A name as Markdown that is no markup."""
+    return escape(' '.join(text.split()), quote=False).replace('|', r'\|')
 
 
 def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[str, NamedTuple]) -> dict:

@@ -5,7 +5,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .base import SEGMENTERS, ForegroundSegmenter, import_library, torch_device
+from ..device import torch_device
+from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'pip install "fvgpt[segment-transformers]" installs it'
 _PROMPTS = ('point', 'box', 'both')

@@ -1,0 +1,21 @@
+"""Where models run."""
+from typing import Union
+
+import torch
+
+
+def torch_device(device: Union[str, torch.device, None] = None) -> str:
+    """``device``, or the GPU where there is one.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if device is None:
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if str(device).startswith('cuda') and not torch.cuda.is_available():
+        raise ValueError(f'--device {device}: torch finds no GPU here; leave it out')
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f'--device {device} cannot be used here: {str(error).splitlines()[0]}; leave it out') from error
+    return str(device)
