@@ -14,7 +14,7 @@ def test_templates_by_text_and_by_data_set():
 
 @pytest.mark.parametrize('names, message', [
     ([], 'empty'), (['cat', ''], r'class_names\[1\]'), (['cat', '  '], r'class_names\[1\]'),
-      (['cat', '_'], r'class_names\[1\]'), ([3], r'class_names\[0\]')])
+    (['cat', '_'], r'class_names\[1\]'), ([3], r'class_names\[0\]')])
 def test_bad_class_names_are_named(names, message):
     with pytest.raises(ValueError, match=message):
         check_class_names(names)

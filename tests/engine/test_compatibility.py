@@ -30,6 +30,12 @@ assert CHILD.get('FVGPT') is fvgpt.foreground.FVGPT
     assert done.returncode == 0, done.stderr
 
 
+def test_import_prints_nothing_on_stdout():
+    done = run_tool('-c', 'import fvgpt')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ''
+
+
 def test_torchvision_is_mended_only_where_it_is_broken():
     code = ('from fvgpt.engine.compatibility import mend_torchvision, _libraries; mend_torchvision(); mend_torchvision();'
             'import torchvision.transforms; print(len(_libraries))')

@@ -3,9 +3,11 @@
 Nothing here imports mmengine, mmcv, mmpretrain or open_clip at module level: ``fvgpt/__init__.py`` calls
 :func:`prepare` first.
 """
+import contextlib
 import importlib.metadata
 import pickle
 import re
+import sys
 from typing import List, Tuple
 
 import torch
@@ -74,6 +76,15 @@ def mend_torchvision() -> None:
     import torchvision  # noqa: F401
 
 
+def keep_stdout_clean() -> None:
+    """Import mmpretrain's data sets with what they print on stderr.
+
+    OneDL's fork says on stdout that an SDK of theirs is missing, and would spoil what commands answer there, such as JSON.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        import mmpretrain.datasets  # noqa: F401
+
+
 def allow_mmengine_checkpoints() -> None:
     """Allow-list what an MMEngine checkpoint holds beside tensors, so that ``weights_only=True`` can read it.
 
@@ -101,4 +112,5 @@ def prepare() -> None:
     """Everything above, once, at ``import fvgpt``."""
     check_versions()
     mend_torchvision()
+    keep_stdout_clean()
     allow_mmengine_checkpoints()
