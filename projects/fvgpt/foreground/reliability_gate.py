@@ -116,5 +116,5 @@ class BackboneReliabilityGate(ReliabilityGate):
                             torch.cosine_similarity(p_full, p_clip, dim=-1)], -1)
 
     def forward(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
-        """b (B,) in (0, 1)."""
+        """b (B,) in (0, 1); float32 rounds it to 0 or 1 where the logit is beyond about -100 and 17."""
         return self.gate(self.statistics(z_full, z_clip)).sigmoid()

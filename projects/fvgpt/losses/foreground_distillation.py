@@ -29,8 +29,7 @@ class ForegroundDistillationLoss(nn.Module):
         Args:
             z_student, z_full, z_fg: (B, C) logits. r: (B,) trust in the foreground.
         """
-        z_student, z_full, z_fg = (at_least_float32(z) for z in (z_student, z_full, z_fg))
-        r = r.detach() if self.detach_trust else r
+        r = at_least_float32(r.detach() if self.detach_trust else r)
         from_fg = tempered_kl(z_fg, z_student, self.temperature, self.tau_squared)
         from_full = tempered_kl(z_full, z_student, self.temperature, self.tau_squared)
         return self.loss_weight * (r * from_fg + (1 - r) * from_full).mean()

@@ -25,7 +25,7 @@ class PriorCalibrationLoss(nn.Module):
 
     def forward(self, z_pc: Tensor, z_clip: Tensor, labels: Tensor) -> Tensor:
         """Weighted loss of calibrated and CLIP's logits (B, C) and labels (B,)."""
-        loss = F.cross_entropy(z_pc, labels)
+        loss = F.cross_entropy(at_least_float32(z_pc), labels)
         if self.use_kl:
-            loss = loss + tempered_kl(at_least_float32(z_clip), z_pc, self.temperature, self.tau_squared).mean()
+            loss = loss + tempered_kl(z_clip, z_pc, self.temperature, self.tau_squared).mean()
         return self.loss_weight * loss

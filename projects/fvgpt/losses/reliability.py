@@ -34,6 +34,7 @@ class ReliabilityLoss(nn.Module):
         Args:
             logit: (B,) of r. z_full, z_fg: (B, C). labels: (B,). valid: (B,) bool.
         """
+        logit = at_least_float32(logit)
         bce = F.binary_cross_entropy_with_logits(logit, self.target(z_full, z_fg, labels).to(logit.dtype), reduction='none')
         usable = valid.sum().to(bce.dtype)
         all_reduce(usable, 'mean')
