@@ -1,6 +1,9 @@
 """Import next to today's torch, in any working directory, with one message where versions do not fit."""
+import re
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,11 +83,19 @@ def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
     assert 'mmcv' not in requirements, 'installing fvgpt must not replace a full mmcv'
 
 
-def test_checkpoints_of_other_openmmlab_runs_can_be_read(tmp_path):
+@pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
+def test_checkpoints_of_other_openmmlab_runs_can_be_read(tmp_path, core):
+    """Written by a numpy below 2 as well, whose parts had other names."""
     from mmengine.logging import HistoryBuffer
-    torch.save(dict(message_hub=dict(log_scalars=dict(loss=HistoryBuffer([1., 2.], [1, 1])))), tmp_path / 'other.pth')
-    content = torch.load(tmp_path / 'other.pth', weights_only=True)
-    assert content['message_hub']['log_scalars']['loss'].mean() == 1.5
+    hub = dict(log_scalars=dict(loss=HistoryBuffer([1., 2.], [1, 1])), runtime_info=dict(eta=np.float64(3.)))
+    torch.save(dict(message_hub=hub), tmp_path / 'here.pth')
+    with zipfile.ZipFile(tmp_path / 'here.pth') as here, zipfile.ZipFile(tmp_path / 'other.pth', 'w') as other:
+        for name in here.namelist():
+            text, count = re.subn(rb'numpy\._?core\b', core, here.read(name))
+            assert count == 2 * name.endswith('data.pkl')
+            other.writestr(name, text)
+    read = torch.load(tmp_path / 'other.pth', weights_only=True)['message_hub']
+    assert (read['log_scalars']['loss'].mean(), read['runtime_info']['eta']) == (1.5, 3.)
 
 
 class Reach:

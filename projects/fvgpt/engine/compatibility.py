@@ -90,7 +90,8 @@ def allow_mmengine_checkpoints() -> None:
 
     MMEngine keeps smoothed log values in ``HistoryBuffer`` objects: numpy arrays, and references to four of its own
     methods, pickled as calls of ``getattr``. That name is mapped to a function that hands out those four and nothing
-    else. Checkpoints of fvgpt hold plain values (see ``ProvenanceHook``); this is for those of other OpenMMLab runs.
+    else. The time left, ``eta``, is a numpy number. Checkpoints of fvgpt hold plain values (see ``ProvenanceHook``); this is
+    for those of other OpenMMLab runs.
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
@@ -100,11 +101,13 @@ def allow_mmengine_checkpoints() -> None:
             raise pickle.UnpicklingError(f'the checkpoint asks for the attribute {name!r} of {owner!r}, which is refused')
         return getattr(owner, name)
 
-    reconstruct = np._core.multiarray._reconstruct if hasattr(np, '_core') else np.core.multiarray._reconstruct
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
     kinds = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
-    allowed = [HistoryBuffer, reconstruct, np.ndarray, np.dtype, *kinds]
+    allowed = [HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *kinds]
     if _release(torch.__version__) >= (2, 5):  # torch 2.4 cannot map a name to another function
         allowed.append((statistic, 'builtins.getattr'))
+        allowed += [(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')  # by numpy below 2, and from it on
+                    for core in ('core', '_core') for name in ('_reconstruct', 'scalar')]
     torch.serialization.add_safe_globals(allowed)
 
 
