@@ -3,7 +3,7 @@ import os
 import socket
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import open_clip
 from huggingface_hub import constants as hub_constants
@@ -109,6 +109,17 @@ def _refuse_other_text_towers(name: str) -> None:
                          'tokenizer, as prompt tuning needs; choose one of OpenAI\'s architectures, e.g. ViT-B-16')
 
 
+def _folder(name: str) -> str:
+    return f'local-dir:{QUICKSTART_CLIP}' if name == 'quickstart' else name
+
+
+def load_tokenizer(name: str) -> Any:
+    """open_clip's tokenizer of a model; see :class:`fvgpt.clip.FrozenCLIP` for the name."""
+    folder = _folder(name)
+    bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
+    return open_clip.get_tokenizer(folder, **(dict(bpe_path=str(bpe)) if ':' in folder and bpe.is_file() else {}))
+
+
 def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], cache_dir: Optional[str]) -> Tuple:
     """See :class:`fvgpt.clip.FrozenCLIP` for the arguments.
 
@@ -116,7 +127,7 @@ def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], 
         the open_clip model in float32 on the CPU, and its tokenizer.
     """
     if name == 'quickstart' or ':' in name:
-        folder = f'local-dir:{QUICKSTART_CLIP}' if name == 'quickstart' else name
+        folder = _folder(name)
         if pretrained not in (None, 'random'):
             raise ValueError(f'name={name!r} brings its own weights; leave out pretrained={pretrained!r}')
         if quick_gelu is not None:
@@ -124,12 +135,11 @@ def load_clip(name: str, pretrained: Optional[str], quick_gelu: Optional[bool], 
         _refuse_other_text_towers(folder)
         with _tensors_only():
             model = open_clip.create_model(folder, load_weights=pretrained is None, require_pretrained=pretrained is None)
-        bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
-        return model, open_clip.get_tokenizer(folder, **(dict(bpe_path=str(bpe)) if bpe.is_file() else {}))
+        return model, load_tokenizer(name)
     if open_clip.get_model_config(name) is None:
         raise ValueError(f'open_clip has no model {name!r}; it has {", ".join(open_clip.list_models())}')
     _refuse_other_text_towers(name)
-    tokenizer = open_clip.get_tokenizer(name)
+    tokenizer = load_tokenizer(name)
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained is None:
         raise ValueError(f'say which weights {name} shall have: pretrained=one of {", ".join(tags)}, a weights file, or '

@@ -1,3 +1,4 @@
+from .calibrated_classifier import PriorCalibratedClassifier
 from .distillation_compensation import ForegroundDistillationCompensation
 from .fvgpt import FVGPT
 from .prior_calibration import PriorCalibration
@@ -5,4 +6,5 @@ from .reliability_gate import BackboneReliabilityGate, ForegroundReliabilityGate
 from .supervised import ForegroundDistillationHead, ForegroundViewPreprocessor
 
 __all__ = ['BackboneReliabilityGate', 'FVGPT', 'ForegroundDistillationCompensation', 'ForegroundDistillationHead',
-           'ForegroundReliabilityGate', 'ForegroundViewPreprocessor', 'PriorCalibration', 'ReliabilityGate']
+           'ForegroundReliabilityGate', 'ForegroundViewPreprocessor', 'PriorCalibratedClassifier', 'PriorCalibration',
+           'ReliabilityGate']

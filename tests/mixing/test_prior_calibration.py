@@ -1,0 +1,108 @@
+"""Prior Calibration between a tuned classifier and mmpretrain's own CLIP, with the same weights as ours or others."""
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.structures import DataSample
+
+from fvgpt.clip.mmpretrain_clip import load_open_clip
+from fvgpt.foreground import PriorCalibratedClassifier
+from fvgpt.registry import MODELS
+from fvgpt.tuners import CoOp, ZeroShotCLIP
+
+from ..conftest import ROOT
+
+NAMES = ['striped red star', 'blue_ring', 'green square']
+RECIPE = ROOT / 'configs' / 'mixing' / 'prior_calibration.py'
+RESNET = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet', depth=18, base_channels=8, out_indices=(3, )),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True))
+
+
+@pytest.fixture
+def prior():
+    """Config of mmpretrain's CLIPZeroShot with the sizes of the embedded CLIP."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield copy.deepcopy(Config.fromfile(RECIPE).model.prior)
+
+
+def pair(quickstart_clip, prior, **more):
+    options = dict(prior_checkpoint='openclip://quickstart', class_names=NAMES, **more)
+    return PriorCalibratedClassifier(CoOp(quickstart_clip), prior, **options)
+
+
+def test_the_gate_learns_and_nothing_else(tuned, runner_of):
+    runner = runner_of('prior_calibration', {'model.tuned_checkpoint': str(tuned)})
+    model = runner.model
+    start = [copy.deepcopy(part.state_dict()) for part in (model, *model._frozen)]
+    assert sum(parameter.numel() for parameter in model.parameters()) == 161
+    runner.train()
+    assert runner.iter == 5 and tuple(model.class_names) == runner.train_dataloader.dataset.metainfo['classes']
+    changed = [any(not torch.equal(value, before[key]) for key, value in part.state_dict().items())
+               for part, before in zip((model, *model._frozen), start)]
+    assert changed == [True, False, False]
+    assert 0 < runner.message_hub.get_scalar('train/trust_prior').current() < 1
+    saved = torch.load(runner.work_dir + '/epoch_1.pth', weights_only=True)
+    assert set(saved['state_dict']) == {f'calibration.gate.mlp.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')}
+    assert 'tensor(' not in saved['meta']['cfg']
+    metrics = runner.test()
+    assert {f'{name}/{half}' for name in ('calibrated', 'tuned', 'prior') for half in ('base', 'new')} <= set(metrics)
+
+
+def test_mmpretrains_clip_with_our_weights_is_our_clip(quickstart_clip, prior):
+    """Weights, tokens, epsilon, activation: one that is wrong moves the logits."""
+    model = pair(quickstart_clip, prior)
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    ours = ZeroShotCLIP(quickstart_clip, 'a photo of a {}', NAMES)(images, mode='tensor')
+    z = model.logits_by_source(images)
+    torch.testing.assert_close(z['prior'], ours, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(z['tuned'], model._frozen[0](images, mode='tensor'))
+    model.set_class_names(NAMES[::-1])
+    torch.testing.assert_close(model.logits_by_source(images)['prior'], z['prior'].flip(1))
+
+
+def test_z_pc_lies_between_the_two(quickstart_clip, prior):
+    model = pair(quickstart_clip, prior)
+    z = model.logits_by_source(torch.randn(4, 3, 64, 64))
+    b = model.calibration.gate(z['tuned'], z['prior'])[:, None]
+    torch.testing.assert_close(z['calibrated'], (1 - b) * z['tuned'] + b * z['prior'])
+    predicted = model(torch.randn(1, 3, 64, 64), [DataSample()], mode='predict')[0]
+    assert predicted.pred_score.shape == predicted.prior_score.shape == (3, )
+
+
+def test_the_prior_may_have_names_of_its_own(quickstart_clip, prior):
+    model = pair(quickstart_clip, prior, prior_names={'blue_ring': 'anneau bleu'})
+    assert model._frozen[1].prototype == ['striped red star', 'anneau bleu', 'green square']
+    assert model._frozen[0].class_names == NAMES
+
+
+def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prior):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MODELS.build(RESNET).eval()
+    images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = network(network.data_preprocessor(dict(inputs=images))['inputs'], mode='tensor')
+    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip), class_names=NAMES)
+    small = model.data_preprocessor(dict(inputs=images))['inputs']
+    network_only = network(model._normalised_for(network, small), mode='tensor')
+    torch.testing.assert_close(network_only, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_what_does_not_fit_is_named(quickstart_clip, prior, tmp_path):
+    with pytest.raises(ValueError, match='prior CLIPZeroShot would be used with random weights: give prior_checkpoint'):
+        PriorCalibratedClassifier(CoOp(quickstart_clip), prior)
+    with pytest.raises(ValueError, match='tuned CoOp would be used with random weights: give tuned_checkpoint'):
+        PriorCalibratedClassifier(dict(type='CoOp', clip=quickstart_clip), ZeroShotCLIP(quickstart_clip))
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        pair(quickstart_clip, prior, tuned_checkpoint=str(tmp_path / 'nowhere.pth'))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MODELS.build(RESNET)
+    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip), class_names=NAMES[:2])
+    with pytest.raises(ValueError, match='the tuned classifier has 3 classes, the data set 2'):
+        model(torch.randn(1, 3, 64, 64))
+    with pytest.raises(ValueError, match='trained with GELU'):
+        load_open_clip('openclip://ViT-B-32/random')
