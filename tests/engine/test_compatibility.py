@@ -76,6 +76,18 @@ def test_the_maintained_forks_serve_as_well(monkeypatch):
         compatibility.check_versions()
 
 
+def test_pycocotools_beside_a_new_transformers_does_no_harm(tmp_path):
+    """mmpretrain believes then that its multimodal models can be imported."""
+    pytest.importorskip('transformers', minversion='4.57')
+    metadata = tmp_path / 'pycocotools-2.0.11.dist-info' / 'METADATA'
+    metadata.parent.mkdir()
+    metadata.write_text('Metadata-Version: 2.1\nName: pycocotools\nVersion: 2.0.11\n')
+    code = 'from importlib.metadata import version; import fvgpt; print(version("pycocotools"), fvgpt.MODELS.get("CoOp"))'
+    done = run_tool('-c', code, cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == '2.0.11' and 'fvgpt.tuners.coop' in done.stdout
+
+
 def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
     install(monkeypatch, {'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'})
     assert compatibility._installed('mmcv') == '2.1.0'

@@ -76,6 +76,21 @@ def mend_torchvision() -> None:
     import torchvision  # noqa: F401
 
 
+def mend_multimodal() -> None:
+    """Let mmpretrain leave its multimodal models out where it has a transformers that is too new for them.
+
+    It takes any from 4.28 on as fit once pycocotools is there too, as it is with mmdet; with one that dropped what the models
+    import (4.57 did, 4.49 had it) ``import mmpretrain.models`` fails.
+    """
+    from mmpretrain.utils import dependency
+    if dependency.WITH_MULTIMODAL:
+        try:
+            from transformers import BasicTokenizer, WordpieceTokenizer  # noqa: F401
+            from transformers.modeling_utils import apply_chunking_to_forward, prune_linear_layer  # noqa: F401
+        except ImportError:
+            dependency.WITH_MULTIMODAL = False
+
+
 def keep_stdout_clean() -> None:
     """Import mmpretrain's data sets with what they print on stderr.
 
@@ -115,5 +130,6 @@ def prepare() -> None:
     """Everything above, once, at ``import fvgpt``."""
     check_versions()
     mend_torchvision()
+    mend_multimodal()
     keep_stdout_clean()
     allow_mmengine_checkpoints()
