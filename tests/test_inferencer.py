@@ -102,6 +102,8 @@ def test_data_samples_and_drawings(trained, inferencer, tmp_path):
     samples = inferencer(trained[2], return_datasamples=True, show_dir=str(tmp_path / 'new' / 'drawn'))
     assert [len(sample.pred_score) for sample in samples] == [3, 3, 3]
     assert sorted(file.name for file in (tmp_path / 'new' / 'drawn').iterdir()) == ['a.png', 'b.png', 'c.png']
+    inferencer(trained[2], classes=[r'$\frac$', '<b>'], show_dir=str(tmp_path / 'formula'))
+    assert len(list((tmp_path / 'formula').iterdir())) == 3
     with pytest.raises(ValueError, match='is there already'):
         inferencer(trained[2], show_dir=tmp_path / 'new' / 'drawn')
 
@@ -167,6 +169,9 @@ def test_a_recipe_is_read_as_mmengine_wrote_it(values):
     assert literal_values(text, ('model', 'clip')) == {key: value for key, value in values.items() if key != 'other'}
 
 
+STEPS = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage')]))"
+
+
 @pytest.mark.parametrize('text, complaint', [
     ("model = dict(type=__import__('pathlib').Path({0!r}).touch())", 'no plain value'),
     ("model = dict(type='pathlib.Path.touch', self={0!r})", 'not registered'),
@@ -175,6 +180,8 @@ def test_a_recipe_is_read_as_mmengine_wrote_it(values):
     ("model = dict(type='HuggingFaceClassifier')", 'not registered'),
     ("model = dict(type='CoOp')\ntest_dataloader = dict(dataset=dict(pipeline=[dict(type='os.mkdir', path={0!r})]))",
      'not registered'),
+    ("model = dict(type=['pathlib.Path'])\n" + STEPS, 'not registered'),
+    ("model = dict(type='CoOp', init_cfg=dict(type='Pretrained', checkpoint={0!r}))\n" + STEPS, 'not registered'),
     ("model = dict(type='CoOp')", 'no test_dataloader'), ('x = 1', 'no model'), ('model = (', 'no Python'),
     (None, 'does not carry')])
 def test_a_recipe_that_would_run_something_is_refused_and_runs_nothing(clip, tmp_path, text, complaint):
@@ -182,6 +189,31 @@ def test_a_recipe_that_would_run_something_is_refused_and_runs_nothing(clip, tmp
     with pytest.raises(ValueError, match=f'{complaint}.*--config') as refusal:
         FVGPTInferencer(tmp_path / 'foreign.pth')
     assert 'foreign.pth' in str(refusal.value) and not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('model, complaint', [
+    ("dict(_target_='pathlib.Path.touch', self={0!r})", 'describes cannot be built: .*must contain the key "type"'),
+    ("dict(type='CoOp', clip=dict(_target_='pathlib.Path.touch', self={0!r}))", 'describes cannot be built: .*"type"'),
+    ("dict(type='ReliabilityLoss')", 'describes a ReliabilityLoss, which is no classifier')])
+def test_a_recipe_that_describes_something_else_is_refused_and_runs_nothing(clip, tmp_path, model, complaint):
+    save_model(tmp_path / 'foreign.pth', clip, cfg=f'model = {model.format(str(tmp_path / "ran"))}\n{STEPS}')
+    with pytest.raises(ValueError, match=rf'foreign\.pth {complaint}'):
+        FVGPTInferencer(tmp_path / 'foreign.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_imports_and_bases_of_a_recipe_in_a_checkpoint_are_not_followed(clip, trained, tmp_path):
+    """MMEngine would import the one and run the other."""
+    module = tmp_path / 'strangers_module.py'
+    module.write_text(f'open({str(tmp_path / "ran")!r}, "w")')
+    saved = torch.load(trained[1], weights_only=True)
+    saved['meta']['cfg'] = (f"_base_ = [{str(module)!r}]\ncustom_imports = dict(imports=['strangers_module'])\n"
+                            f"import strangers_module\nopen({str(tmp_path / 'ran')!r}, 'w')\n" + saved['meta']['cfg'])
+    torch.save(saved, tmp_path / 'foreign.pth')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        inferencer = FVGPTInferencer(tmp_path / 'foreign.pth', device='cpu')
+    assert inferencer(trained[2]) and not (tmp_path / 'ran').exists()
 
 
 def test_a_recipe_given_beside_the_checkpoint_is_used(clip, trained, tmp_path):

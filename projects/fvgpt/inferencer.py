@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Union
 
+import matplotlib
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -183,7 +184,8 @@ class FVGPTInferencer(ImageClassificationInferencer):
         if show_dir is not None:
             self.check_drawings(ori_inputs, show_dir)
             Path(show_dir).mkdir(parents=True, exist_ok=True)
-        return super().visualize(ori_inputs, preds, show=show, show_dir=show_dir, **kwargs)
+        with matplotlib.rc_context({'text.parse_math': False}):  # a class may be called '$x_'
+            return super().visualize(ori_inputs, preds, show=show, show_dir=show_dir, **kwargs)
 
     def postprocess(self, preds: List[DataSample], visualization: Optional[list], return_datasamples: bool = False,
                     topk: int = 5) -> Union[List[dict], List[DataSample]]:

@@ -62,6 +62,8 @@ def build_model(config: Config, state: Dict[str, Tensor], recorded: Dict[str, An
         model = MODELS.build(config.model)
     except (AttributeError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         raise ValueError(f'the model that {source} describes cannot be built: {error}') from error
+    if not isinstance(model, CLIPClassifier):
+        raise ValueError(f'{source} describes a {type(model).__name__}, which is no classifier of this project')
     check_provenance(recorded, model, source)
     load_parameters(model, state, source)
     model.set_trained_classes(recorded.get('class_names', []))

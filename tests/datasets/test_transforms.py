@@ -45,6 +45,13 @@ def test_soft_masks_are_cut_at_the_threshold(tmp_path):
     assert load(tmp_path / 'm.png', threshold=.2).mean() == pytest.approx(47 / 60)
 
 
+def test_masks_of_16_bits(tmp_path):
+    expected = disc(40, 60)
+    for low, high in ((0, 65535), (25000, 40000)):
+        Image.fromarray(np.where(expected, high, low).astype(np.uint16)).save(tmp_path / 'm.png')
+        assert np.array_equal(load(tmp_path / 'm.png'), expected)
+
+
 def test_missing_is_all_foreground_and_broken_is_named(tmp_path):
     assert load(None).all()
     (tmp_path / 'm.png').write_bytes(b'')

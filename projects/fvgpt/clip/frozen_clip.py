@@ -2,6 +2,7 @@
 import copy
 from contextlib import nullcontext
 from functools import cached_property
+from textwrap import shorten
 from typing import ContextManager, List, Optional, Sequence
 
 import torch
@@ -139,7 +140,7 @@ class FrozenCLIP(nn.Module):
         all_ids = [[start, *self.tokenizer.encode(text), end] for text in texts]
         for text, ids in zip(texts, all_ids):
             if len(ids) > self.context_length:
-                raise ValueError(f'the prompt {text!r} has {len(ids)} tokens, but {self.name} reads at most '
+                raise ValueError(f'the prompt {shorten(text, 60)!r} has {len(ids)} tokens, but {self.name} reads at most '
                                  f'{self.context_length}; shorten the class name or the context')
         return all_ids
 

@@ -1,5 +1,5 @@
 """Hooks that carry class names into the model and provenance into checkpoints."""
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Set
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop
 
 from ..checkpoint import PROVENANCE, check_provenance, load_parameters, provenance
+from ..datasets.few_shot import FewShotDataset
 from ..registry import HOOKS
 from .run_record import check_continuation, git_state, split_hash, versions, write_record
 
@@ -36,11 +37,17 @@ class ClassNamesHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    def __init__(self) -> None:
+        self._checked: Set[int] = set()  # ids of data sets whose labels were looked at
+
     def _set(self, runner, dataset) -> None:
         dataset = innermost(dataset)
         meta = dataset.metainfo
         if not meta.get('classes'):
             raise ValueError(f'{type(dataset).__name__} has no class names: its metainfo needs `classes`')
+        if not isinstance(dataset, FewShotDataset) and id(dataset) not in self._checked:  # ours are checked when they are read
+            self._checked.add(id(dataset))
+            check_labels(dataset, len(meta['classes']))
         unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name'))
 
     def before_run(self, runner) -> None:
@@ -108,6 +115,20 @@ class ProvenanceHook(Hook):
         if isinstance(hub, dict):
             hub['log_scalars'] = {key: HistoryBuffer(*(v.numpy() for v in value)) if isinstance(value, list) else value
                                   for key, value in hub['log_scalars'].items()}
+
+
+def check_labels(dataset: Any, classes: int) -> None:
+    """Refuse a data set of mmengine with a label that is none of its classes, which a loss on a GPU would only crash on.
+
+    Raises:
+        ValueError: names the first image with such a label.
+    """
+    for index in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
+        info = dataset.get_data_info(index)
+        label = info.get('gt_label')
+        if isinstance(label, (int, np.integer)) and not 0 <= label < classes:
+            raise ValueError(f'{info.get("img_path", f"item {index}")} has the label {label}, but {type(dataset).__name__} has '
+                             f'{classes} classes, 0 to {classes - 1}; correct the label or the list of classes')
 
 
 def warn_of_untrained(model: torch.nn.Module, what: str) -> None:

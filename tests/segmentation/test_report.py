@@ -1,0 +1,24 @@
+"""The report of masks, whatever the images are called."""
+import csv
+
+from PIL import Image
+
+from fvgpt.segmentation.generate import Job
+from fvgpt.segmentation.report import Record, write_report
+
+
+def test_names_are_no_markup_and_no_formulas(tmp_path):
+    (tmp_path / '_report').mkdir()
+    Image.new('RGB', (8, 8)).save(tmp_path / 'image.png')
+    names = ['=cmd|x', '<script>alert(1)</script>', 'a|b']
+    records = [Record(name, 'made', .5, .9, '<b>maker</b>') for name in names]
+    records.append(Record('@x', 'failed', problem='@x<i>: no\nimage'))
+    files = {record.name: Job(record.name, tmp_path / 'image.png', tmp_path / 'image.png', None) for record in records}
+    write_report(tmp_path, 'grabcut', records, files)
+    text = (tmp_path / '_report' / 'report.md').read_text()
+    for part in (r'| =cmd\|x | 0.500', '| &lt;script&gt;alert(1)&lt;/script&gt; |', r'| a\|b |', '- @x&lt;i&gt;: no image',
+                 'by &lt;b&gt;maker'):
+        assert part in text
+    assert '<script>' not in text and '<b>' not in text
+    with open(tmp_path / '_report' / 'images.csv', newline='') as file:
+        assert [row['name'] for row in csv.DictReader(file)] == ["'=cmd|x", *names[1:], "'@x"]
