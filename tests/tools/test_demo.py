@@ -147,7 +147,9 @@ def server(checkpoints, tmp_path):
         [sys.executable, 'tools/demo.py', '--checkpoint', str(checkpoint), '--port', str(port)], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, TMPDIR=str(temp)))
     line = process.stdout.readline()
-    assert 'FVG-PT is at' in line, process.communicate()[1][-3000:]
+    if 'FVG-PT is at' not in line:
+        process.kill()
+        pytest.fail(f'{line}\n{process.communicate()[1][-3000:]}')
     yield line.split()[3]
     process.terminate()
     process.communicate(timeout=60)

@@ -8,7 +8,7 @@ from typing import Dict, List
 import numpy as np
 from mmengine.registry import Registry
 
-SEGMENTERS = Registry('foreground segmenter')
+SEGMENTERS = Registry('foreground segmenter', locations=['fvgpt.segmentation'])
 
 
 class ForegroundSegmenter(ABC):
