@@ -127,8 +127,8 @@ def check_labels(dataset: Any, classes: int) -> None:
         info = dataset.get_data_info(index)
         label = info.get('gt_label')
         if isinstance(label, (int, np.integer)) and not 0 <= label < classes:
-            raise ValueError(f'{info.get("img_path", f"item {index}")} has the label {label}, but {type(dataset).__name__} has '
-                             f'{classes} classes, 0 to {classes - 1}; correct the label or the list of classes')
+            raise ValueError(f'{info.get("img_path", f"item {index}")} has the label {label}, but {type(dataset).__name__} '
+                             f'has {classes} classes, 0 to {classes - 1}; correct the label or the list of classes')
 
 
 def warn_of_untrained(model: torch.nn.Module, what: str) -> None:
