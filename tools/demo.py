@@ -39,7 +39,7 @@ def demo(args: argparse.Namespace, options: dict) -> None:
     explainer = Explainer(open_model(args, options))
     inferencer = explainer.inferencer
     model = type(inferencer.tuner).__name__ + (' with FVG-PT' if inferencer.tuner is not inferencer.model else '')
-    about = f'{model} on CLIP {inferencer.tuner.clip.name}'
+    about = f'{model} on CLIP {Path(inferencer.tuner.clip.name).name}'  # a folder of weights without where it lies
     if inferencer.tuner.clip.name == 'quickstart':
         about += ', which knows drawn shapes of 64 x 64 pixels (such as "striped red star") and nothing of photographs'
     serve(explainer, f'{about}.', args.host, args.port)

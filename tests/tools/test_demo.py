@@ -1,5 +1,6 @@
 """The demo page: what it takes, what it answers, and that it works in a browser."""
 import io
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,22 +194,57 @@ def test_start_upload_and_result_in_chromium(server, tmp_path):
         browser.close()
 
 
+def ask(server, path, **kwargs):
+    """Status and text of an answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(server.rstrip('/') + path, **kwargs), timeout=60) as answer:
+            return answer.status, answer.read().decode(errors='replace')
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors='replace')
+
+
+def upload(server, content, name='a.png'):
+    body = (b'--x\r\nContent-Disposition: form-data; name="files"; filename="' + name.encode() + b'"\r\n\r\n' + content
+            + b'\r\n--x--\r\n')
+    return ask(server, '/gradio_api/upload', data=body, headers={'Content-Type': 'multipart/form-data; boundary=x'})
+
+
+def press(server, number, *data):
+    """What the page gets when its event of that number happens."""
+    session = f'session{number}{len(str(data))}'
+    request = json.dumps(dict(data=data, fn_index=number, session_hash=session, event_data=None, trigger_id=None)).encode()
+    assert ask(server, '/gradio_api/queue/join', data=request, headers={'Content-Type': 'application/json'})[0] == 200
+    return ask(server, f'/gradio_api/queue/data?session_hash={session}')[1]
+
+
 def test_only_this_computer_is_answered_and_large_files_are_not_taken(server):
-    def status(path, **kwargs):
-        try:
-            with urllib.request.urlopen(urllib.request.Request(server.rstrip('/') + path, **kwargs)) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    def upload(content):
-        body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + content + b'\r\n--x--\r\n'
-        return status('/gradio_api/upload', data=body, headers={'Content-Type': 'multipart/form-data; boundary=x'})
-
     assert server.startswith('http://127.0.0.1:')
-    assert status('/') == 200 and status('/', headers=dict(Host='rebound.example')) == 400
-    assert upload(b'\0' * 100) == 200 and upload(b'\0' * (page.MAX_BYTES + 1)) == 413
-    assert status('/gradio_api/file=/etc/passwd') == 403
+    assert ask(server, '/')[0] == 200 and ask(server, '/', headers=dict(Host='rebound.example'))[0] == 400
+    assert upload(server, b'\0' * 100)[0] == 200 and upload(server, b'\0' * (page.MAX_BYTES + 1))[0] == 413
+    assert ask(server, '/gradio_api/file=/etc/passwd')[0] == 403
+
+
+def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, tmp_path):
+    def sent(path):
+        return dict(path=path, meta=dict(_type='gradio.FileData'))
+
+    path = json.loads(upload(server, encoded('PNG', (40, 40)), '../../etc/a.png')[1])[0]
+    assert path.startswith('uploads/') and not Path(path).is_absolute() and '..' not in path
+    answers = [ask(server, place)[1] for place in ('/', '/config', '/gradio_api/info', '/nowhere', '/gradio_api/file=x')]
+    seen = press(server, 0, sent(path), 'cat\n<b>dog</b>')
+    assert 'data:image/png;base64' in seen and '&lt;b&gt;dog' in seen
+    broken = press(server, 0, sent(json.loads(upload(server, b'no image')[1])[0]), 'cat')
+    assert 'the file is no image' in broken
+    stolen = press(server, 0, sent(str(checkpoints / 'fvgpt.pth')), 'cat')
+    assert '"success":false' in stolen.replace(' ', '')
+    example = press(server, 2)
+    shown = re.search(r'"path":\s*"(examples/[^"]+)"', example)[1]
+    assert ask(server, f'/gradio_api/file={shown}')[0] == 200
+    assert 'data:image/png;base64' in press(server, 0, sent(shown), 'cat\ndog\nbus')
+    for answer in (*answers, seen, broken, example):
+        for secret in (str(tmp_path), str(checkpoints), str(ROOT), 'Traceback', 'site-packages'):
+            assert secret not in answer
+    assert 'Traceback' not in stolen
 
 
 def test_without_gradio_it_says_what_installs_it(checkpoints, tmp_path):

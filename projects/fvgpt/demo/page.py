@@ -208,23 +208,28 @@ class _OwnHeaders:
 def serve(explainer: Explainer, about: str, host: str = '127.0.0.1', port: Optional[int] = None) -> None:
     """Serve the page until interrupted.
 
-    Uploads lie in a folder of this process's own, which goes with it. On a loopback address only requests that name it
-    are answered, so that no foreign web page reaches the server by a name of its own. SIGTERM ends it like Ctrl-C.
+    Uploads lie in a folder of this process's own, which is its working folder and goes with it. On a loopback address only
+    requests that name it are answered, so that no foreign web page reaches the server by a name of its own. SIGTERM ends it
+    like Ctrl-C.
 
     Raises:
         ImportError: gradio is missing. OSError: the port is taken.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix='fvgpt-demo-') as folder:
-        os.environ['GRADIO_TEMP_DIR'] = folder
+        os.chdir(folder)  # so that gradio's answers name its files from here, and not where that is
+        os.environ['GRADIO_TEMP_DIR'] = 'uploads'
+        examples = Path('examples')
+        examples.mkdir()
         gr = import_gradio()
+        gr.set_static_paths([examples])
         from starlette.middleware import Middleware
         from starlette.middleware.trustedhost import TrustedHostMiddleware
         middleware = [Middleware(_OwnHeaders)]
         if host in LOOPBACK:
             middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)))
         fonts = dict(font=['system-ui', 'sans-serif'], font_mono=['monospace'])  # no fonts from elsewhere
-        page = build_page(explainer, about, Path(folder))
+        page = build_page(explainer, about, examples)
         page.queue(max_size=20, api_open=False)
         page.launch(server_name=host, server_port=port, share=False, quiet=True, show_error=False, ssr_mode=False,
                     max_file_size=MAX_BYTES, footer_links=[], theme=gr.themes.Default(**fonts),
