@@ -85,14 +85,17 @@ def test_the_metafile_lists_every_recipe_and_mmengines_hub_finds_them():
     assert get_config('fvgpt::fvgpt/kgcoop_fvg_dtd.py').model.tuner.type == 'KgCoOp'
 
 
-def test_the_wheel_has_the_configs(tmp_path):
+def test_a_wheel_of_the_sdist_has_the_configs(tmp_path):
     source = tmp_path / 'source'
     shutil.copytree(ROOT / 'projects', source / 'projects', symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('configs', 'requirements'):
         shutil.copytree(ROOT / name, source / name)
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
-    done = run_tool('-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', tmp_path, source)
+    done = run_tool('setup.py', '-q', 'sdist', '-d', tmp_path, cwd=source)
+    assert done.returncode == 0, done.stderr
+    sdist = next(tmp_path.glob('*.tar.gz'))
+    done = run_tool('-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', tmp_path, sdist)
     assert done.returncode == 0, done.stderr
     wheel = zipfile.ZipFile(next(tmp_path.glob('*.whl')))
     packed = {name for name in wheel.namelist() if name.startswith('fvgpt/.mim/')}
