@@ -1,4 +1,5 @@
-# A ResNet-18 of mmpretrain whose classes are the text features of a tuned CLIP: only network and projection are trained
+# A ResNet-18 of mmpretrain whose classes are the text features of a tuned CLIP: network and projection are trained on the base
+# classes, and tested on the new ones too
 _base_ = './supervised_resnet18.py'
 model = dict(
     data_preprocessor=dict(type='ClsDataPreprocessor'),
@@ -9,7 +10,9 @@ model = dict(
         tuner=dict(type='CoOp', clip=dict(type='FrozenCLIP', name='quickstart'), n_ctx=4),
         checkpoint='work_dirs/coop_quickstart/epoch_10.pth',  # of tools/train.py configs/fvgpt/coop_quickstart.py
         logit_scale=20.))
-# the classes that the tuner was trained on; no masks
-train_dataloader = dict(dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline))
+custom_hooks = [dict(type='ClassNamesHook')]
+train_dataloader = dict(dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline))  # no masks
 val_dataloader = dict(dataset=dict(subset='base'))
-test_dataloader = [dict(_base_.val_dataloader, dataset=dict(_base_.val_dataloader.dataset, subset='base'))]
+test_dataloader = [
+    dict(_base_.val_dataloader, dataset=dict(_base_.val_dataloader.dataset, subset=half)) for half in ('base', 'new')
+]

@@ -24,6 +24,20 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
+def classes_part(model: torch.nn.Module) -> torch.nn.Module:
+    """What has classes by name: the model, or the head of an mmpretrain classifier.
+
+    Raises:
+        TypeError: neither has.
+    """
+    model = unwrapped(model)
+    for part in (model, getattr(model, 'head', None)):
+        if hasattr(part, 'set_class_names'):
+            return part
+    raise TypeError(f'ClassNamesHook is for models, or heads, whose classes are names; {type(model).__name__} is none: take '
+                    'the hook out of custom_hooks')
+
+
 def innermost(dataset: Any) -> Any:
     """The data set inside wrappers that know nothing of classes."""
     while not hasattr(dataset, 'metainfo') and hasattr(dataset, 'dataset'):
@@ -33,7 +47,7 @@ def innermost(dataset: Any) -> Any:
 
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
-    """Give the model the class names (and branch) of the data set it is about to see, so that no config lists them."""
+    """Give the model, or its head, the class names (and branch) of the data set it is about to see: no config lists them."""
 
     priority = 'VERY_HIGH'
 
@@ -48,7 +62,7 @@ class ClassNamesHook(Hook):
         if not isinstance(dataset, FewShotDataset) and id(dataset) not in self._checked:  # ours are checked when they are read
             self._checked.add(id(dataset))
             check_labels(dataset, len(meta['classes']))
-        unwrapped(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name'))
+        classes_part(runner.model).set_class_names(meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name'))
 
     def before_run(self, runner) -> None:
         """In training also before EMAHook copies the model, whose buffers it matches by their order."""
@@ -57,9 +71,9 @@ class ClassNamesHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         self._set(runner, runner.train_dataloader.dataset)
-        model = unwrapped(runner.model)
+        model = classes_part(runner.model)
         if hasattr(model, 'tuner'):
-            warn_of_untrained(model.tuner, 'the tuner below FVG-PT')
+            warn_of_untrained(model.tuner, 'the tuner below')
         model.set_trained_classes(model.class_names)
 
     def before_val_epoch(self, runner) -> None:
@@ -67,7 +81,7 @@ class ClassNamesHook(Hook):
 
     def before_test_epoch(self, runner) -> None:
         self._set(runner, runner.test_dataloader.dataset)
-        model = unwrapped(runner.model)
+        model = classes_part(runner.model)
         if model.branch == 'base':
             warn_of_untrained(model, 'the model')
 

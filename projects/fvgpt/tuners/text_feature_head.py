@@ -1,5 +1,5 @@
-"""A tuner's text features as the classifier of any image network."""
-from typing import Tuple
+"""A tuner's text features as the classifier of any mmpretrain network."""
+from typing import List, Optional, Sequence, Tuple
 
 import torch.nn.functional as F
 from mmpretrain.models import ClsHead
@@ -7,38 +7,70 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_tuner
 from ..registry import MODELS
+from .base import PromptTuner
 
 
 @MODELS.register_module()
 class TextFeatureHead(ClsHead):
-    """z = s cos(W f, g): a learned projection W into CLIP's space, and the text features g of a trained tuner, never changed.
+    """z_c = s cos(W h + a, g_c): the text features g (C, D) of a tuned prompt are the classifier, only W and a are learned.
 
-    The classes are those that the tuner was trained on; labels must be in their order, as they are in the data set that it
-    was trained on. The tuner is needed only while the head is built; checkpoints hold g.
+    Classes are names, as for a tuner: ``ClassNamesHook`` brings those of the data set, and a network that was trained on some
+    can be tested on others. Of the tuner only :meth:`~fvgpt.tuners.PromptTuner.encode_text` is used; its image side, and
+    what it does to logits, play no part. Its parameters are frozen, and are in the network's checkpoint.
 
     Args:
-        in_channels: dimension of the image network's features.
-        tuner: config of the tuner. checkpoint: of its training.
-        logit_scale: s.
-        others: see mmpretrain's ClsHead.
+        in_channels: width of the network's feature h.
+        tuner: config of the tuner, or a trained one.
+        checkpoint: the tuner's, or FVG-PT's on it; needed with a config of a tuner that has parameters.
+        logit_scale: s; left out, CLIP's own, which is sharp for a network that starts from scratch.
+        loss, topk, cal_acc, init_cfg: see mmpretrain's ClsHead.
 
     Raises:
-        FileNotFoundError, ValueError: the checkpoint is missing, broken, of another tuner, or records no classes.
+        ValueError: a tuner's config came without a checkpoint.
+        FileNotFoundError, ValueError: the checkpoint is missing, broken, or of another tuner, CLIP or size.
     """
 
-    def __init__(self, in_channels: int, tuner: dict, checkpoint: str, logit_scale: float = 100., **kwargs):
+    def __init__(self, in_channels: int, tuner: dict, checkpoint: Optional[str] = None,
+                 logit_scale: Optional[float] = None, **kwargs):
         super().__init__(**kwargs)
-        trained = MODELS.build(tuner)
-        load_tuner(trained, checkpoint)
-        if not trained.trained_class_names:
-            raise ValueError(f'{checkpoint} does not record the classes it was trained on: take one that tools/train.py wrote')
-        trained.set_class_names(trained.trained_class_names)
-        g = trained.eval().cached_text()['feature'].float()
-        self.projection = nn.Linear(in_channels, g.shape[1], bias=False)
-        self.register_buffer('text_features', F.normalize(g, dim=-1).clone())
-        self.class_names, self.logit_scale = trained.class_names, logit_scale
+        self.tuner: PromptTuner = MODELS.build(tuner) if isinstance(tuner, dict) else tuner
+        if checkpoint is not None:
+            load_tuner(self.tuner, checkpoint)
+        elif isinstance(tuner, dict) and list(self.tuner.parameters()):
+            raise ValueError(f'TextFeatureHead needs a trained {type(self.tuner).__name__}: give its `checkpoint`')
+        self.tuner.requires_grad_(False).eval()
+        self.logit_scale = logit_scale or self.tuner.clip.logit_scale
+        self.trained_class_names: Tuple[str, ...] = ()
+        self.projection = nn.Linear(in_channels, self.tuner.clip.embed_dim)
 
+    def train(self, mode: bool = True) -> 'TextFeatureHead':
+        super().train(mode)
+        self.tuner.eval()
+        return self
+
+    # ------------------------------------------------------------------ classes by name, as ClassNamesHook hands them over
+    @property
+    def class_names(self) -> List[str]:
+        return self.tuner.class_names
+
+    @property
+    def branch(self) -> str:
+        return self.tuner.branch
+
+    def set_class_names(self, class_names: Sequence[str], branch: str = 'base', dataset_name: Optional[str] = None) -> None:
+        """See :meth:`~fvgpt.classifier.CLIPClassifier.set_class_names`."""
+        self.tuner.set_class_names(class_names, branch, dataset_name)
+
+    def set_trained_classes(self, class_names: Sequence[str]) -> None:
+        """Note the classes that the network is trained on, which need not be those of the tuner."""
+        self.trained_class_names = tuple(class_names)
+
+    # ------------------------------------------------------------------ mmpretrain's head
     def forward(self, feats: Tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, C) of features whose last are (B, in_channels)."""
-        f = F.normalize(self.projection(self.pre_logits(feats)), dim=-1)
-        return self.logit_scale * f @ self.text_features.T
+        """Logits (B, C), float32, of features whose last are (B, in_channels)."""
+        if not self.class_names:
+            raise RuntimeError("TextFeatureHead does not know its classes yet: add dict(type='ClassNamesHook') to "
+                               'custom_hooks, so that they come from the data set, or call set_class_names()')
+        f = F.normalize(self.projection(self.pre_logits(feats)).float(), dim=-1)
+        g = F.normalize(self.tuner.cached_text()['feature'].float(), dim=-1)
+        return self.logit_scale * f @ g.T
