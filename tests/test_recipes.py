@@ -26,6 +26,7 @@ def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, twelve_laye
         if is_few_shot(dataset):  # mmpretrain's own know neither
             assert (dataset.seed, dataset.num_shots) == (3, 2)
     assert config.randomness.seed == 3
+    assert config.default_hooks.finite.type == 'FiniteHook', 'diverging training would replace the last good checkpoint'
     with_tuner = config.model.tuner if config.model.type == 'FVGPT' else config.model
     with_tuner.clip = twelve_layers if with_tuner.clip.name == 'ViT-B-16' else quickstart_clip
     model = MODELS.build(config.model)
