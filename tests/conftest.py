@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from safetensors.torch import save_file
 
 import fvgpt  # noqa: F401  registers everything
@@ -24,6 +25,12 @@ TINY_CONFIG = dict(
     embed_dim=32, quick_gelu=True,
     vision_cfg=dict(image_size=32, layers=12, width=192, head_width=64, patch_size=8),
     text_cfg=dict(context_length=77, vocab_size=49408, width=128, heads=2, layers=12))
+
+
+@pytest.fixture(autouse=True)
+def default_scope_left_as_it_was(monkeypatch):
+    """Runners set MMEngine's default scope for their whole process: no test depends on those before it."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
 
 
 @pytest.fixture(scope='session')

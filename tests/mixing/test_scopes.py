@@ -28,6 +28,13 @@ train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage'), dict(type
         assert {'tuner/base', 'tuner/new', 'tuner/h'} <= set(runner.test())
 
 
+@pytest.mark.parametrize('default_scope', ['mmdet', 'mmengine', 'their_own'])
+def test_the_head_for_plain_networks_is_built_in_other_scopes(default_scope):
+    with DefaultScope.overwrite_default_scope(default_scope):
+        head = MODELS.build(dict(type='ForegroundDistillationHead', num_classes=3, in_channels=4))
+    assert type(head.loss_module).__module__.startswith('mmpretrain.')
+
+
 def test_a_name_that_is_taken_is_reported():
     with pytest.raises(KeyError, match='CoOp is already registered'):
         MODELS.register_module(name='CoOp', module=type('CoOp', (), {}))

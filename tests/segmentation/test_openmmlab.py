@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
@@ -170,7 +169,7 @@ MASKFORMER = (
 
 
 @pytest.fixture
-def library(monkeypatch):
+def library():
     """Imports ``<name>.apis``, or skips the test; the models of mmdet need mmcv's compiled operators, too."""
     def load(name):
         try:
@@ -179,9 +178,6 @@ def library(monkeypatch):
             return import_library(f'{name}.apis', f'tests of the real {name} are skipped')
         except ImportError as error:
             pytest.skip(str(error))
-
-    # the libraries make their registries the default ones of the process, which other tests must not see
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     return load
 
 

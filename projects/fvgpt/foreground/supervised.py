@@ -49,6 +49,7 @@ class ForegroundDistillationHead(LinearClsHead):
     Args:
         reliability_gate: config of the gate r.
         gate_loss, distillation_loss: configs of L_FRG and of the KL with lambda_d.
+        loss: config of CE, by its scope, so that the head is built in every other one too.
         init_cfg: as LinearClsHead's, of the linear layer alone.
         num_classes, in_channels and the rest: see mmpretrain's LinearClsHead.
     """
@@ -57,9 +58,10 @@ class ForegroundDistillationHead(LinearClsHead):
                  reliability_gate: dict = dict(type='ForegroundReliabilityGate'),
                  gate_loss: dict = dict(type='ReliabilityLoss'),
                  distillation_loss: dict = dict(type='ForegroundDistillationLoss'),
+                 loss: dict = dict(type='mmpretrain.CrossEntropyLoss'),
                  init_cfg: Optional[dict] = dict(type='Normal', std=.01, override=dict(name='fc')),
                  **kwargs):
-        super().__init__(num_classes, in_channels, init_cfg=init_cfg, **kwargs)
+        super().__init__(num_classes, in_channels, loss=loss, init_cfg=init_cfg, **kwargs)
         self.reliability_gate = MODELS.build(reliability_gate)
         self.gate_loss = LOSSES.build(gate_loss)
         self.distillation_loss = LOSSES.build(distillation_loss)
