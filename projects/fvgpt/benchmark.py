@@ -45,15 +45,6 @@ class PlainCoOp(CoOp):
         return dict(feature=features.float())
 
 
-def plain_setting(setting: Setting) -> Setting:
-    """The setting with as many classes as the plain way has memory for. It is linear in them, so that its figures for all
-    classes follow from those for some."""
-    tower = FrozenCLIP(setting.clip, pretrained='random').text_tower
-    tokens = len(tower.positional_embedding) * setting.classes
-    fitting = 2 * text_tokens_that_fit(tower, torch.device(setting.device))
-    return setting._replace(classes=max(2, setting.classes * fitting // tokens) if tokens > fitting else setting.classes)
-
-
 def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
     """A CoOp of kind ``kind`` with four context tokens that knows its classes, on a CLIP with random weights."""
     torch.manual_seed(0)
@@ -61,6 +52,14 @@ def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
     tuner.to(setting.device).set_class_names(IMAGENET_SIMPLE_CATEGORIES[:setting.classes])
     tuner.set_trained_classes(tuner.class_names)
     return tuner
+
+
+def plain_setting(setting: Setting, clip: FrozenCLIP) -> Setting:
+    """The setting with as many classes as the plain way has memory for. It is linear in them, so that its figures for all
+    classes follow from those for some."""
+    tokens = clip.context_length * setting.classes
+    fitting = 2 * text_tokens_that_fit(clip.text_tower, clip.device)
+    return setting._replace(classes=max(2, setting.classes * fitting // tokens) if tokens > fitting else setting.classes)
 
 
 def a_batch(setting: Setting, clip: FrozenCLIP, size: Optional[int] = None) -> Tuple[Tensor, List[DataSample], Tensor]:
@@ -122,8 +121,9 @@ def text_step(tuner: CoOp) -> Callable[[], object]:
 
 def benchmark_text(setting: Setting) -> Dict[str, object]:
     """CoOp's text step: seconds and peak memory, fast and plain."""
-    some = plain_setting(setting)
-    steps = {'text_fast_s': text_step(build_tuner(setting)), 'text_plain_s': text_step(build_tuner(some, PlainCoOp))}
+    fast = build_tuner(setting)
+    some = plain_setting(setting, fast.clip)
+    steps = {'text_fast_s': text_step(fast), 'text_plain_s': text_step(build_tuner(some, PlainCoOp))}
     times = medians(in_turns(steps, setting))
     with FlopCounterMode(display=False) as counter:
         steps['text_fast_s']()
@@ -178,8 +178,9 @@ def training_step(model, inputs: Callable[[], object], samples: Sequence[DataSam
 
 def benchmark_stage1(setting: Setting) -> Dict[str, object]:
     """A step of tuning CoOp: from kept features with the fast text encoder, and the plain way."""
-    some = plain_setting(setting)
-    fast, plain = build_tuner(setting), build_tuner(some, PlainCoOp)
+    fast = build_tuner(setting)
+    some = plain_setting(setting, fast.clip)
+    plain = build_tuner(some, PlainCoOp)
     images, samples, _ = a_batch(some, fast.clip)
     kept = fast.encode_frozen(images)
     times = medians(in_turns(dict(

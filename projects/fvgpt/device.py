@@ -1,4 +1,5 @@
-"""Where models run."""
+"""What this machine has to run on."""
+import os
 from typing import Union
 
 import torch
@@ -19,3 +20,8 @@ def torch_device(device: Union[str, torch.device, None] = None) -> str:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f'--device {device} cannot be used here: {str(error).splitlines()[0]}; leave it out') from error
     return str(device)
+
+
+def cpu_count() -> int:
+    """Cores that this process may run on: those of its scheduling affinity, which containers and Slurm set."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

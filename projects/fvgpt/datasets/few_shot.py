@@ -153,8 +153,9 @@ class FewShotDataset(BaseDataset):
         if short:
             tell(f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
                  f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken', logging.WARNING)
-        prompts = Counter(readable(name).strip().lower() for name in names.values())
-        alike = [name for name in names.values() if prompts[readable(name).strip().lower()] > 1]
+        prompts = {label: readable(name).strip().lower() for label, name in names.items()}
+        times = Counter(prompts.values())
+        alike = [name for label, name in names.items() if times[prompts[label]] > 1]
         if alike:
             tell(f'{self.data_root}: {len(alike)} of {len(names)} class names read like another one, which CLIP cannot tell '
                  f'apart, the first is {alike[0]!r}; rename them if they are meant to differ', logging.WARNING)

@@ -12,6 +12,7 @@ from ..registry import TRANSFORMS
 
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
+
 def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
     """An image file as RGB, in the frame it is stored in (EXIF orientation is ignored, as the public implementations do).
 

@@ -99,7 +99,8 @@ class ProvenanceHook(Hook):
         self._split: Optional[str] = None
 
     def before_train(self, runner) -> None:
-        write_record(runner, 'train', split_hash(innermost(runner.train_dataloader.dataset)))
+        self._split = split_hash(innermost(runner.train_dataloader.dataset))
+        write_record(runner, 'train', self._split)
 
     def before_test(self, runner) -> None:
         write_record(runner, 'test')
@@ -107,7 +108,6 @@ class ProvenanceHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         meta = checkpoint['meta']
         dataset = innermost(runner.train_dataloader.dataset)
-        self._split = self._split or split_hash(dataset)
         meta[PROVENANCE] = dict(
             provenance(unwrapped(runner.model)), seed=runner.seed, recipe=runner.cfg.get('recipe_hash'),
             subset=getattr(dataset, 'subset', None), num_shots=getattr(dataset, 'num_shots', None), split=self._split,

@@ -4,18 +4,18 @@ import os
 import torch
 from mmengine.config import Config
 
+from ..device import cpu_count
+
 MAX_WORKERS = 16  # of one process; more cost memory and time to start
 
 
 def available_workers() -> int:
     """Loader workers for this process: its share of the cores it may run on, at least one.
 
-    The cores are those of the scheduling affinity, which containers and Slurm set; processes of torchrun (and runs of a
-    protocol side by side) share them, ``LOCAL_WORLD_SIZE`` says how many. Never 0, so that random crops, which are drawn
-    otherwise without workers, do not depend on the machine.
+    Processes of torchrun (and runs of a protocol side by side) share the cores, ``LOCAL_WORLD_SIZE`` says how many. Never 0,
+    so that random crops, which are drawn otherwise without workers, do not depend on the machine.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, cores // int(os.environ.get('LOCAL_WORLD_SIZE', 1))))
+    return max(1, min(MAX_WORKERS, cpu_count() // int(os.environ.get('LOCAL_WORLD_SIZE', 1))))
 
 
 def set_loader_defaults(config: Config) -> None:

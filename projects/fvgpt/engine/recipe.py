@@ -112,7 +112,7 @@ def build_runner(config: Config, work_dir: str, launcher: str = 'none', resume: 
     latest = newest_checkpoint(config, work_dir) if resume else None
     config.resume = latest is not None
     config.load_from = latest or config.get('load_from')
-    if config.load_from:
+    if config.load_from and not latest:  # which was read already
         read_checkpoint(config.load_from)
     wrapper = prepare_distributed(launcher)
     if wrapper:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..datasets.class_folder import IMAGE_SUFFIXES
 from ..datasets.image_lists import files_below
+from ..device import cpu_count
 from .base import build_segmenter
 from .mask_file import THRESHOLD, confidence, intersection_over_union, load_image, read_mask, write_mask
 from .report import REPORT_FOLDER, Record, write_report
@@ -176,11 +177,6 @@ def _process_pool(maker: MaskMaker, workers: int) -> Executor:
         context.set_forkserver_preload([__name__])  # torch and OpenMMLab are imported once, not once a worker
     settings = (maker.segmenter, maker.options, maker.soft, maker.overwrite)
     return ProcessPoolExecutor(workers, context, _start_worker, (max(1, cpu_count() // workers), *settings))
-
-
-def cpu_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def _run(executor: Executor, work: Callable, batches: Iterator[List[Job]], most_waiting: int) -> Iterator[List[Record]]:
