@@ -12,10 +12,8 @@ nothing downstream knows that the images are synthetic.
 """
 import json
 import shutil
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -23,76 +21,12 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from ..whole_file import whole_file
+from .quickstart_scene import ALL_COMPOSITIONS, BACKGROUNDS, COLOURS, LIGHTS, PATTERNS, SHAPES, SIZE, Composition, render
 
-SIZE = 64  # pixels, image side
-_FINE = 2 * SIZE  # objects are drawn at twice the size and averaged down
 WORLD_VERSION = 1  # raise when the pixels or the task change: written sets are then made anew
 
-COLOURS: Dict[str, Tuple[int, int, int]] = dict(
-    red=(205, 35, 40), orange=(240, 130, 25), yellow=(240, 215, 50), green=(45, 150, 60), blue=(40, 80, 205),
-    purple=(120, 50, 160), pink=(245, 140, 185), brown=(115, 70, 35), white=(240, 240, 240), black=(30, 30, 34))
-PATTERNS = ('plain', 'striped', 'spotted', 'checkered')
-LIGHTS: Dict[str, Tuple[float, float, float]] = {  # phrase in captions -> gain of red, green, blue
-    'in daylight': (1., 1., 1.), 'in lamp light': (1.15, .85, .5), 'in moonlight': (.5, .68, 1.1),
-    'in neon light': (1.05, .65, 1.05)}
 TASK_LIGHT = 'in lamp light'
 MASK_QUALITIES = ('exact', 'eroded', 'shifted', 'wrong', 'missing')
-
-
-def _radial(radius: Callable[[np.ndarray], np.ndarray], n: int = 64) -> np.ndarray:
-    """Outline of a star-shaped figure, (n, 2), angles measured from straight up."""
-    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return radius(angle)[:, None] * np.stack([np.sin(angle), -np.cos(angle)], 1)
-
-
-def _heart() -> np.ndarray:
-    t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    x = 16 * np.sin(t)**3
-    y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
-    return np.stack([x, -y - 2], 1) / 17
-
-
-def _crescent() -> np.ndarray:
-    outer = np.linspace(.28 * np.pi, 1.72 * np.pi, 48)
-    inner = outer[::-1]
-    return np.concatenate([
-        .95 * np.stack([np.cos(outer), np.sin(outer)], 1),
-        np.stack([.28 + .74 * np.cos(inner), .97 * np.sin(inner)], 1)
-    ])
-
-
-def _polygon(*points: Tuple[float, float]) -> np.ndarray:
-    return np.array(points, np.float64)
-
-
-# Outlines in the unit disc, y down; several contours are filled by the even-odd rule.
-SHAPES: Dict[str, List[np.ndarray]] = dict(
-    circle=[_radial(lambda a: np.full_like(a, .85))],
-    square=[_polygon((-.75, -.75), (.75, -.75), (.75, .75), (-.75, .75))],
-    triangle=[_polygon((0, -.95), (.9, .7), (-.9, .7))],
-    star=[_radial(lambda a: np.where(np.arange(len(a)) % 2, .42, 1.), 10)],
-    heart=[_heart()],
-    crescent=[_crescent()],
-    ring=[_radial(lambda a: np.full_like(a, .95)), _radial(lambda a: np.full_like(a, .5))],
-    cross=[_polygon((-.3, -.9), (.3, -.9), (.3, -.3), (.9, -.3), (.9, .3), (.3, .3), (.3, .9), (-.3, .9), (-.3, .3),
-                    (-.9, .3), (-.9, -.3), (-.3, -.3))],
-    arrow=[_polygon((0, -1), (.8, -.1), (.32, -.1), (.32, .95), (-.32, .95), (-.32, -.1), (-.8, -.1))],
-    flower=[_radial(lambda a: .7 + .27 * np.cos(5 * a))])
-
-
-@dataclass(frozen=True)
-class Composition:
-    """One object class of the world."""
-    pattern: str
-    colour: str
-    shape: str
-
-    @property
-    def name(self) -> str:
-        return f'{self.pattern} {self.colour} {self.shape}'
-
-
-ALL_COMPOSITIONS = tuple(Composition(*c) for c in product(PATTERNS, COLOURS, SHAPES))
 
 
 def _draw_task() -> Tuple[Composition, ...]:
@@ -108,145 +42,6 @@ def _draw_task() -> Tuple[Composition, ...]:
 
 TASK = _draw_task()  # label = position; the first half are the base classes
 PRETRAINING = tuple(c for c in ALL_COMPOSITIONS if c not in set(TASK))
-
-
-# ---------------------------------------------------------------------------------------------------- backgrounds
-def _noise(rng: np.random.Generator, *cells: Tuple[int, int]) -> np.ndarray:
-    """Smooth noise in about [0, 1], (SIZE, SIZE): the mean over the given (rows, columns) lattices."""
-    layers = [cv2.resize(rng.random(c, np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for c in cells]
-    return sum(layers) / len(layers)
-
-
-def _blend(weight: np.ndarray, low: Tuple[int, int, int], high: Tuple[int, int, int]) -> np.ndarray:
-    low, high = np.float32(low), np.float32(high)
-    return low + np.clip(weight, 0, 1)[..., None] * (high - low)
-
-
-_Y, _X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
-
-
-def _grass(rng):
-    return _blend(_noise(rng, (8, 60), (20, 60), (4, 4)) * 1.6 - .3, (30, 75, 20), (120, 175, 70))
-
-
-def _sand(rng):
-    ripple = .15 * np.sin((_Y + 8 * _noise(rng, (3, 3))) * rng.uniform(.5, .9))
-    return _blend(_noise(rng, (60, 60), (5, 5)) + ripple, (180, 150, 100), (235, 210, 160))
-
-
-def _water(rng):
-    wave = np.sin((_Y + 14 * _noise(rng, (3, 4))) * rng.uniform(.5, 1.) + rng.uniform(0, 6))
-    return _blend(.4 + .25 * wave + .4 * _noise(rng, (20, 8)) - .2, (15, 70, 120), (110, 185, 215))
-
-
-def _sky(rng):
-    cloud = np.clip(_noise(rng, (3, 3), (6, 6), (12, 12)) * 3 - 1.2, 0, 1)
-    return _blend(np.maximum(cloud, _Y / SIZE * .5), (80, 140, 225), (240, 245, 252))
-
-
-def _bricks(rng):
-    height = rng.integers(7, 11)
-    width = 2 * height
-    row = (_Y + rng.integers(height)) // height
-    joint = ((_Y + rng.integers(height)) % height < 1.5) | ((_X + row % 2 * height + rng.integers(width)) % width < 1.5)
-    return np.where(joint[..., None], np.float32((175, 165, 155)),
-                    _blend(_noise(rng, (8, 8), (40, 40)), (120, 50, 35), (190, 100, 75)))
-
-
-def _wood(rng):
-    grain = np.sin((_X + 10 * _noise(rng, (2, 6))) * rng.uniform(.35, .7))
-    return _blend(.45 + .2 * grain + .5 * _noise(rng, (3, 50)) - .25, (85, 50, 25), (190, 135, 80))
-
-
-def _snow(rng):
-    return _blend(_noise(rng, (4, 4), (10, 10), (60, 60)), (190, 205, 225), (252, 252, 255))
-
-
-def _night(rng):
-    image = _blend(_noise(rng, (3, 3)), (5, 5, 20), (25, 30, 70))
-    y, x = rng.integers(SIZE, size=(2, 35))
-    image[y, x] = rng.uniform(120, 255, (35, 1))
-    return image
-
-
-def _leaves(rng):
-    return _blend(np.clip(_noise(rng, (9, 9), (16, 16)) * 4 - 1.5, 0, 1), (15, 45, 20), (95, 145, 45))
-
-
-def _concrete(rng):
-    return _blend(_noise(rng, (5, 5), (20, 20), (60, 60)), (95, 95, 95), (175, 172, 168))
-
-
-# phrase used in captions -> painter
-BACKGROUNDS: Dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    'on grass': _grass, 'on sand': _sand, 'on water': _water, 'in the sky': _sky, 'on a brick wall': _bricks,
-    'on wood': _wood, 'in the snow': _snow, 'in the night': _night, 'among leaves': _leaves, 'on concrete': _concrete}
-
-
-# ---------------------------------------------------------------------------------------------------- objects
-def _draw_object(rng: np.random.Generator, what: Composition, centre: np.ndarray, radius: float
-                 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Colours (SIZE, SIZE, 3), weighted by coverage, and coverage (SIZE, SIZE) in [0, 1] of one object."""
-    turn = rng.uniform(-.45, .45)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    stretch = np.array([1, rng.uniform(.85, 1.15)])
-    outline = [np.round(2 * (radius * (c * stretch) @ rotation.T + centre)).astype(np.int32) for c in SHAPES[what.shape]]
-    coverage = np.zeros((_FINE, _FINE), np.uint8)
-    cv2.fillPoly(coverage, outline, 1)
-
-    base = np.float32(COLOURS[what.colour]) + rng.normal(0, 10, 3).astype(np.float32)
-    # The second colour of a pattern is a tint or a shade of the first, whichever contrasts: the colour's name holds.
-    second = base * .35 if base.mean() > 110 else base * .45 + 140
-    y, x = np.mgrid[:_FINE, :_FINE].astype(np.float32) / 2
-    angle = turn + rng.uniform(-.4, .4) + (np.pi / 2 if rng.random() < .5 else 0)
-    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    period = rng.uniform(5.5, 8.)
-    phase = rng.uniform(0, period, 2)
-    u, v = (u + phase[0]) / period % 1, (v + phase[1]) / period % 1
-    marked = dict(
-        plain=lambda: np.zeros_like(u, bool), striped=lambda: u < .42,
-        spotted=lambda: np.hypot(u - .5, v - .5) < .31, checkered=lambda: (u < .5) ^ (v < .5))[what.pattern]()
-    paint = np.where(marked[..., None], second, base) * coverage[..., None]
-    shrink = lambda a: cv2.resize(a.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_AREA)  # noqa: E731
-    return shrink(paint), shrink(coverage)
-
-
-def render(rng: np.random.Generator, what: Composition, background: str, light: str,
-           distractors: Tuple[Composition, ...] = ALL_COMPOSITIONS) -> Tuple[np.ndarray, np.ndarray]:
-    """Draw one image.
-
-    Args:
-        rng: the only source of randomness.
-        what: the object of the image.
-        background: a key of ``BACKGROUNDS``.
-        light: a key of ``LIGHTS``.
-        distractors: compositions that the smaller second object is drawn from.
-
-    Returns:
-        image (64, 64, 3) uint8 RGB, and the exact foreground mask (64, 64) bool of the object of the image.
-    """
-    canvas = BACKGROUNDS[background](rng).astype(np.float32)
-    for _ in range(rng.integers(0, 5)):  # clutter: small flat blobs
-        centre = tuple(int(c) for c in rng.integers(SIZE, size=2))
-        axes = tuple(int(a) for a in rng.integers(1, 5, size=2))
-        cv2.ellipse(canvas, centre, axes, float(rng.integers(180)), 0, 360, rng.uniform(20, 235, 3).tolist(), -1)
-    radius = rng.uniform(13, 24)
-    centre = SIZE / 2 + rng.uniform(-1, 1, 2) * (SIZE / 2 - .75 * radius)
-    if rng.random() < .5:  # a smaller object, away from the main one, often cut by the border
-        other = distractors[rng.integers(len(distractors))]
-        away = np.arctan2(*(SIZE / 2 - centre)[::-1]) + rng.uniform(-.7, .7)
-        place = np.clip(centre + (radius + 12) * np.array([np.cos(away), np.sin(away)]), 2, SIZE - 2)
-        paint, coverage = _draw_object(rng, other, place, rng.uniform(7, 11))
-        canvas = canvas * (1 - coverage[..., None]) + paint
-    paint, coverage = _draw_object(rng, what, centre, radius)
-    shadow = cv2.GaussianBlur(np.roll(coverage, rng.integers(1, 4, 2), (0, 1)), (0, 0), 2)
-    canvas *= 1 - .4 * shadow[..., None]
-    canvas = canvas * (1 - coverage[..., None]) + paint
-    slope = rng.uniform(-.3, .3, 2)
-    canvas *= (rng.uniform(.75, 1.15) + slope[0] * (_X / SIZE - .5) + slope[1] * (_Y / SIZE - .5))[..., None]
-    canvas *= np.float32(LIGHTS[light])
-    canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(.3, .8)) + rng.normal(0, rng.uniform(1, 7), canvas.shape)
-    return np.clip(canvas, 0, 255).astype(np.uint8), coverage > .5
 
 
 def degrade_mask(rng: np.random.Generator, mask: np.ndarray, quality: str) -> Optional[np.ndarray]:
@@ -267,7 +62,7 @@ def degrade_mask(rng: np.random.Generator, mask: np.ndarray, quality: str) -> Op
         return cv2.erode(mask.astype(np.uint8), kernel).astype(bool)
     if quality == 'shifted':
         angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(5, 12)
-        matrix = np.float32([[1, 0, distance * np.cos(angle)], [0, 1, distance * np.sin(angle)]])
+        matrix = np.array([[1, 0, distance * np.cos(angle)], [0, 1, distance * np.sin(angle)]], np.float32)
         return cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST).astype(bool)
     if quality == 'wrong':
         height, width = rng.integers(12, 40, 2)
@@ -361,10 +156,10 @@ def write_world(root: str, train_per_class: int = 16, test_per_class: int = 50, 
     """
     if mask_quality not in MASK_QUALITIES:
         raise ValueError(f'mask_quality {mask_quality!r} is unknown; choose from {", ".join(MASK_QUALITIES)}')
-    root = Path(root).expanduser()
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / '.quickstart_world.lock'):  # runs that start together draw it once
-        return _write_world(root, train_per_class, test_per_class, background_correlation, mask_quality)
+    folder = Path(root).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / '.quickstart_world.lock'):  # runs that start together draw it once
+        return _write_world(folder, train_per_class, test_per_class, background_correlation, mask_quality)
 
 
 def _write_world(root: Path, train_per_class: int, test_per_class: int, background_correlation: float, mask_quality: str
@@ -380,7 +175,7 @@ def _write_world(root: Path, train_per_class: int, test_per_class: int, backgrou
     split_file.unlink(missing_ok=True)
     for part in ('quickstart_world', 'mask/quickstart_world'):
         shutil.rmtree(root / part, ignore_errors=True)
-    items = dict(train=[], val=[], test=[])
+    items: Dict[str, List[Tuple[str, int, str]]] = dict(train=[], val=[], test=[])
     for split, per_class in (('train', train_per_class), ('test', test_per_class)):
         print(f'drawing {per_class * len(TASK)} {split} images below {root}')
         samples = task_samples(split, per_class, background_correlation, mask_quality)
@@ -390,7 +185,7 @@ def _write_world(root: Path, train_per_class: int, test_per_class: int, backgrou
             _write_png(root / 'quickstart_world' / 'images' / path, image[..., ::-1])
             if mask is not None:
                 _write_png(root / 'mask' / 'quickstart_world' / 'images' / path, mask.astype(np.uint8) * 255)
-            items[split].append([path, label, name])
+            items[split].append((path, label, name))
     with whole_file(split_file) as partial:
         partial.write_text(json.dumps(dict(settings=settings, **items)))
     return split_file
