@@ -15,8 +15,9 @@ from fvgpt.datasets import read_image
 from fvgpt.datasets.load_image import ORIENTATION, glance
 from fvgpt.datasets.tell import tell
 from fvgpt.device import torch_device
+from fvgpt.engine.distributed import prepare_distributed
 from fvgpt.engine.hooks import check_labels
-from fvgpt.engine.recipe import check_inputs, claimed, load_recipe, prepare_distributed, use_amp
+from fvgpt.engine.recipe import check_inputs, claimed, load_recipe, use_amp
 from fvgpt.engine.resume import WholeFileBackend
 from fvgpt.registry import DATASETS
 from fvgpt.tuners import CoOp
@@ -56,7 +57,8 @@ def disc():
 def photos(tmp_path, monkeypatch):
     """In the current folder photos/{train,test}/{ant,bee,cat}, three and one images, and their masks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv('FVGPT_TRACEBACK', raising=False)
+    for name in ('FVGPT_TRACEBACK', 'SLURM_PROCID'):
+        monkeypatch.delenv(name, raising=False)
     for name in ('ant', 'bee', 'cat'):
         for path in [f'train/{name}/{number}.png' for number in range(3)] + [f'test/{name}/9.png']:
             for folder, picture in (('photos', Image.new('RGB', (WIDTH, HEIGHT))), ('photos/mask', Image.fromarray(disc()))):
@@ -258,7 +260,12 @@ def _():
     torch_device('cuda')
 
 
-@row(ERRORS, '`--launcher slurm` without a GPU')
+@row(ERRORS, '`--launcher mpi` without a GPU')
+def _():
+    prepare_distributed('mpi')
+
+
+@row(ERRORS, '`--launcher slurm` without srun')
 def _():
     prepare_distributed('slurm')
 

@@ -18,6 +18,7 @@ from ..checkpoint import read_checkpoint
 from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
 from ..whole_file import naming
+from .distributed import prepare_distributed
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
 from .resume import check_settings, newest_checkpoint, recipe_hash
@@ -85,17 +86,6 @@ def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')
     init_default_scope(config.get('default_scope', 'mmpretrain'))
     for dataset in datasets_of(config, parts):
         DATASETS.build(dict(dataset, lazy_init=not dataset.get('mask_root'), pipeline=[]))
-
-
-def prepare_distributed(launcher: str) -> Optional[dict]:
-    """Start gloo where there is no GPU, which MMEngine's launcher cannot; returns the model wrapper's config."""
-    if launcher == 'none' or torch.cuda.is_available():
-        return None
-    if launcher != 'pytorch':
-        raise ValueError(f'without a GPU only --launcher pytorch (torchrun) is supported, not {launcher!r}')
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-    return dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
 def build_runner(config: Config, work_dir: str, launcher: str = 'none', resume: bool = False) -> Runner:
