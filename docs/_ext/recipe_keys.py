@@ -1,0 +1,120 @@
+"""The keys that a user sets at the top of a recipe, with their defaults as the code has them."""
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, HOOKS, MODELS
+from repository_links import ROOT
+
+
+class Key(NamedTuple):
+    """A key of a recipe, with a recipe to read its default from."""
+    name: str
+    meaning: str
+    recipe: str = 'coop_fvg_imagenet'
+
+
+KEYS = {
+    'For the whole recipe, both stages': [
+        Key('data_root', 'folder below which images and masks lie'),
+        Key('layout', "`coop` or `archives`: how folders lie below it, see [data sets](../datasets.md#where-files-lie)"),
+        Key('num_shots', 'training images a class; `None` takes all'),
+        Key('seed', 'of the few-shot draw, of initial values and of the order of images; `--seed` is the same'),
+        Key('clip.name', 'an open_clip model, `quickstart`, `local-dir:FOLDER` or `hf-hub:NAME`'),
+        Key('clip.pretrained', 'its weights: a tag, a file, or `None` where the name brings its own'),
+        Key('clip.quick_gelu', 'activation of a weights file that does not say it: `True` for those of OpenAI'),
+        Key('clip.precision', '`bf16` or `fp16`: the towers in autocast'),
+        Key('clip.max_text_tokens', 'prompt tokens whose activations are kept at a time'),
+    ],
+    'Data': [
+        Key('train_dataloader.batch_size', 'of one process'),
+        Key('train_dataloader.num_workers', 'left out: [by the cores](../feature_cache.md#loader-workers)'),
+        Key('train_dataloader.dataset.subset', '`all`, `base` or `new` classes to train on'),
+        Key('train_dataloader.dataset.mask_root', 'folder of the masks, relative to `data_root`'),
+        Key('train_dataloader.dataset.mask_suffix', "of mask files where it differs from the images', such as `.png`"),
+        Key('train_dataloader.dataset.missing_mask', '`error`, or `full`: the whole image is foreground'),
+        Key('train_dataloader.dataset.subset_file', 'images to train on, in place of drawing them, see '
+            '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)'),
+        Key('test_dataloader.0.batch_size', 'of the first test set; `1` is the second'),
+    ],
+    'Training': [
+        Key('optim_wrapper.optimizer.lr', 'learning rate, of both stages'),
+        Key('train_cfg.max_epochs', 'epochs of either stage'),
+        Key('param_scheduler.warmup_epochs', 'epochs at the warm-up rate'),
+        Key('param_scheduler.warmup_lr', 'that rate'),
+        Key('default_hooks.checkpoint.max_keep_ckpts', 'checkpoints that stay'),
+        Key('default_hooks.logger.interval', 'iterations between two lines of the log'),
+    ],
+    'FVG-PT (recipes with `_fvg`)': [
+        Key('tuner_recipe', 'recipe of stage 1, beside this one'),
+        Key('model.backbone_checkpoint', 'checkpoint of a tuner: stage 1 is left out'),
+        Key('model.reliability_gate', '`None` switches FRG off'),
+        Key('model.compensation', '`None` switches FDC off, and FRG with it'),
+        Key('model.calibration', '`None` switches PC off'),
+        Key('model.distillation_loss', 'its `loss_weight` is λ_d'),
+        Key('model.prior_template', 'prompt of untouched CLIP'),
+        Key('model.fg_fill', 'background of the foreground view: `mean` or `black`'),
+        Key('model.tuner.n_ctx', 'any key of the tuner, for both stages'),
+    ],
+    'Kept features': [
+        Key('feature_cache.cache_dir', 'folder; giving any of these keys switches the [cache](../feature_cache.md) on'),
+        Key('feature_cache.views', 'random crops an image that are kept; `None` keeps none'),
+        Key('feature_cache.max_gb', 'size of the folder'),
+        Key('feature_cache.batch_size', 'of the pass through the towers'),
+    ],
+}
+
+
+@cache
+def _config(recipe: str) -> Config:
+    return Config.fromfile(ROOT / 'configs' / 'fvgpt' / f'{recipe}.py')
+
+
+def default(key: Key) -> Any:
+    """The value of a key in its recipe, or of the parameter that it is.
+
+    Raises:
+        KeyError: it is neither.
+    """
+    node: Any = _config(key.recipe)
+    names = key.name.split('.')
+    if names[0] == 'feature_cache':
+        node, names = ConfigDict(type='FeatureCacheHook'), names[1:]
+    for i, name in enumerate(names):
+        if isinstance(node, list):
+            node = node[int(name)]
+        elif name in node:
+            node = node[name]
+        elif i == len(names) - 1 and name == 'num_workers':
+            return None  # engine/loader_defaults.py chooses
+        else:
+            return _parameter(node.get('type'), name, key)
+    return node
+
+
+def _parameter(kind: Optional[str], name: str, key: Key) -> Any:
+    found = [registry.get(kind) for registry in (MODELS, DATASETS, HOOKS)] if kind else []
+    for parent in (parent for registered in found if registered for parent in inspect.getmro(registered)):
+        parameter = inspect.signature(parent.__init__).parameters.get(name)
+        if parameter:
+            return parameter.default
+    raise KeyError(f'docs/_ext/recipe_keys.py: {key.recipe}.py has no key {key.name}')
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return f'`dict(type={value["type"]!r}, ...)`' if len(value) > 1 else f'`dict(type={value["type"]!r})`'
+    if isinstance(value, str) and value.startswith(str(ROOT)):
+        value = Path(value).name
+    return f'`{value!r}`'
+
+
+def tables() -> List[str]:
+    """Lines of Markdown: a table of each group of keys."""
+    lines = []
+    for title, keys in KEYS.items():
+        rows = [f'| `{key.name}` | {_shown(default(key))} | {key.meaning} |' for key in keys]
+        lines += ['', f'### {title}', '', '| key | default | |', '|---|---|---|', *rows]
+    return lines
