@@ -21,7 +21,6 @@ myst_heading_anchors = 4  # as GitHub makes them
 
 autodoc_inherit_docstrings = False  # those of MMEngine's base classes are for MMEngine's documentation
 autodoc_member_order = 'bysource'
-autodoc_preserve_defaults = True
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 

@@ -22,18 +22,25 @@ class Page(NamedTuple):
 
 
 PAGES = {
-    'clip': Page('CLIP', ['clip', 'classifier'], ['fvgpt.classifier.CLIPClassifier']),
+    'clip': Page('CLIP', ['clip', 'classifier'], [
+        'fvgpt.classifier.CLIPClassifier', 'fvgpt.clip.resolve_template',
+        'fvgpt.clip.token_edits.TokenEdit']),
     'tuners': Page('Prompt tuners', ['tuners'], ['fvgpt.tuners.PromptTuner', 'fvgpt.tuners.ContextTuner']),
-    'foreground': Page('FVG-PT, and its parts in other models', ['foreground', 'evaluation.average_scores'], []),
-    'losses': Page('Losses', ['losses'], []),
-    'data': Page('Data sets, samplers and transforms', ['datasets'], []),
+    'foreground': Page('FVG-PT, and its parts in other models', ['foreground', 'evaluation.average_scores'], [
+        'fvgpt.foreground.ReliabilityGate', 'fvgpt.foreground.reliability_gate.ForegroundTrust',
+        'fvgpt.foreground.distillation_compensation.Adapter', 'fvgpt.foreground.distillation_compensation.Residual',
+        'fvgpt.foreground.prior_calibration.Calibrated', 'fvgpt.foreground.open_world.join_branches']),
+    'losses': Page('Losses', ['losses'], ['fvgpt.losses.tempered_kl']),
+    'data': Page('Data sets, samplers and transforms', ['datasets'], [
+        'fvgpt.datasets.few_shot.FewShotDataset', 'fvgpt.datasets.randomness.sample_randomness']),
     'engine': Page('Hooks, loops, metrics and schedules', ['engine', 'evaluation'], [
-        'fvgpt.engine.feature_cache.FeatureCache']),
-    'segmenters': Page('Segmenters', ['segmentation'], ['fvgpt.segmentation.ForegroundSegmenter']),
+        'fvgpt.engine.feature_cache.FeatureCache', 'fvgpt.engine.run_record.write_record']),
+    'segmenters': Page('Segmenters', ['segmentation'], [
+        'fvgpt.segmentation.ForegroundSegmenter', 'fvgpt.segmentation.mask_file.confidence']),
     'python': Page('Use from Python', [], [
-        'fvgpt.inferencer.FVGPTInferencer',
-        'fvgpt.export.export_onnx', 'fvgpt.export.export_bundle', 'fvgpt.export.load_bundle',
-        'fvgpt.engine.recipe.load_recipe', 'fvgpt.engine.recipe.run_recipe', 'fvgpt.engine.recipe.evaluate_recipe']),
+        'fvgpt.inferencer.FVGPTInferencer', 'fvgpt.saved_model.load_model', 'fvgpt.export.export_onnx',
+        'fvgpt.export.export_bundle', 'fvgpt.export.load_bundle', 'fvgpt.engine.recipe.load_recipe',
+        'fvgpt.engine.recipe.run_recipe', 'fvgpt.engine.recipe.evaluate_recipe']),
 }
 
 
@@ -145,7 +152,8 @@ def add_navigation(app, docname: str, source: List[str]) -> None:
     if docname != 'index':
         return
     for section in re.split(r'^## ', source[0], flags=re.MULTILINE)[1:]:
-        source[0] += _toctree(section.split('\n')[0], re.findall(r'^- .*?\]\(([\w/]+)\.md\)', section, re.MULTILINE))
+        entries = re.findall(r'^- \[(.*?)\]\(([\w/]+)\.md\)', section, re.MULTILINE)
+        source[0] += _toctree(section.split('\n')[0], [f'{title} <{page}>' for title, page in entries])
     source[0] += _toctree('Reference', [f'generated/{name}' for name in ('recipes', 'commands', *PAGES)])
 
 
