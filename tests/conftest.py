@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 import fvgpt  # noqa: F401  registers everything
 from fvgpt.clip import FrozenCLIP
 
+from .warm_python import run_warm
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get('FVGPT_SHARED', ROOT.parent / 'shared'))
 TINY_CONFIG = dict(
@@ -100,8 +102,10 @@ def quickstart_clip() -> FrozenCLIP:
 def run_tool(*arguments, cwd=ROOT, env=None, timeout=300) -> subprocess.CompletedProcess:
     """Run a command of the project as a user would; stdout and stderr come back as text."""
     arguments = [str(a) for a in arguments]
+    if str(arguments[0]).startswith('tools/') and env is None:
+        return run_warm(arguments, cwd, timeout)
     command = arguments if arguments[0] == 'bash' else [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env=dict(os.environ, PYTHON=sys.executable, **(env or {})), text=True,
+    return subprocess.run(command, cwd=cwd, env={**os.environ, 'PYTHON': sys.executable, **(env or {})}, text=True,
                           capture_output=True, timeout=timeout, check=False)
 
 

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
-# One process a GPU, or CPU processes where there is no GPU. Several nodes: set NNODES, NODE_RANK, MASTER_ADDR, PORT.
+# tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+# One process a GPU, or CPU processes where there is no GPU. Several nodes: see tools/dist_train.sh. Examples: docs/launchers.md
 set -euo pipefail
-if [ $# -lt 3 ]; then
-    echo "usage: $0 CONFIG CHECKPOINT PROCESSES [options of tools/test.py]" >&2
-    exit 2
-fi
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    "$(dirname "$0")/test.py" "$1" "$2" --launcher pytorch "${@:4}"
+tools=$(dirname "$0")
+. "$tools/launch.bash"
+need_words 3 "$0 CONFIG CHECKPOINT GPUS [options]" "$@"
+need_file config "$1"
+need_file checkpoint "$2"
+launch_torchrun "$3" "$tools/test.py" "$1" "$2" "${@:4}"

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
-# One process a GPU, or CPU processes where there is no GPU. Several nodes: set NNODES, NODE_RANK, MASTER_ADDR, PORT.
+# tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# One process a GPU, or CPU processes where there is no GPU. Several nodes, each with this command: NNODES, and either NODE_RANK,
+# MASTER_ADDR and PORT, or RDZV_ENDPOINT=HOST:PORT. Examples: docs/launchers.md
 set -euo pipefail
-if [ $# -lt 2 ]; then
-    echo "usage: $0 CONFIG PROCESSES [options of tools/train.py]" >&2
-    exit 2
-fi
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$2" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}"
+tools=$(dirname "$0")
+. "$tools/launch.bash"
+need_words 2 "$0 CONFIG GPUS [options]" "$@"
+need_file config "$1"
+launch_torchrun "$2" "$tools/train.py" "$1" "${@:3}"

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
-# One run on the GPUs of a Slurm partition. GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS say how many.
+# [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] [PORT=29500]
+# tools/slurm_train.sh PARTITION JOB_NAME CONFIG [WORK_DIR] [options of tools/train.py]
+# GPUS processes on a Slurm partition, one a GPU. Examples: docs/launchers.md
 set -euo pipefail
-if [ $# -lt 3 ]; then
-    echo "usage: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] $0 PARTITION JOB_NAME CONFIG [options]" >&2
-    exit 2
-fi
-gpus=${GPUS:-8}
-per_node=${GPUS_PER_NODE:-8}
-per_node=$((gpus < per_node ? gpus : per_node))
-# shellcheck disable=SC2086  # SRUN_ARGS are several words
-exec srun --partition="$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node" \
-    --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$(dirname "$0")/train.py" "$3" --launcher slurm "${@:4}"
+tools=$(dirname "$0")
+. "$tools/launch.bash"
+need_words 3 "$0 PARTITION JOB_NAME CONFIG [WORK_DIR] [options]" "$@"
+need_file config "$3"
+case ${4:--} in
+    -*) launch_srun "$1" "$2" "$tools/train.py" "$3" "${@:4}" ;;
+    *) launch_srun "$1" "$2" "$tools/train.py" "$3" --work-dir "$4" "${@:5}" ;;
+esac

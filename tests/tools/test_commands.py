@@ -173,9 +173,3 @@ import train
 train.main()
 ''')
     assert '/nowhere does not exist: data_root must be the folder with the data sets' in done.stderr
-
-
-@pytest.mark.parametrize('script, arguments', [('train', 2), ('test', 3)])
-def test_dist_scripts_say_how_they_are_used(script, arguments):
-    done = run_tool('bash', f'tools/dist_{script}.sh')
-    assert done.returncode == 2 and 'usage:' in done.stderr
