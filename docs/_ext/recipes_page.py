@@ -73,6 +73,16 @@ def tuner_of(path: Path) -> str:
     return kind.split('.')[-1]
 
 
+def _published() -> List[str]:
+    """A table of where the pieces of each data set are published, from the ``facts`` of its part."""
+    lines = ['', '| data set | pieces |', '|---|---|']
+    for path in sorted((CONFIGS / '_base_' / 'datasets').glob('*.py')):
+        facts = Config.fromfile(path).get('facts', {})
+        links = [f'[{piece.replace("_", " ")}]({link})' for piece, link in facts.get('published', {}).items() if link]
+        lines += [f'| {facts["title"]} | {", ".join(links)} |'] if 'title' in facts else []
+    return lines
+
+
 HEAD = """# Recipes and their keys
 
 Every file of `configs/`. A recipe is trained by `python tools/train.py FILE`, a protocol is run by
@@ -91,6 +101,7 @@ def page() -> str:
         lines += ['', f'## {tuner}', *_table(paths)]
     lines += ['', '## Protocols', *_table(recipes('protocols'))]
     lines += ['', '## Mixed with parts of OpenMMLab', *_table(recipes('mixing'))]
+    lines += ['', '## Where data sets are published', *_published()]
     lines += ['', '## Parts', '', 'What recipes are put together from, in `configs/_base_/`.']
     lines += _table(sorted((CONFIGS / '_base_').rglob('*.py')))
     return '\n'.join(lines) + '\n'
