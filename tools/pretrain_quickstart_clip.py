@@ -13,10 +13,12 @@ import math
 import multiprocessing
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from fvgpt.clip import QUICKSTART_CLIP  # first: it lets open_clip import torchvision
 from fvgpt.datasets import quickstart_world as world
+from fvgpt.datasets.quickstart_scene import SIZE
 
 # isort: split
 import numpy as np
@@ -42,10 +44,10 @@ def draw_chunk(task):
     path = folder / f'pool_{seed}_{chunk:04d}.npz'
     if not path.exists():
         pairs = [world.pretraining_pair(seed, chunk * POOL_CHUNK + i) for i in range(POOL_CHUNK)]
-        partial = path.with_suffix('.partial')
-        with open(partial, 'wb') as file:
+        unfinished = path.with_suffix('.partial')
+        with open(unfinished, 'wb') as file:
             np.savez(file, images=np.stack([p[0] for p in pairs]), captions=np.array([p[1] for p in pairs]))
-        os.replace(partial, path)
+        os.replace(unfinished, path)
     return path
 
 
@@ -59,7 +61,7 @@ def load_pool(folder: Path, seed: int, size: int):
             if len(paths) % 5 == 0:
                 left = (time.time() - start) / len(paths) * (len(tasks) - len(paths))
                 print(f'drawing images: {len(paths) * POOL_CHUNK}/{size}, eta {left:.0f} s', flush=True)
-    images = np.empty((size, world.SIZE, world.SIZE, 3), np.uint8)
+    images = np.empty((size, SIZE, SIZE, 3), np.uint8)
     captions = []
     for i, path in enumerate(paths):
         with np.load(path) as file:
@@ -113,45 +115,46 @@ def parse_args():
     return parser.parse_args()
 
 
-def main():
-    args = parse_args()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    config = json.loads((args.out / 'open_clip_config.json').read_text())
-    write_tokenizer(args.out / 'bpe.txt.gz', config['model_cfg']['text_cfg']['vocab_size'])
-    tokenizer = open_clip.get_tokenizer(f'local-dir:{args.out}', bpe_path=str(args.out / 'bpe.txt.gz'))
-    images, captions = load_pool(args.work_dir, args.seed, args.pool)
-    tokens = tokenizer(captions)
-    mean, std = (torch.tensor(config['preprocess_cfg'][k]).view(3, 1, 1) for k in ('mean', 'std'))
-    normalize = lambda batch: (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std  # noqa: E731
-
-    torch.manual_seed(args.seed)
-    model = open_clip.create_model(f'local-dir:{args.out}', load_weights=False, force_patch_dropout=.5)
+def make_optimizer(model, args):
+    """AdamW, without decay of biases and scales, and its schedule: 200 steps of warm-up, then half a cosine."""
     decay = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW([dict(params=decay, weight_decay=.1), dict(params=rest, weight_decay=0.)],
                                   lr=args.lr, betas=(.9, .98), eps=1e-6)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min(1, (s + 1) / 200) * .5 * (1 + math.cos(math.pi * s / args.steps)))
+    return optimizer, schedule
+
+
+def draw_batch(images, step: int, args):
+    """Rows of the pool (B,) that a step trains on, and their images (B, 64, 64, 3), half of them mirrored."""
+    per_epoch = args.pool // args.batch_size
+    order = np.random.default_rng([args.seed, step // per_epoch]).permutation(args.pool)
+    rows = np.sort(order[step % per_epoch * args.batch_size:][:args.batch_size])
+    batch = images[rows]
+    flip = np.random.default_rng([args.seed, 1, step]).random(len(batch)) < .5
+    batch[flip] = batch[flip, :, ::-1]
+    return rows, batch
+
+
+def train(model, images, tokens, normalize, evaluate, args) -> None:
+    """Train from where the checkpoint in the work dir ends; ``evaluate`` is called before each checkpoint."""
+    optimizer, schedule = make_optimizer(model, args)
+    kept = dict(model=model, optimizer=optimizer, schedule=schedule)
     contrast = open_clip.ClipLoss()
     checkpoint, first = args.work_dir / 'last.pt', 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state['model'])
-        optimizer.load_state_dict(state['optimizer'])
-        schedule.load_state_dict(state['schedule'])
+        for name, part in kept.items():
+            part.load_state_dict(state[name])
         first = state['step']
-    per_epoch = args.pool // args.batch_size
     start, running = time.time(), 0.
     for step in range(first, args.steps):
-        rng = np.random.default_rng([args.seed, step // per_epoch])
-        rows = rng.permutation(args.pool)[step % per_epoch * args.batch_size:][:args.batch_size]
-        batch = images[np.sort(rows)]
-        flip = np.random.default_rng([args.seed, 1, step]).random(len(batch)) < .5
-        batch[flip] = batch[flip, :, ::-1]
+        rows, batch = draw_batch(images, step, args)
         model.visual.patch_dropout.prob = .5 if step < args.steps - args.full_steps else 0.
         with torch.autocast('cpu', torch.bfloat16):
             image_features = model.encode_image(normalize(batch), normalize=True)
-            text_features = encode_text(model, tokens[torch.from_numpy(np.sort(rows))])
+            text_features = encode_text(model, tokens[torch.from_numpy(rows)])
         loss = contrast(image_features.float(), text_features.float(), model.logit_scale.exp())
         optimizer.zero_grad()
         loss.backward()
@@ -167,15 +170,30 @@ def main():
                   f'{args.batch_size * done / (time.time() - start):.0f} images/s eta {eta / 60:.1f} min', flush=True)
             running = 0.
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
-            print('zero-shot', zero_shot(model, tokenizer, normalize, 10), flush=True)
-            partial = checkpoint.with_suffix('.partial')
-            torch.save(dict(model=model.state_dict(), optimizer=optimizer.state_dict(), schedule=schedule.state_dict(),
-                            step=step + 1), partial)
-            os.replace(partial, checkpoint)
+            print('zero-shot', evaluate(10), flush=True)
+            unfinished = checkpoint.with_suffix('.partial')
+            torch.save(dict({name: part.state_dict() for name, part in kept.items()}, step=step + 1), unfinished)
+            os.replace(unfinished, checkpoint)
+
+
+def main():
+    args = parse_args()
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    config = json.loads((args.out / 'open_clip_config.json').read_text())
+    write_tokenizer(args.out / 'bpe.txt.gz', config['model_cfg']['text_cfg']['vocab_size'])
+    tokenizer = open_clip.get_tokenizer(f'local-dir:{args.out}', bpe_path=str(args.out / 'bpe.txt.gz'))
+    images, captions = load_pool(args.work_dir, args.seed, args.pool)
+    mean, std = (torch.tensor(config['preprocess_cfg'][k]).view(3, 1, 1) for k in ('mean', 'std'))
+    normalize = lambda batch: (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std  # noqa: E731
+
+    torch.manual_seed(args.seed)
+    model = open_clip.create_model(f'local-dir:{args.out}', load_weights=False, force_patch_dropout=.5)
+    evaluate = partial(zero_shot, model, tokenizer, normalize)
+    train(model, images, tokenizer(captions), normalize, evaluate, args)
     print(f'learned logit scale {float(model.logit_scale.exp().detach()):.2f}')
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     save_file(state, args.out / 'open_clip_model.safetensors')
-    print(f'wrote {args.out}: zero-shot', zero_shot(model, tokenizer, normalize, 30), flush=True)
+    print(f'wrote {args.out}: zero-shot', evaluate(30), flush=True)
 
 
 if __name__ == '__main__':

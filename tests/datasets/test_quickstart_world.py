@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from fvgpt.datasets import QuickstartWorld
+from fvgpt.datasets import quickstart_scene as scene
 from fvgpt.datasets import quickstart_world as world
 
 
 def test_task_and_pretraining_share_no_composition_but_every_word():
     assert len(world.TASK) == len(set(world.TASK)) == 40
     assert not set(world.TASK) & set(world.PRETRAINING)
-    assert len(world.TASK) + len(world.PRETRAINING) == len(world.ALL_COMPOSITIONS) == 400
+    assert len(world.TASK) + len(world.PRETRAINING) == len(scene.ALL_COMPOSITIONS) == 400
     for attribute in ('pattern', 'colour', 'shape'):
-        words = {getattr(c, attribute) for c in world.ALL_COMPOSITIONS}
+        words = {getattr(c, attribute) for c in scene.ALL_COMPOSITIONS}
         assert words == {getattr(c, attribute) for c in world.PRETRAINING} == {getattr(c, attribute) for c in world.TASK}
 
 
@@ -27,11 +28,11 @@ def test_pretraining_pairs_are_reproducible_and_of_pretraining_compositions():
         assert image.shape == (64, 64, 3) and 0 <= which < len(world.PRETRAINING)
 
 
-@pytest.mark.parametrize('what', [c for c in world.ALL_COMPOSITIONS if c.pattern == 'plain'][::7], ids=lambda c: c.name)
+@pytest.mark.parametrize('what', [c for c in scene.ALL_COMPOSITIONS if c.pattern == 'plain'][::7], ids=lambda c: c.name)
 def test_mask_is_the_object(what):
     """Drawing the same scene with another colour changes the pixels of the mask and its soft border only."""
-    other = world.Composition(what.pattern, 'white' if what.colour != 'white' else 'black', what.shape)
-    images, masks = zip(*(world.render(np.random.default_rng(5), w, 'on concrete', 'in daylight') for w in (what, other)))
+    other = scene.Composition(what.pattern, 'white' if what.colour != 'white' else 'black', what.shape)
+    images, masks = zip(*(scene.render(np.random.default_rng(5), w, 'on concrete', 'in daylight') for w in (what, other)))
     assert np.array_equal(*masks) and .02 < masks[0].mean() < .6
     changed = (abs(images[0].astype(int) - images[1]) > 40).any(-1)
     border = cv2.dilate(masks[0].astype(np.uint8), np.ones((7, 7))).astype(bool)
@@ -49,7 +50,7 @@ def test_background_goes_with_the_class_in_training_only(monkeypatch):
         drawn.clear()
         assert len(list(world.task_samples(split, 40, .7, 'exact'))) == len(drawn) == 40 * 40
         assert {light for _, _, light in drawn} == {world.TASK_LIGHT}
-        most_common = [max(np.mean([b == phrase for w, b, _ in drawn if w == what]) for phrase in world.BACKGROUNDS)
+        most_common = [max(np.mean([b == phrase for w, b, _ in drawn if w == what]) for phrase in scene.BACKGROUNDS)
                        for what in world.TASK]
         shares[split] = np.mean(most_common)
     assert shares['train'] == pytest.approx(.73, abs=.04)
@@ -58,7 +59,7 @@ def test_background_goes_with_the_class_in_training_only(monkeypatch):
 
 @pytest.mark.parametrize('quality', world.MASK_QUALITIES)
 def test_mask_qualities(quality):
-    _, mask = world.render(np.random.default_rng(1), world.TASK[3], 'on sand', 'in daylight')
+    _, mask = scene.render(np.random.default_rng(1), world.TASK[3], 'on sand', 'in daylight')
     degraded = world.degrade_mask(np.random.default_rng(2), mask, quality)
     if quality == 'missing':
         assert degraded is None
