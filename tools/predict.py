@@ -44,7 +44,8 @@ def predict(args: argparse.Namespace, options: dict) -> None:
     images = inferencer.find_images(args.images)
     if args.show_dir:
         inferencer.check_drawings(images, args.show_dir)
-    writer = JsonLines() if args.json else Table(images, inferencer.classes, type(inferencer.tuner).__name__)
+    tuner = type(inferencer.tuner).__name__
+    writer = JsonLines() if args.json else Table([str(image) for image in images], inferencer.classes, tuner)
     read, skipped = 0, []
     for start in range(0, len(images), args.batch_size):
         results = inferencer(images[start:start + args.batch_size], batch_size=args.batch_size, topk=args.topk,

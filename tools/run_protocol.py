@@ -44,14 +44,14 @@ def main() -> None:
         write_plan(protocol, runs, work_dir)
         train = Path(__file__).with_name('train.py').absolute()
         if args.executor == 'slurm':
-            executor = SlurmExecutor(train, work_dir / 'slurm', args.slurm_options)
+            submit = SlurmExecutor(train, work_dir / 'slurm', args.slurm_options).submit
         else:
-            executor = LocalExecutor(train, args.jobs)
+            submit = LocalExecutor(train, args.jobs).submit
         for run in runs:
             run.prepare()
         for recipe in {run.labels['dataset']: run.recipe for run in runs if run.labels}.values():
             check_inputs(load_recipe(str(recipe)))  # a missing data set is found before any run starts
-        failures = make_runs(runs, executor.submit)
+        failures = make_runs(runs, submit)
         print('\n' + write_report(work_dir))
         if failures:
             head = f'{len(failures)} of {len(runs)} runs failed; the same command makes them again:'

@@ -7,7 +7,7 @@ import multiprocessing
 import statistics
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,7 @@ class PlainCoOp(CoOp):
     """CoOp whose prompts run through all 77 positions, one by one padded, as in the public code."""
 
     def encode_text(self) -> Dict[str, Tensor]:
+        """Text features (C, D)."""
         with self.clip.in_precision():
             features = encode_prompts_plain(self.clip.text_tower, self.prompts(), length=self.clip.context_length)
         return dict(feature=features.float())
@@ -76,6 +77,7 @@ def a_batch(setting: Setting, clip: FrozenCLIP, size: Optional[int] = None) -> T
 
 # ---------------------------------------------------------------------------------------------------- timing
 def synchronize(device: str) -> None:
+    """Wait for what a GPU was told to do; nothing to wait for on a CPU."""
     if device != 'cpu':
         torch.cuda.synchronize()
 
@@ -119,7 +121,7 @@ def text_step(tuner: CoOp) -> Callable[[], object]:
     return step
 
 
-def benchmark_text(setting: Setting) -> Dict[str, object]:
+def benchmark_text(setting: Setting) -> Dict[str, Any]:
     """CoOp's text step: seconds and peak memory, fast and plain."""
     fast = build_tuner(setting)
     some = plain_setting(setting, fast.clip)
@@ -176,7 +178,7 @@ def training_step(model, inputs: Callable[[], object], samples: Sequence[DataSam
     return step
 
 
-def benchmark_stage1(setting: Setting) -> Dict[str, object]:
+def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
     """A step of tuning CoOp: from kept features with the fast text encoder, and the plain way."""
     fast = build_tuner(setting)
     some = plain_setting(setting, fast.clip)
@@ -190,7 +192,7 @@ def benchmark_stage1(setting: Setting) -> Dict[str, object]:
     return speedup('stage1', setting, times['fast'], times['images'] + text * setting.classes / some.classes)
 
 
-def benchmark_stage2(setting: Setting) -> Dict[str, object]:
+def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
     """A step of FVG-PT on CoOp: from kept features, and with a pass a view and the text encoded anew."""
     fast, plain = build_fvgpt(setting), build_fvgpt(setting, PlainCoOp)
     clip = plain.tuner.clip
@@ -215,13 +217,13 @@ def build_fvgpt(setting: Setting, kind: type = CoOp) -> FVGPT:
     return model
 
 
-def speedup(part: str, setting: Setting, fast: float, plain: float) -> Dict[str, object]:
+def speedup(part: str, setting: Setting, fast: float, plain: float) -> Dict[str, Any]:
     """Seconds of both steps, and how many times as fast the fast one is."""
     return {f'{part}_fast_s': fast, f'{part}_plain_s': ratio(plain, 1), f'{part}_speedup': ratio(plain, fast),
             f'{part}_fast_images_per_s': ratio(setting.batch_size, fast)}
 
 
-def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, object]:
+def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any]:
     """Seconds of a batch through CLIP's image encoder alone and through FVG-PT's branches; the larger overhead counts."""
     model = build_fvgpt(setting).eval()
     clip = model.tuner.clip
@@ -248,10 +250,11 @@ def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, obj
 
 
 # ---------------------------------------------------------------------------------------------------- the hardware
-def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, object]:
+def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, Any]:
     """What this machine reaches: FLOP/s of a square matrix product in the towers' precision, bytes/s of a copy (read and
     written)."""
-    a, b = torch.randn(2, size, size, device=setting.device, dtype=PRECISIONS.get(setting.precision, torch.float32))
+    precision = PRECISIONS[setting.precision] if setting.precision else torch.float32
+    a, b = torch.randn(2, size, size, device=setting.device, dtype=precision)
     source = torch.empty(64 * 2**20, dtype=torch.float32, device=setting.device)
     target = torch.empty_like(source)
     times = medians(in_turns(dict(matmul=lambda: a @ b, copy=lambda: target.copy_(source)), setting))
@@ -267,9 +270,9 @@ def ratio(one: float, other: float) -> float:
 BENCHMARKS = dict(text=benchmark_text, stage1=benchmark_stage1, stage2=benchmark_stage2, inference=benchmark_inference)
 
 
-def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, object]:
+def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, Any]:
     """Figures of the named parts, with the limits of the hardware and the share of them that the towers reach."""
-    figures: Dict[str, object] = dict(setting._asdict(), threads=torch.get_num_threads(), torch=str(torch.__version__),
+    figures: Dict[str, Any] = dict(setting._asdict(), threads=torch.get_num_threads(), torch=str(torch.__version__),
                                       hardware=device_name())
     figures.update(hardware_limits(setting))
     for part in parts:
@@ -283,7 +286,7 @@ def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, object]:
     return figures
 
 
-def training_estimate(setting: Setting, figures: Dict[str, object]) -> float:
+def training_estimate(setting: Setting, figures: Dict[str, Any]) -> float:
     """Seconds of CoOp and FVG-PT with 16 images a class and 10 epochs each, from measured steps: three views of each image are
     encoded once (squashed; cropped, full and foreground), then both stages run from kept features."""
     images = SHOTS * setting.classes

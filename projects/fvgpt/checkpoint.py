@@ -1,5 +1,4 @@
 """Checkpoints: what they say about themselves, and reading them without running anything."""
-import hashlib
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,8 @@ import torch
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
+
+from .classifier import CLIPClassifier, tuner_of
 
 PROVENANCE = 'fvgpt'  # key below the checkpoint's ``meta``
 
@@ -62,16 +63,16 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
     return content
 
 
-def provenance(model: nn.Module) -> Dict[str, Any]:
+def provenance(model: CLIPClassifier) -> Dict[str, Any]:
     """What a checkpoint records about a model: enough to refuse it where it does not belong."""
-    tuner = getattr(model, 'tuner', model)
+    tuner = tuner_of(model)
     clip = tuner.clip
     return dict(model=type(model).__name__, tuner=type(tuner).__name__, clip=clip.name, quick_gelu=clip.quick_gelu,
                 clip_weights=clip.weight_hash, precision=clip.precision or 'float32',
                 class_names=list(model.trained_class_names or model.class_names))
 
 
-def check_provenance(recorded: Dict[str, Any], model: nn.Module, path: str) -> None:
+def check_provenance(recorded: Dict[str, Any], model: CLIPClassifier, path: str) -> None:
     """Refuse a checkpoint that was trained with another tuner or another CLIP; warn where its towers had another precision,
     which changes predictions little. Other classes are what prompts are tuned for, and fine.
 
@@ -87,15 +88,6 @@ def check_provenance(recorded: Dict[str, Any], model: nn.Module, path: str) -> N
                   'predictions may differ slightly', 'current', level=30)
 
 
-def state_hash(module: nn.Module, prefix: str = '') -> str:
-    """sha256 over ``prefix`` and the names and float32 values of all parameters and persistent buffers."""
-    digest = hashlib.sha256(prefix.encode())
-    for key, value in sorted(module.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def load_parameters(model: nn.Module, state: Dict[str, torch.Tensor], path: str) -> None:
     """Load a state dict, of which nothing may be missing or too much.
 
@@ -108,7 +100,7 @@ def load_parameters(model: nn.Module, state: Dict[str, torch.Tensor], path: str)
         raise ValueError(f'{path} does not fit this {type(model).__name__}: {error}') from error
 
 
-def load_tuner(tuner: nn.Module, path: str) -> None:
+def load_tuner(tuner: CLIPClassifier, path: str) -> None:
     """Load a tuner's trained parameters; a checkpoint of FVG-PT on that tuner serves too.
 
     Raises:

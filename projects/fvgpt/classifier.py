@@ -1,6 +1,6 @@
 """What every classifier of this project shares: class names in, mmpretrain ``DataSample`` predictions out."""
 from abc import abstractmethod
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.classifiers import BaseClassifier
@@ -32,6 +32,7 @@ class CLIPDataPreprocessor(ClsDataPreprocessor):
     """mmpretrain's, which hands on features of images (``inputs`` is a dict then) as they are."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        """Cast and, where they are images (B, 3, H, W), normalise ``inputs`` of a batch from the loader."""
         if isinstance(data['inputs'], dict):
             return dict(data, inputs=self.cast_data(data['inputs']))  # labels follow as one tensor, see gt_labels()
         return super().forward(data, training)
@@ -104,7 +105,7 @@ class CLIPClassifier(BaseClassifier):
         """Prepare whatever depends on the class names."""
 
     @abstractmethod
-    def encode_frozen(self, images: Tensor, **kwargs) -> Features:
+    def encode_frozen(self, images: Tensor) -> Features:
         """What the frozen towers say of normalised images (B, 3, H, W), rows (B, ...): all that is needed of the images."""
 
     @abstractmethod
@@ -127,6 +128,8 @@ class CLIPClassifier(BaseClassifier):
             raise RuntimeError(f'{type(self).__name__} does not know its classes yet: call set_class_names(), or add '
                                "dict(type='ClassNamesHook') to custom_hooks so that they come from the dataset")
         if mode == 'loss':
+            if data_samples is None:
+                raise ValueError("mode 'loss' needs data_samples, with labels")
             return self.loss(inputs, data_samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
@@ -145,6 +148,11 @@ class CLIPClassifier(BaseClassifier):
                 sample.set_field(score[i], f'{source}_score', dtype=torch.Tensor)
             sample.set_pred_score(own[i]).set_pred_label(labels[i])
         return data_samples
+
+
+def tuner_of(model: CLIPClassifier) -> Any:
+    """The :class:`~fvgpt.tuners.PromptTuner`, below FVG-PT or alone."""
+    return model.tuner if hasattr(model, 'tuner') else model
 
 
 def gt_labels(data_samples: List[DataSample], device: torch.device) -> Tensor:

@@ -45,9 +45,9 @@ def our_key(name: str, tuner: str) -> str:
     for pattern, ours in KEY_TABLES[tuner]:
         found = re.fullmatch(pattern, name)
         if found:
-            first, second = (*found.groups(), None, None)[:2]
+            first, second = (*found.groups(''), '', '')[:2]
             for text, value in (('{n}', first), ('{m}', second)):
-                ours = ours.replace(text, value or '')
+                ours = ours.replace(text, value)
             for text, step in (('{n-1}', -1), ('{n+1}', 1)):
                 if text in ours:
                     ours = ours.replace(text, str(int(first) + step))

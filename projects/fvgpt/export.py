@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .checkpoint import provenance
-from .classifier import CLIPClassifier
+from .classifier import CLIPClassifier, tuner_of
 from .evaluation.results import write_json
 from .inferencer import FVGPTInferencer
 from .registry import MODELS, TRANSFORMS
@@ -41,6 +41,7 @@ class ImageClassifier(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> List[Tensor]:
+        """``logits`` and ``probabilities`` (B, C) of normalised images (B, 3, H, W)."""
         logits = self.model(images).float()
         return [logits, logits.softmax(-1)]
 
@@ -54,7 +55,8 @@ class ImageFeatures(nn.Module):
         self.names = tuple(text_features(model))
 
     def forward(self, images: Tensor) -> List[Tensor]:
-        tuner = getattr(self.model, 'tuner', self.model)
+        """The features (B, D) that ``names`` names, of normalised images (B, 3, H, W)."""
+        tuner = tuner_of(self.model)
         frozen = tuner.encode_frozen(images, untouched='zero_shot' in self.names)
         tuned = tuner.view(frozen)['feature']
         kinds = dict(tuner=lambda: F.normalize(tuned.float(), dim=-1),
@@ -67,7 +69,7 @@ class ImageFeatures(nn.Module):
 def text_features(model: CLIPClassifier) -> Dict[str, Tensor]:
     """Text features (C, D) of unit length of a model's classes: of the ``tuner``, of ``zero_shot`` CLIP, and those that
     the FDC adapter makes of the tuner's; what the model has of these."""
-    tuned = getattr(model, 'tuner', model).cached_text()['feature']
+    tuned = tuner_of(model).cached_text()['feature']
     features = dict(tuner=F.normalize(tuned.float(), dim=-1))
     if hasattr(model, 'prior'):
         features['zero_shot'] = F.normalize(model.prior.cached_text()['feature'].float(), dim=-1)
@@ -121,7 +123,8 @@ def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) 
     if hasattr(model, 'compare'):
         model.compare = False
     said = describe(inferencer)  # also settles what the model works out at first use, before it is traced
-    forms = {'classifier.onnx': ImageClassifier(model), 'image_features.onnx': ImageFeatures(model)}
+    forms: Dict[str, Union[ImageClassifier, ImageFeatures]] = {
+        'classifier.onnx': ImageClassifier(model), 'image_features.onnx': ImageFeatures(model)}
     differences = {}
     with _new_files(out, [*forms, 'text_features.safetensors', 'onnx.json'], overwrite) as folder, constant_text(model):
         for name, module in forms.items():
@@ -153,7 +156,7 @@ def constant_text(model: CLIPClassifier) -> Iterator[None]:
     """Let text features be constants, which :meth:`~fvgpt.tuners.PromptTuner.cached_text` cannot prove to an exporter."""
     parts = [part for part in model.modules() if isinstance(part, PromptTuner)]
     for part in parts:
-        part.cached_text = partial(dict, part.cached_text())
+        part.__dict__['cached_text'] = partial(dict, part.cached_text())
     try:
         yield
     finally:
@@ -162,7 +165,7 @@ def constant_text(model: CLIPClassifier) -> Iterator[None]:
 
 
 @torch.no_grad()
-def trace(module: nn.Module, size: int, path: Path) -> None:
+def trace(module: Union[ImageClassifier, ImageFeatures], size: int, path: Path) -> None:
     """Write a module that maps images (B, 3, size, size) of any B to a list of tensors as an ONNX file.
 
     Raises:
@@ -177,7 +180,9 @@ def trace(module: nn.Module, size: int, path: Path) -> None:
                                         dynamic_shapes=dict(images={0: torch.export.Dim('batch')}))
         except torch.onnx.OnnxExporterError as error:
             raise ValueError(f'torch cannot export this model: {error}') from error
-    weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
+    assert program is not None  # with dynamo=True there is one
+    tensors = (value.const_value for value in program.model.graph.initializers.values())
+    weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
     program.save(str(path), external_data=weights >= _EXTERNAL)
 
 

@@ -11,7 +11,7 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from PIL import UnidentifiedImageError
 
-from .classifier import CLIPClassifier
+from .classifier import CLIPClassifier, tuner_of
 from .datasets.class_folder import IMAGE_SUFFIXES
 from .datasets.image_lists import files_below
 from .device import torch_device
@@ -56,7 +56,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
     @property
     def tuner(self) -> CLIPClassifier:
         """The tuner, below FVG-PT or alone."""
-        return getattr(self.model, 'tuner', self.model)
+        return tuner_of(self.model)
 
     def set_classes(self, classes: Optional[Sequence[str]] = None, branch: Optional[str] = None) -> None:
         """Change the classes and the branch; text features of a list that was there before are not computed again.
@@ -130,7 +130,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
             found = sorted(str(path / file) for file in files_below(path, path) if file.lower().endswith(IMAGE_SUFFIXES))
             if not found:
                 raise ValueError(f'{path} has no images ({", ".join(IMAGE_SUFFIXES)})')
-            return found
+            return [*found]
         if not path.is_file():
             raise FileNotFoundError(f'there is no image {path}')
         return [str(path)]
@@ -181,6 +181,11 @@ class FVGPTInferencer(ImageClassificationInferencer):
 
     def visualize(self, ori_inputs: list, preds: List[DataSample], show: bool = False, show_dir: Optional[str] = None, **kwargs
                   ) -> Optional[List[np.ndarray]]:
+        """Draw predictions as mmpretrain does.
+
+        Raises:
+            ValueError: see :meth:`check_drawings`.
+        """
         if show_dir is not None:
             self.check_drawings(ori_inputs, show_dir)
             Path(show_dir).mkdir(parents=True, exist_ok=True)
@@ -189,6 +194,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
 
     def postprocess(self, preds: List[DataSample], visualization: Optional[list], return_datasamples: bool = False,
                     topk: int = 5) -> Union[List[dict], List[DataSample]]:
+        """Predictions as :meth:`__call__` returns them: data samples as they are, or dicts with rankings ``topk`` long."""
         if return_datasamples:
             return preds
         sources = [self.model.source, *(source for source in ('tuner', 'zero_shot') if source != self.model.source)]

@@ -30,7 +30,7 @@ def literal(node: ast.expr) -> Any:
         case ast.Tuple(elts=items):
             return tuple(literal(item) for item in items)
         case ast.Dict(keys=keys, values=values) if all(isinstance(key, ast.Constant) for key in keys):
-            return {literal(key): literal(value) for key, value in zip(keys, values)}
+            return {literal(key): literal(value) for key, value in zip(keys, values) if key}
         case ast.Call(func=ast.Name(id='dict'), args=[], keywords=pairs) if all(pair.arg for pair in pairs):
             return {pair.arg: literal(pair.value) for pair in pairs}
         case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as only], keywords=[]):  # where keys are no identifiers

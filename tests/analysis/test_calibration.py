@@ -43,7 +43,7 @@ def test_ece_is_the_weighted_gap_of_fifteen_bins(pairs):
             total += len(inside) / len(score) * abs(np.mean([t for _, t in inside]) - np.mean([s for s, _ in inside]))
     bins = score_bins(score, true)
     assert expected_calibration_error(bins) == pytest.approx(total, abs=1e-12)
-    assert sum(b.count for b in bins) == len(score)
+    assert sum(b.size for b in bins) == len(score)
 
 
 def test_ece_of_constructed_predictions():
@@ -67,11 +67,11 @@ def test_bce_is_torchs(pairs):
 def test_equal_parts_are_in_order_and_hold_everything(pairs):
     score, true = columns(pairs)
     parts = equal_parts(score, true)
-    assert sum(part.count for part in parts) == len(score)
-    assert max(part.count for part in parts) - min(part.count for part in parts) <= 1
+    assert sum(part.size for part in parts) == len(score)
+    assert max(part.size for part in parts) - min(part.size for part in parts) <= 1
     assert all(a.high <= b.low for a, b in zip(parts, parts[1:]))
-    assert sum(part.count * part.score for part in parts) == pytest.approx(score.sum(), abs=1e-9)
-    assert sum(part.count * part.true for part in parts) == pytest.approx(true.sum(), abs=1e-9)
+    assert sum(part.size * part.score for part in parts) == pytest.approx(score.sum(), abs=1e-9)
+    assert sum(part.size * part.true for part in parts) == pytest.approx(true.sum(), abs=1e-9)
 
 
 def test_a_gate_that_knows_beats_a_constant_and_one_that_does_not_cannot():

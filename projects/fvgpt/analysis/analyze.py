@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import VISBACKENDS, init_default_scope
 from mmengine.runner import Runner
@@ -132,9 +132,9 @@ def load(config: Config, checkpoint: str, out: Path) -> Runner:
     return runner
 
 
-def _loaders(config: Config) -> List[dict]:
+def _loaders(config: Config) -> List[ConfigDict]:
     loaders = config.test_dataloader
-    return loaders if isinstance(loaders, (list, tuple)) else [loaders]
+    return [*loaders] if isinstance(loaders, (list, tuple)) else [loaders]
 
 
 def look_at(observer: Observer, datasets: List[BaseDataset], max_images: Optional[int], workers: int) -> List[Column]:
@@ -179,6 +179,7 @@ def draw_examples(observer: Observer, datasets: List[BaseDataset], columns: List
 
 
 def to_png(figure: Figure) -> bytes:
+    """The bytes of a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
     return buffer.getvalue()

@@ -1,5 +1,5 @@
 """Where a model looks: attention roll-out and Grad-CAM over the patches, and how much of either lies in the foreground."""
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -92,11 +92,11 @@ def attention_maps(passes: Sequence[ImagePass], logits: Dict[str, Tensor], label
     return maps
 
 
-def share_inside(patch_map: Tensor, mask: Tensor, grid: Sequence[int]) -> Tensor:
+def share_inside(patch_map: Tensor, mask: Tensor, grid: Tuple[int, int]) -> Tensor:
     """Share (B,) in [0, 1] of a map over patches that lies inside the mask; nan where the map is zero.
 
     Args:
         patch_map: (B, P), not negative. mask: (B, 1, H, W) in {0, 1}. grid: rows and columns of patches, P of them.
     """
-    inside = F.adaptive_avg_pool2d(mask, tuple(grid)).flatten(1)
+    inside = F.adaptive_avg_pool2d(mask, grid).flatten(1)
     return (patch_map * inside).sum(1) / patch_map.sum(1)

@@ -12,7 +12,7 @@ class Bin(NamedTuple):
     """Scores between low and high: how many, their mean, and the share of them that came true."""
     low: float
     high: float
-    count: int
+    size: int
     score: float
     true: float
 
@@ -38,8 +38,8 @@ def equal_parts(score: np.ndarray, true: np.ndarray) -> List[Bin]:
 
 def expected_calibration_error(bins: List[Bin]) -> float:
     """ECE = sum over bins of n / N |share true - mean score| (Guo et al., 2017, eq. 3); nan without samples."""
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.true - b.score) for b in bins) / total if total else float('nan')
+    total = sum(b.size for b in bins)
+    return sum(b.size * abs(b.true - b.score) for b in bins) / total if total else float('nan')
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:

@@ -73,7 +73,7 @@ class Observer:
         self.model.compare = True
         self.clip = model.tuner.clip
         self.has_attention = can_be_watched(self.clip)
-        self.grid = tuple(self.clip.model.visual.grid_size) if self.has_attention else None
+        self.grid: Tuple[int, int] = tuple(self.clip.model.visual.grid_size) if self.has_attention else (0, 0)
 
     @property
     def temperature(self) -> float:
@@ -81,6 +81,7 @@ class Observer:
         return self.model.distillation_loss.temperature
 
     def set_classes(self, metainfo: dict) -> None:
+        """Change the classes to those of a data set, given by its ``metainfo``."""
         self.model.set_class_names(metainfo['classes'], metainfo.get('branch', 'base'), metainfo.get('dataset_name'))
 
     def load(self, items: List[dict]) -> Tuple[Tensor, Tensor, Optional[Tensor], List]:

@@ -14,9 +14,9 @@ from .collect import Column, Observer
 _TILE = 1.45  # inches
 
 
-def example_figure(observer: Observer, dataset: BaseDataset, column: Column, chosen: Sequence[int], titles: Dict[str, str]
+def example_figure(observer: Observer, dataset: BaseDataset, column: Column, chosen: np.ndarray, titles: Dict[str, str]
                    ) -> Figure:
-    """A row for each of the images ``chosen``, indices in ``column``; ``titles`` of the sources."""
+    """A row for each of the images ``chosen``, indices (n,) in ``column``; ``titles`` of the sources."""
     observer.set_classes(dataset.metainfo)
     images, labels, masks, _ = observer.load([dataset[int(column.indices[i])] for i in chosen])
     _, maps, _ = observer.look(images, labels)
@@ -28,17 +28,18 @@ def example_figure(observer: Observer, dataset: BaseDataset, column: Column, cho
     rows = figure.subfigures(len(chosen), 1, squeeze=False)[:, 0]
     for row, (index, part) in enumerate(zip(chosen, rows)):
         part.suptitle(_caption(column, index, titles), fontsize=7, x=.005, ha='left')
-        usable = masks is not None and np.isfinite(column.values['area'][index])
-        outline = masks[row, 0].cpu().numpy() if usable else np.zeros(size)
+        usable = np.isfinite(column.values['area'][index])
+        outline = masks[row, 0].cpu().numpy() if masks is not None and usable else None
         heats = [None, None, *(enlarged(maps[key][row], observer.grid, size) for key in shown)]
         for axis, head, heat in zip(part.subplots(1, len(heads)), heads, heats):
-            axis.imshow(outline if head == 'mask' else pixels[row], cmap='gray', vmin=0, vmax=1)
+            empty = np.zeros(size) if outline is None else outline
+            axis.imshow(empty if head == 'mask' else pixels[row], cmap='gray', vmin=0, vmax=1)
             if heat is not None:
                 axis.imshow(heat, cmap='inferno', alpha=.6)
-                if usable:
+                if outline is not None:
                     axis.contour(outline, [.5], colors='white', linewidths=.7)
             axis.set_axis_off()
-            axis.set_title(head if head != 'mask' or usable else 'no mask', fontsize=7)
+            axis.set_title(head if head != 'mask' or outline is not None else 'no mask', fontsize=7)
     return figure
 
 

@@ -64,7 +64,7 @@ def reliability_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
         for source, label in titles.items():
             bins = score_bins(column.values[f'{source}/confidence'], column.correct(source))
             _line(axis, source, [b.score for b in bins], [b.true for b in bins], label)
-            counts.plot([b.score for b in bins], [b.count for b in bins], color=STYLES[source][0], linewidth=1)
+            counts.plot([b.score for b in bins], [b.size for b in bins], color=STYLES[source][0], linewidth=1)
         counts.set(xlim=(0, 1), ylabel='images', xticks=[])
         axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel='confidence', ylabel='share right')
         axis.grid(alpha=.3)

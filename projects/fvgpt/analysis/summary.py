@@ -40,7 +40,8 @@ def source_summary(column: Column, source: str) -> Dict[str, Any]:
 def foreground_gate(column: Column) -> Tuple[np.ndarray, np.ndarray]:
     """r and r* of the images of which the gate was asked."""
     judged = column.known('r')
-    return tuple(column.values[key][judged] if judged.any() else np.empty(0) for key in ('r', 'r_star'))
+    r, r_star = (column.values[key][judged] if judged.any() else np.empty(0) for key in ('r', 'r_star'))
+    return r, r_star
 
 
 def backbone_gate(column: Column) -> Tuple[np.ndarray, np.ndarray]:

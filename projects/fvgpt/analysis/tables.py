@@ -57,7 +57,7 @@ def _cell(value):
 
 def _samples(columns: List[Column]) -> Table:
     names = list(dict.fromkeys(name for column in columns for name in column.values))
-    rows = []
+    rows: List[Sequence] = []
     for column in columns:
         for i, path in enumerate(column.paths):
             value = {name: column.values[name][i] for name in column.values}

@@ -1,3 +1,4 @@
+"""The frozen CLIP that everything is trained on."""
 from .frozen_clip import QUICKSTART_CLIP, FrozenCLIP
 from .prompts import CUSTOM_TEMPLATES, PLAIN_TEMPLATE, fill_template, resolve_template
 

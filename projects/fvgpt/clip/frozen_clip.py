@@ -3,13 +3,13 @@ import copy
 from contextlib import nullcontext
 from functools import cached_property
 from textwrap import shorten
-from typing import ContextManager, List, Optional, Sequence
+from typing import Any, ContextManager, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import state_hash
 from ..registry import MODELS
+from ..state_hash import state_hash
 from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, text_tokens_that_fit
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
@@ -58,12 +58,12 @@ class FrozenCLIP(nn.Module):
 
     # ------------------------------------------------------------------ the hidden model
     @property
-    def model(self) -> nn.Module:
-        """The open_clip model."""
+    def model(self) -> Any:
+        """The open_clip model, which has no types."""
         return self._hidden[0]
 
     @property
-    def text_tower(self) -> nn.Module:
+    def text_tower(self) -> Any:
         """The module with token_embedding, positional_embedding, transformer, ln_final, text_projection."""
         return getattr(self.model, 'text', self.model)
 
@@ -122,6 +122,7 @@ class FrozenCLIP(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.text_tower.positional_embedding.device
 
     @cached_property

@@ -4,7 +4,7 @@ Works for any tuner, since it watches the blocks and not who runs them.
 """
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Iterator, List, Optional
+from typing import Iterator, List
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,12 @@ class ImagePass:
     fresh: of each block (T,) bool, tokens that a tuner put in before it, whose content comes from no patch.
     patches: number of patch tokens P; they follow the class token at the start.
     tokens: what the last block's attention reads (B, T, W): ``ln_1`` of its input. It is the leaf of the graph, so that a
-        score can be differentiated in it.
+        score can be differentiated in it. Empty until that block ran.
     """
     patches: int
     attention: List[Tensor] = field(default_factory=list)
     fresh: List[Tensor] = field(default_factory=list)
-    tokens: Optional[Tensor] = None
+    tokens: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 def can_be_watched(clip: FrozenCLIP) -> bool:

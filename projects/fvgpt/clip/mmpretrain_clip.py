@@ -59,6 +59,7 @@ class OpenCLIPTokenizer:
         return self.tokenizer.encode(text)
 
     def convert_tokens_to_ids(self, tokens: List[int]) -> List[int]:
+        """Ids of tokens: what :meth:`tokenize` gave is ids already."""
         return tokens
 
 

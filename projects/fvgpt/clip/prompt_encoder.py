@@ -12,7 +12,7 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .prompt_packing import Packing, Symbols, agreement, pack, shared_length
@@ -132,7 +132,7 @@ def _run_block(block: ResidualAttentionBlock, x: Tensor, mask: Tensor, shared: i
     return x + block.ls_2(_mlp(block.mlp, block.ln_2(x)))
 
 
-def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
+def _mlp(mlp, x: Tensor) -> Tensor:
     """``mlp(x)``. QuickGELU is x sigmoid(1.702 x) = silu(1.702 x) / 1.702, and both factors go into the matrix products: five
     passes fewer, forward and backward, over the widest tensors of the tower."""
     if type(mlp.gelu) is not QuickGELU:

@@ -4,6 +4,7 @@ In a causal tower a token's activations depend on itself and on what stands befo
 activations of their beginnings: all prompts together are a tree, and each of its nodes needs computing once. An attention
 mask says what the nodes see; the tower itself need not know of any of it.
 """
+import sys
 from functools import lru_cache
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -70,8 +71,8 @@ def pack(symbols: Symbols, own: Optional[int] = None, reserved: Tuple[int, int] 
     padded = np.full((len(symbols), max(map(len, symbols))), -1)
     for index, places in enumerate(slots):
         prompt[places], position[places], padded[index, :len(places)] = index, range(len(places)), places
-        row, places = places[-1] // size, np.array(places[shared:]) % size
-        of_row[row][np.ix_(places, places)] |= np.tri(len(places), dtype=bool)
+        row, own_places = places[-1] // size, np.array(places[shared:]) % size
+        of_row[row][np.ix_(own_places, own_places)] |= np.tri(len(own_places), dtype=bool)
     end = [places[-1] for places in slots]
     with torch.inference_mode(False):  # what is kept must serve in training too
         tensors = (torch.as_tensor(array).to(device) for array in (prompt, position, mask, padded, end))
@@ -84,9 +85,10 @@ def _lay_out(symbols: Symbols, own: Optional[int], beginning: List[int], first: 
     lengths = [len(symbols[index]) for index in order]
     known = [len(beginning), *(agreement(symbols[one], symbols[other], own) for one, other in zip(order, order[1:]))]
 
-    def fill(size: float) -> Tuple[List[List[int]], List[int]]:
+    def fill(size: int) -> Tuple[List[List[int]], List[int]]:
         """Beside the prompt before it, else in the first row with room: slots of each prompt, filled slots of each row."""
-        slots, filled, row, previous = [[] for _ in symbols], [first], 0, beginning
+        slots: List[List[int]] = [[] for _ in symbols]
+        filled, row, previous = [first], 0, beginning
         for index, length, common in zip(order, lengths, known):
             if filled[row] + length - common > size:
                 common, previous = len(beginning), beginning
@@ -94,12 +96,12 @@ def _lay_out(symbols: Symbols, own: Optional[int], beginning: List[int], first: 
                 row = next(rooms, len(filled))
                 if row == len(filled):
                     filled.append(0)
-            start = filled[row] + (row * size if row else 0)
+            start = filled[row] + row * size
             filled[row] += length - common
             previous = slots[index] = previous[:common] + [*range(start, start + length - common)]
         return slots, filled
 
-    slots, filled = fill(float('inf'))
+    slots, filled = fill(sys.maxsize)
     if filled[0] <= _LONGEST:
         return slots, 1, filled[0]
     shortest = max(_SHORTEST, first, max(lengths) - len(beginning))

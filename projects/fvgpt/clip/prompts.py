@@ -43,7 +43,7 @@ def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
     if '{}' in template:
         return template
     if template == CUSTOM:
-        return CUSTOM_TEMPLATES.get(dataset_name, PLAIN_TEMPLATE)
+        return CUSTOM_TEMPLATES.get(dataset_name or '', PLAIN_TEMPLATE)
     if template in CUSTOM_TEMPLATES:
         return CUSTOM_TEMPLATES[template]
     raise ValueError(f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is no data set of '

@@ -19,6 +19,7 @@ class TokenEdit:
 
     @property
     def count(self) -> int:
+        """n, the number of tokens."""
         return self.tokens.shape[-2]
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ def read_torchscript(path: Path) -> Dict[str, Tensor]:
     """
     with zipfile.ZipFile(path) as archive:
         folder = index_of(archive)
+        if folder is None:
+            raise ValueError('it is no TorchScript archive')
         index = archive.getinfo(f'{folder}/data.pkl')
         if index.file_size > _LARGEST_INDEX or sum(
                 member.file_size for member in archive.infolist() if member.filename.startswith(f'{folder}/data/')

@@ -1,3 +1,4 @@
+"""Data sets, few-shot subsets and transforms, with foreground masks."""
 from .aircraft import AircraftDataset
 from .batch_sampler import WholeBatchSampler
 from .class_folder import ClassFolderDataset

@@ -26,6 +26,7 @@ class AircraftDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
+        """The lists and the images must be there."""
         super().check_files(root)
         for name in LISTS:
             require(root / self.list_dir / name, 'list_dir', "the folder of FGVCAircraft's text files relative to data_root")
@@ -36,9 +37,15 @@ class AircraftDataset(FewShotDataset):
         return [line.strip() for line in lines if line.strip()]
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The lines of ``variants.txt``."""
         return dict(enumerate(self._lines('variants.txt')))
 
     def samples(self, split: str) -> List[Sample]:
+        """The lines of ``images_variant_<split>.txt``.
+
+        Raises:
+            ValueError: a line has no variant of the list.
+        """
         labels = {name: label for label, name in self.class_names_by_label().items()}
         source, found = f'images_variant_{split}.txt', []
         for line in self._lines(source):

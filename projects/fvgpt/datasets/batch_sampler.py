@@ -2,7 +2,8 @@
 from typing import Iterator, List
 
 import numpy as np
-from torch.utils.data import BatchSampler, Sampler
+from mmengine.dataset import DefaultSampler
+from torch.utils.data import BatchSampler
 
 from ..registry import DATA_SAMPLERS
 from .randomness import SeededIndex
@@ -21,14 +22,16 @@ class WholeBatchSampler(BatchSampler):
         batch_size: images a batch of this process.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int):
+    sampler: DefaultSampler
+
+    def __init__(self, sampler: DefaultSampler, batch_size: int):
         super().__init__(sampler, batch_size, drop_last=len(sampler) >= batch_size)
 
     def __len__(self) -> int:
         images = getattr(self.sampler, 'dataset', self.sampler)  # DefaultSampler pads its own share
         return max(len(images) // (self.batch_size * getattr(self.sampler, 'world_size', 1)), 1)
 
-    def __iter__(self) -> Iterator[List[SeededIndex]]:
+    def __iter__(self) -> Iterator[List[int]]:
         run, epoch = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0)
         for batch, _ in zip(super().__iter__(), range(len(self))):
             yield [SeededIndex(index, int(np.random.SeedSequence([run, epoch, index]).generate_state(1)[0]))

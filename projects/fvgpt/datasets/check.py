@@ -38,9 +38,11 @@ class Report:
 
     @property
     def complete(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.problems
 
     def count(self, what: str, found: int, expected: Optional[int]) -> None:
+        """Note a number of ``what``, a key of ``COLUMNS``; a problem where another one, unless None, is expected."""
         self.counts[what] = (found, expected)
         if expected not in (None, found):
             self.problems.append(f'{COLUMNS[what]}: {found} found, {expected} expected')
@@ -52,6 +54,7 @@ class Report:
             self.problems.append(f'{len(paths)} {what}, the first is {Path(self.root) / paths[0]}{hint}')
 
     def as_json(self) -> dict:
+        """All attributes as plain values."""
         counts = {what: dict(found=found, expected=expected) for what, (found, expected) in self.counts.items()}
         return dict(asdict(self), complete=self.complete, counts=counts)
 
@@ -87,6 +90,7 @@ class DataSetCheck:
         self.report = Report(self.facts.title, str(self.place))
 
     def run(self) -> Report:
+        """Look at everything and report what was found; what is missing is a problem in the report, no error."""
         self._check_pieces()
         try:
             self._check_content()

@@ -3,7 +3,7 @@ import os
 import random
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 from timm.data import ImageNetInfo
@@ -32,7 +32,7 @@ class ClassFolderDataset(FewShotDataset):
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
-    not_classes = ()  # names of folders, in lower case, that hold something else
+    not_classes: Tuple[str, ...] = ()  # names of folders, in lower case, that hold something else
 
     def __init__(self, data_root: str, img_dir: str = '', folders: Optional[Dict[str, str]] = None,
                  test_fraction: float = .3, class_names=None, num_classes: Optional[int] = None, **kwargs):
@@ -43,6 +43,7 @@ class ClassFolderDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
+        """The folder of each split must be there, and the file of class names."""
         super().check_files(root)
         require(root / self.img_dir, 'img_dir', 'the folder with the class folders, relative to data_root')
         if self.folders is not None:
@@ -74,6 +75,11 @@ class ClassFolderDataset(FewShotDataset):
                                      f'{min(other)!r} is in one of them only')
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The names of the sorted folders.
+
+        Raises:
+            ValueError: their number is not ``num_classes``, splits have different ones, or one has no name.
+        """
         folders = self._class_folders(self.split)
         names = self._names(folders)
         if self.num_classes not in (None, len(folders)):
@@ -94,9 +100,10 @@ class ClassFolderDataset(FewShotDataset):
         return [given.get(folder, folder) for folder in folders]
 
     def samples(self, split: str) -> List[Sample]:
+        """The images below the class folders of a split, or the drawn share of one tree."""
         if self.folders is not None and split not in self.folders:
             return []
-        found = []
+        found: List[Sample] = []
         for label, name in enumerate(self._class_folders(split)):
             folder = self._tree(split) / name
             files = sorted(f for f in files_below(folder, Path(self.data_root)) if f.lower().endswith(IMAGE_SUFFIXES))

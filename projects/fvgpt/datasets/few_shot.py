@@ -79,7 +79,7 @@ class FewShotDataset(BaseDataset):
             raise ValueError(f'num_shots must be at least 1, not {num_shots}')
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
-        self.subset_file = None
+        self.subset_file: Optional[Path] = None
         if subset_file:
             path = subset_file.replace('{num_shots}', str(num_shots)).replace('{seed}', str(seed))
             self.subset_file = Path(path).expanduser()
@@ -114,6 +114,12 @@ class FewShotDataset(BaseDataset):
         return dict(cls.METAINFO, **(metainfo or {}))
 
     def load_data_list(self) -> List[dict]:
+        """The images of the subset, few-shot where it is asked for, with labels 0 .. C - 1 within the subset.
+
+        Raises:
+            ValueError: there are none, or too few classes, or a label has no class.
+            FileNotFoundError: a mask is missing.
+        """
         names = self.class_names_by_label()
         labels = subset_labels(list(names), self.subset)
         if not labels:
@@ -138,6 +144,7 @@ class FewShotDataset(BaseDataset):
         return data_list
 
     def prepare_data(self, idx: int) -> dict:
+        """Load an image by the random numbers that its index carries, see :func:`sample_randomness`."""
         with sample_randomness(idx):
             return super().prepare_data(idx)
 
@@ -164,31 +171,32 @@ class FewShotDataset(BaseDataset):
         if self.split == 'test':
             return self.samples('test')
         if self.subset_file:
-            return self._given_subset(names)
+            return self._given_subset(self.subset_file, names)
         if self.num_shots is None:
             return self.samples(self.split)
         splits = ('train', 'val') if self.split == 'val' else ('train', )
         return draw_subset(self.samples, self.num_shots, self.seed, splits)[self.split]
 
-    def _given_subset(self, names: Dict[int, str]) -> List[Sample]:
-        """The split's list in ``subset_file``, which must be of this data set and of ``num_shots`` images a class."""
-        lists = read_lists(self.subset_file, required=('train', 'val'))
+    def _given_subset(self, file: Path, names: Dict[int, str]) -> List[Sample]:
+        """The split's list in ``file``, which must be of this data set and of ``num_shots`` images a class."""
+        lists = read_lists(file, required=('train', 'val'))
         for path, label, name in (entry for entries in lists.values() for entry in entries):
             if names.get(label) != name:
-                raise ValueError(f'{self.subset_file} is of another data set: {path} has label {label} for {name!r}, which is '
+                raise ValueError(f'{file} is of another data set: {path} has label {label} for {name!r}, which is '
                                  f'{names.get(label)!r} below {self.data_root}')
         shots = max(Counter(entry.label for entry in lists['train']).values(), default=0)
         if self.num_shots not in (None, shots):
-            raise ValueError(f'{self.subset_file} has {shots} images a class, num_shots is {self.num_shots}; set '
+            raise ValueError(f'{file} has {shots} images a class, num_shots is {self.num_shots}; set '
                              f'num_shots={shots} or take another file')
         for path, count in Counter(entry.path for entry in lists[self.split]).items():
             if count > 1:
-                raise ValueError(f'{self.subset_file} lists {path} {count} times in {self.split!r}')
+                raise ValueError(f'{file} lists {path} {count} times in {self.split!r}')
             require(Path(self.data_root) / path, 'subset_file', 'a list of images that are there')
         return [Sample(entry.path, entry.label) for entry in lists[self.split]]
 
     def mask_path(self, path: str) -> str:
         """Where the mask of the image ``path`` lies; both are relative to ``data_root``."""
+        assert self.mask_root is not None, 'without mask_root there are no masks'
         mask = PurePosixPath(self.mask_root) / path
         return str(mask.with_suffix(self.mask_suffix) if self.mask_suffix else mask)
 

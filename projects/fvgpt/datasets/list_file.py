@@ -57,6 +57,7 @@ class ListFileDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
+        """The list must be there, be readable, and name images that are there."""
         super().check_files(root)
         require(root / self.list_file, 'list_file', f'{FORMATS}; relative to data_root')
         path = root / self.list_file
@@ -74,10 +75,12 @@ class ListFileDataset(FewShotDataset):
         return (PurePosixPath(self.list_file).parent / path).as_posix()
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The classes that the list names, sorted."""
         names = {entry.key: entry.name for entry in self._entries()}
         return {label: names[key] for label, key in enumerate(sorted(names))}
 
     def samples(self, split: str) -> List[Sample]:
+        """The images that the list has in a split, or, without splits in it, the drawn share of all."""
         entries = self._entries()
         labels = {key: label for label, key in enumerate(sorted({entry.key for entry in entries}))}
         if entries[0].split is None:
@@ -95,11 +98,13 @@ class ListFileDataset(FewShotDataset):
         return {self._from_root(entry.image): self._from_root(entry.mask) for entry in self._entries() if entry.mask}
 
     def load_data_list(self) -> List[dict]:
+        """As ever, with the masks that the list names."""
         if self.split == 'train' and self.listed_masks and not self.mask_root:
             self.mask_root = 'mask'  # where the masks that the list does not name are looked for
         return super().load_data_list()
 
     def mask_path(self, path: str) -> str:
+        """The mask that the list names for an image, else its place below ``mask_root``."""
         return self.listed_masks.get(path) or super().mask_path(path)
 
 
@@ -218,8 +223,8 @@ def check_entries(path: Path, entries: Sequence[Listed]) -> None:
 def _check_present(path: Path, listed: Sequence[Tuple[str, str]], what: str) -> None:
     # Folders are listed once each; asking for every single file takes minutes on network disks.
     folders = {os.path.dirname(file) for _, file in listed}
-    present = {folder: os.listdir(path.parent / folder) if (path.parent / folder).is_dir() else () for folder in folders}
-    present = {folder: set(files) for folder, files in present.items()}
+    present = {folder: set(os.listdir(path.parent / folder) if (path.parent / folder).is_dir() else ())
+               for folder in folders}
     missing = [(where, file) for where, file in listed if os.path.basename(file) not in present[os.path.dirname(file)]]
     if missing:
         where, file = missing[0]

@@ -64,7 +64,7 @@ def glance(path: Path) -> Glance:
     """A look at an image file that decodes it only where a JPEG or PNG does not end as such; once a process."""
     try:
         with Image.open(path) as image:
-            end = _ENDS.get(image.format, b'')
+            end = _ENDS.get(image.format or '', b'')
             with open(path, 'rb') as file:
                 file.seek(-len(end), os.SEEK_END)
                 if file.read() != end and end:  # cut off, or something of the camera's own follows
@@ -89,6 +89,11 @@ class LoadImage(BaseTransform):
         self.reduce_to = reduce_to
 
     def transform(self, results: dict) -> dict:
+        """Add ``img`` (H, W, 3) uint8 BGR and its sizes.
+
+        Raises:
+            FileNotFoundError, ValueError: see :func:`read_image`.
+        """
         image = np.asarray(read_image(results['img_path'], self.reduce_to))[..., ::-1]
         results['img'] = np.ascontiguousarray(image)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]

@@ -17,11 +17,11 @@ EXPECTED = 'one folder a class with its images in it, such folders below train/ 
 
 
 class Masks(NamedTuple):
-    """Where masks were found. folder: relative to the data root. suffix: None for the image's. images: of the split. count: of
+    """Where masks were found. folder: relative to the data root. suffix: None for the image's. images: of the split. found: of
     those with a mask."""
     folder: Optional[str]
     suffix: Optional[str]
-    count: int
+    found: int
     images: int
 
 
@@ -69,7 +69,7 @@ class OwnImages(FewShotDataset):
         self.has_masks = False
         if mask_root:
             masks = find_masks(self.source, mask_root, mask_suffix)
-            self.has_masks = masks.count > 0
+            self.has_masks = masks.found > 0
             _tell_masks(Path(self.source.data_root), split, masks)
             self.source.mask_root, self.source.mask_suffix = masks.folder or MASK_FOLDERS[0], masks.suffix
             mask_root, mask_suffix = masks.folder or '.', masks.suffix
@@ -91,18 +91,26 @@ class OwnImages(FewShotDataset):
                  'mogrify -auto-orient)', logging.WARNING)
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The classes of what was found."""
         return self.source.class_names_by_label()
 
     def samples(self, split: str) -> List[Sample]:
+        """The images of a split of what was found."""
         return self.source.samples(split)
 
     def prepare_data(self, idx: int):
+        """Load an image.
+
+        Raises:
+            ValueError: it cannot be read; names it.
+        """
         try:
             return super().prepare_data(idx)
         except OSError as error:  # an image that is cut off; the error itself names no file
             raise ValueError(f'{self.get_data_info(idx)["img_path"]} cannot be read as an image: {error}') from error
 
     def mask_path(self, path: str) -> str:
+        """Where the mask of an image of what was found lies."""
         return self.source.mask_path(path)
 
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
@@ -131,9 +139,9 @@ def find_source(given: Path, **settings) -> FewShotDataset:
     below = [entry.name for entry in inside if entry.is_dir() and entry.name.lower() not in MASK_FOLDERS]
     if not below:
         raise ValueError(f'{given} has no class folders; data_root must be {EXPECTED}')
-    folders = {SPLIT_NAMES.get(name.lower()): name for name in below}
-    folders.setdefault('test', folders.get('val'))
-    folders = {split: folder for split, folder in folders.items() if split and folder}
+    folders = {SPLIT_NAMES[name.lower()]: name for name in below if name.lower() in SPLIT_NAMES}
+    if 'val' in folders:
+        folders.setdefault('test', folders['val'])
     return OwnFolders(data_root=str(given), folders=folders if {'train', 'test'} <= set(folders) else None, **settings)
 
 
@@ -162,12 +170,12 @@ def find_masks(source: FewShotDataset, mask_root: str, mask_suffix: Optional[str
             mirrored = [PurePosixPath(image).with_suffix(suffix).as_posix() if suffix else image
                         for image in images if image not in listed]
             count = in_list + sum(mask in present for mask in mirrored)
-            if count > best.count:
-                best = best._replace(folder=folder, suffix=suffix, count=count)
-    if not best.count and (folders or source.missing_mask == 'error'):
-        folder = root / (folders[0] if folders else MASK_FOLDERS[0])
+            if count > best.found:
+                best = best._replace(folder=folder, suffix=suffix, found=count)
+    if not best.found and (folders or source.missing_mask == 'error'):
+        place = root / (folders[0] if folders else MASK_FOLDERS[0])
         raise FileNotFoundError(f'no {source.split} image has a foreground mask; the mask of {root / images[0]} must be '
-                                f'{folder / images[0]}, or the same with the suffix .png or mask_suffix')
+                                f'{place / images[0]}, or the same with the suffix .png or mask_suffix')
     return best
 
 
@@ -178,9 +186,9 @@ def _kind(source: FewShotDataset) -> str:
 
 
 def _tell_masks(root: Path, split: str, masks: Masks) -> None:
-    if masks.count:
-        rest = '' if masks.count == masks.images else '; where there is none, the whole image counts as foreground'
-        tell(f'{root}: foreground masks of {masks.count} of {masks.images} {split} images{rest}')
+    if masks.found:
+        rest = '' if masks.found == masks.images else '; where there is none, the whole image counts as foreground'
+        tell(f'{root}: foreground masks of {masks.found} of {masks.images} {split} images{rest}')
     else:
         command = f'python tools/generate_foreground.py {root} --out {root / MASK_FOLDERS[0]} --suffix .png'
         tell(f'{root}: no foreground masks, for there is no folder mask or masks. Training goes on without them: FDC learns '

@@ -1,5 +1,6 @@
 """The embedded image set as a data set: written to disk on first use, then read like any other."""
 from pathlib import Path
+from typing import Any, Dict
 
 from mmengine.dist import barrier, is_main_process
 
@@ -23,12 +24,13 @@ class QuickstartWorld(SplitFileDataset):
 
     def __init__(self, data_root: str, background_correlation: float = .7, mask_quality: str = 'exact',
                  train_per_class: int = 16, test_per_class: int = 50, **kwargs):
-        self.world = dict(background_correlation=background_correlation, mask_quality=mask_quality,
-                          train_per_class=train_per_class, test_per_class=test_per_class)
+        self.world: Dict[str, Any] = dict(background_correlation=background_correlation, mask_quality=mask_quality,
+                                          train_per_class=train_per_class, test_per_class=test_per_class)
         super().__init__(data_root=data_root, split_file='quickstart_world/split_quickstart_world.json',
                          img_dir='quickstart_world/images', **kwargs)
 
     def check_files(self, root: Path) -> None:
+        """Draw the images, unless they are there; one process does, the others wait."""
         if is_main_process():
             write_world(str(root), **self.world)
         barrier()

@@ -12,6 +12,8 @@ from torch.utils.data import get_worker_info
 class SeededIndex(int):
     """Index of an image that carries the seed of its augmentation into whichever process loads it."""
 
+    seed: int
+
     def __new__(cls, index: int, seed: int) -> 'SeededIndex':
         self = super().__new__(cls, index)
         self.seed = seed

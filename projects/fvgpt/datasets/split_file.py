@@ -23,6 +23,7 @@ class SplitFileDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
+        """The split file and the images must be there."""
         super().check_files(root)
         require(root / self.split_file, 'split_file', 'a few-shot split file relative to data_root')
         require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
@@ -37,6 +38,11 @@ class SplitFileDataset(FewShotDataset):
         return data_list
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The class names that the file gives its labels.
+
+        Raises:
+            ValueError: it gives one label two names.
+        """
         names: Dict[int, str] = {}
         for entries in self._lists.values():
             for _, label, name in entries:
@@ -45,4 +51,5 @@ class SplitFileDataset(FewShotDataset):
         return names
 
     def samples(self, split: str) -> List[Sample]:
+        """The images that the file lists in a split."""
         return [Sample(f'{self.img_dir}/{path}', label) for path, label, _ in self._lists[split]]

@@ -36,6 +36,11 @@ class LoadForegroundMask(BaseTransform):
         self.threshold = threshold
 
     def transform(self, results: dict) -> dict:
+        """Add ``gt_seg_map`` (H, W) uint8 in {0, 1}.
+
+        Raises:
+            ValueError: there is no ``mask_path``.
+        """
         height, width = results['img'].shape[:2]
         if 'mask_path' not in results:
             raise ValueError(f'{results.get("img_path")} came without mask_path: set mask_root of the data set; a data set of '
@@ -46,7 +51,7 @@ class LoadForegroundMask(BaseTransform):
             return results
         mask = read_image(path)
         if mask.size != (width, height):
-            mask = mask.resize((width, height), Image.NEAREST)
+            mask = mask.resize((width, height), Image.Resampling.NEAREST)
         results['gt_seg_map'] = is_foreground(mask, self.threshold).astype(np.uint8)
         return results
 
@@ -70,6 +75,7 @@ class PairedRandomResizedCrop(BaseTransform):
         self.area, self.ratio = list(area), list(ratio)
 
     def transform(self, results: dict) -> dict:
+        """Crop ``img`` and, where there is one, ``gt_seg_map`` at one place."""
         shape = torch.empty((3, *results['img'].shape[:2]), device='meta')  # get_params looks at the size only
         crop = RandomResizedCrop.get_params(shape, self.area, self.ratio)
         return self.apply(results, crop)
@@ -93,6 +99,7 @@ class PackForegroundInputs(PackInputs):
     """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as the data sample's ``mask`` (H, W)."""
 
     def transform(self, results: dict) -> dict:
+        """Pack, with ``mask`` where there is a ``gt_seg_map``."""
         if 'gt_seg_map' in results:
             results['mask'] = np.ascontiguousarray(results['gt_seg_map'])
         return super().transform(results)

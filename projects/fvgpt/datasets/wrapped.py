@@ -32,9 +32,15 @@ class FewShotWrapper(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def class_names_by_label(self) -> Dict[int, str]:
+        """The classes of the wrapped data set."""
         return dict(enumerate(self.dataset.metainfo['classes']))
 
     def samples(self, split: str) -> List[Sample]:
+        """The images of the wrapped data set, which is one split.
+
+        Raises:
+            ValueError: another split is asked for, or an image lies outside ``data_root``.
+        """
         if split == 'val' and self.split == 'train':
             return []
         if split != self.split:

@@ -58,10 +58,10 @@ class Explainer:
         """
         inferencer, model = self.inferencer, self.inferencer.model
         inferencer.set_classes(classes, 'open' if model.trained_class_names else 'base')
-        mask = self.segmenter.segment([np.ascontiguousarray(image)])[0] > THRESHOLD
+        found = self.segmenter.segment([np.ascontiguousarray(image)])[0] > THRESHOLD
         full = self._as_read(image)
         # the mask goes the way of the image
-        mask = self._as_read(np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255)[:1] > 255 * THRESHOLD
+        mask = self._as_read(np.repeat(found[..., None], 3, 2).astype(np.uint8) * 255)[:1] > 255 * THRESHOLD
         images = model.data_preprocessor(dict(inputs=full[None]))['inputs']
         masks = mask[None].to(images)
 

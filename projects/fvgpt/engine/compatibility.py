@@ -85,8 +85,9 @@ def mend_multimodal() -> None:
     from mmpretrain.utils import dependency
     if dependency.WITH_MULTIMODAL:
         try:
-            from transformers import BasicTokenizer, WordpieceTokenizer  # noqa: F401
-            from transformers.modeling_utils import apply_chunking_to_forward, prune_linear_layer  # noqa: F401
+            from transformers import BasicTokenizer, WordpieceTokenizer, modeling_utils  # noqa: F401
+            needed = ('apply_chunking_to_forward', 'prune_linear_layer')
+            dependency.WITH_MULTIMODAL = all(hasattr(modeling_utils, name) for name in needed)
         except ImportError:
             dependency.WITH_MULTIMODAL = False
 

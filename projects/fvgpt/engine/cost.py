@@ -51,21 +51,27 @@ class CostHook(Hook):
         self._since = time.perf_counter()
 
     def before_train_epoch(self, runner) -> None:
+        """The time between epochs does not count."""
         self._pause()
 
     def before_test_epoch(self, runner) -> None:
+        """The time before a test does not count."""
         self._pause()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Count the images of a training step."""
         self._count('tuning', batch_idx, data_batch)
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Count the images of a test step."""
         self._count('inference', batch_idx, data_batch)
 
     def after_train(self, runner) -> None:
+        """Write ``cost.json``."""
         self._write(runner)
 
     def after_test_epoch(self, runner, metrics=None) -> None:
+        """Write ``cost.json``."""
         self._write(runner)
 
     @master_only

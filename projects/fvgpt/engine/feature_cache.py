@@ -99,7 +99,7 @@ class FeatureCache:
                     except OSError:  # being removed, or broken
                         used[entry] = sizes[entry] = 0
             total = sum(sizes.values())
-            for entry in sorted(used, key=used.get):
+            for entry in sorted(used, key=used.__getitem__):
                 if total <= self.max_bytes:
                     break
                 if entry != keep and self._remove(entry):

@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -15,7 +15,7 @@ from mmpretrain.structures import DataSample
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 from tqdm import tqdm
 
-from ..classifier import CLIPDataPreprocessor
+from ..classifier import CLIPClassifier, CLIPDataPreprocessor
 from ..datasets.randomness import forked_random_state
 from ..foreground.fvgpt import FVGPT, stack_masks
 from ..registry import HOOKS
@@ -35,13 +35,14 @@ class CachedFeatures(Dataset):
         seed: of the choice of the view, which is drawn anew for each image and epoch where there are several.
     """
 
-    def __init__(self, dataset: Dataset, arrays: Dict[str, np.ndarray], labels: Sequence[int], seed: int = 0):
+    def __init__(self, dataset: BaseDataset, arrays: Dict[str, np.ndarray], labels: Sequence[int], seed: int = 0):
         self.dataset, self.labels, self.seed, self.epoch = dataset, list(labels), seed, 0
         self.arrays = arrays
         self.views = len(next(iter(arrays.values())))
         self._choose_views()
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the views of an epoch, by the seed and its number."""
         self.epoch = epoch
         self._choose_views()
 
@@ -68,7 +69,7 @@ class SeededView(Dataset):
         seed: of the run. view: number of the view.
     """
 
-    def __init__(self, dataset: Dataset, seed: int, view: int):
+    def __init__(self, dataset: BaseDataset, seed: int, view: int):
         self.dataset, self.seed, self.view = dataset, seed, view
 
     def __len__(self) -> int:
@@ -106,6 +107,7 @@ class FeatureCacheHook(Hook):
         self.cache, self.views, self.batch_size = FeatureCache(cache_dir, max_gb), views, batch_size
 
     def before_train(self, runner: Runner) -> None:
+        """Train on kept features where the pipeline draws no random numbers, or ``views`` are given."""
         loop = runner.train_loop
         views = 1 if not random_steps(loop.dataloader.dataset) else self.views
         if views is None:
@@ -117,11 +119,13 @@ class FeatureCacheHook(Hook):
             loop.dataloader = feature_loader(loop.dataloader, cached, loop.dataloader.batch_sampler)
 
     def before_train_epoch(self, runner: Runner) -> None:
+        """Choose the epoch's views."""
         dataset = runner.train_loop.dataloader.dataset
         if isinstance(dataset, CachedFeatures):
             dataset.set_epoch(runner.epoch)
 
     def before_test(self, runner: Runner) -> None:
+        """Test on kept features where the pipeline draws no random numbers."""
         loop = runner.test_loop
         if isinstance(loop.dataloader.dataset, CachedFeatures) or random_steps(loop.dataloader.dataset):
             return
@@ -132,7 +136,8 @@ class FeatureCacheHook(Hook):
             loop.dataloader = feature_loader(loader, cached, batches)
 
     def _cached(self, runner: Runner, loader: DataLoader, views: int, training: bool) -> Optional[CachedFeatures]:
-        model, dataset = unwrapped(runner.model), loader.dataset
+        model: CLIPClassifier = unwrapped(runner.model)
+        dataset: BaseDataset = loader.dataset
         identity = model.frozen_identity(training)
         files = file_identities(dataset)
         if identity is None or files is None or not isinstance(model.data_preprocessor, CLIPDataPreprocessor):
@@ -164,7 +169,7 @@ def feature_loader(loader: DataLoader, cached: CachedFeatures, batches: BatchSam
 
 
 @torch.no_grad()
-def encode_views(model: torch.nn.Module, views: Sequence[Dataset], batch_size: int, workers: int) -> Dict[str, np.ndarray]:
+def encode_views(model: CLIPClassifier, views: Sequence[SeededView], batch_size: int, workers: int) -> Dict[str, np.ndarray]:
     """``encode_frozen`` of all images of each view: name -> (views, N, ...)."""
     was_training = model.training
     model.eval()
@@ -178,30 +183,32 @@ def encode_views(model: torch.nn.Module, views: Sequence[Dataset], batch_size: i
     return {name: np.stack([arrays[name] for arrays in rounds]) for name in rounds[0]}
 
 
-def _encoded(model: torch.nn.Module, batches) -> Iterator[Dict[str, np.ndarray]]:
+def _encoded(model: CLIPClassifier, batches) -> Iterator[Dict[str, np.ndarray]]:
     for batch in batches:
         data = model.data_preprocessor(batch)
         images, samples = data['inputs'], data['data_samples']
-        with_masks = isinstance(model, FVGPT) and model.compensation and 'mask' in samples[0]
-        masks = dict(masks=stack_masks(samples, images)) if with_masks else {}
-        yield {name: rows.float().cpu().numpy() for name, rows in model.encode_frozen(images, **masks).items()}
+        if isinstance(model, FVGPT) and model.compensation and 'mask' in samples[0]:
+            features = model.encode_frozen(images, stack_masks(samples, images))
+        else:
+            features = model.encode_frozen(images)
+        yield {name: rows.float().cpu().numpy() for name, rows in features.items()}
 
 
-def random_steps(dataset: Dataset) -> List[str]:
+def random_steps(dataset: BaseDataset) -> List[str]:
     """Names of the steps of a data set's pipeline that draw random numbers."""
     steps = getattr(getattr(innermost(dataset), 'pipeline', None), 'transforms', [])
     return [type(step).__name__ for step in steps
             if 'Random' in type(step).__name__ or getattr(step, '_methods_with_randomness', None)]
 
 
-def file_identities(dataset: Dataset) -> Optional[str]:
+def file_identities(dataset: BaseDataset) -> Optional[str]:
     """sha256 over name, size and time of all image and mask files and the labels; None where items are no files."""
     identities = []
     for index in range(len(dataset)):
         info = dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
         if 'img_path' not in info:
             return None
-        entry = [int(info['gt_label'])]
+        entry: list = [int(info['gt_label'])]
         for path in (info['img_path'], info.get('mask_path')):
             if path is not None:
                 stat = Path(path).stat()

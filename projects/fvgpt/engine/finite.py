@@ -21,10 +21,16 @@ class FiniteHook(Hook):
     """
 
     def before_train(self, runner) -> None:
+        """Start without a bad iteration."""
         self._names: List[str] = []
-        self._first: Optional[Tensor] = None  # (losses,) first bad iteration of each, inf where there was none
+        self._first = torch.empty(0)  # (losses,) first bad iteration of each, inf where there was none
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Optional[Dict[str, Tensor]] = None) -> None:
+        """Note losses that are no finite numbers; ask the device for them every few iterations.
+
+        Raises:
+            FloatingPointError: there was one.
+        """
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
         terms = {name: value for name, value in losses.items() if name != 'loss'} or losses
         if not terms:
@@ -43,6 +49,11 @@ class FiniteHook(Hook):
                                                           f'{runner.epoch + 1})'))
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Refuse to write a parameter that is no finite number.
+
+        Raises:
+            FloatingPointError: there is one.
+        """
         for name, value in checkpoint['state_dict'].items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise FloatingPointError(_message(runner, f'the parameter {name} is no finite number after iteration '

@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop
 
 from ..checkpoint import PROVENANCE, check_provenance, load_parameters, provenance
+from ..classifier import CLIPClassifier
 from ..datasets.few_shot import FewShotDataset
 from ..registry import HOOKS
 from .run_record import check_continuation, git_state, split_hash, versions, write_record
@@ -17,14 +18,15 @@ from .run_record import check_continuation, git_state, split_hash, versions, wri
 KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the smoothing windows
 
 
-def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+def unwrapped(model: torch.nn.Module) -> Any:
     """The model inside wrappers: of distributed training, of test-time augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
 
 
-def classes_part(model: torch.nn.Module) -> torch.nn.Module:
+def classes_part(model: torch.nn.Module) -> Any:
     """What has classes by name: the model, or the head of an mmpretrain classifier.
 
     Raises:
@@ -70,6 +72,7 @@ class ClassNamesHook(Hook):
             self._set(runner, runner.train_dataloader.dataset)
 
     def before_train_epoch(self, runner) -> None:
+        """The classes of the training set, which the model notes as trained ones."""
         self._set(runner, runner.train_dataloader.dataset)
         model = classes_part(runner.model)
         if hasattr(model, 'tuner'):
@@ -77,9 +80,11 @@ class ClassNamesHook(Hook):
         model.set_trained_classes(model.class_names)
 
     def before_val_epoch(self, runner) -> None:
+        """The classes of the validation set."""
         self._set(runner, runner.val_dataloader.dataset)
 
     def before_test_epoch(self, runner) -> None:
+        """The classes of the test set; a warning where they count as trained ones and were not."""
         self._set(runner, runner.test_dataloader.dataset)
         model = classes_part(runner.model)
         if model.branch == 'base':
@@ -99,13 +104,16 @@ class ProvenanceHook(Hook):
         self._split: Optional[str] = None
 
     def before_train(self, runner) -> None:
+        """Write ``run.json``."""
         self._split = split_hash(innermost(runner.train_dataloader.dataset))
         write_record(runner, 'train', self._split)
 
     def before_test(self, runner) -> None:
+        """Write ``run.json``."""
         write_record(runner, 'test')
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Add the provenance; turn what would be pickled into tensors and plain values."""
         meta = checkpoint['meta']
         dataset = innermost(runner.train_dataloader.dataset)
         meta[PROVENANCE] = dict(
@@ -117,8 +125,13 @@ class ProvenanceHook(Hook):
         hub['runtime_info'] = {key: _plain(value) for key, value in hub['runtime_info'].items()}
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Take a checkpoint over as a whole.
+
+        Raises:
+            ValueError: it is of another model, or a run cannot be resumed from it; says what differs.
+        """
         recorded = checkpoint.get('meta', {}).get(PROVENANCE, {})
-        model = unwrapped(runner.model)
+        model: CLIPClassifier = unwrapped(runner.model)
         check_provenance(recorded, model, 'the checkpoint')
         if runner._resume:
             check_continuation(recorded, checkpoint['state_dict'], model, innermost(runner.train_dataloader.dataset))
@@ -145,7 +158,7 @@ def check_labels(dataset: Any, classes: int) -> None:
                              f'has {classes} classes, 0 to {classes - 1}; correct the label or the list of classes')
 
 
-def warn_of_untrained(model: torch.nn.Module, what: str) -> None:
+def warn_of_untrained(model: CLIPClassifier, what: str) -> None:
     """Warn where classes count as trained ones (branch ``base``) that were not in the training of a model."""
     others = [name for name in model.class_names if name not in set(model.trained_class_names)]
     if model.trained_class_names and others:

@@ -19,12 +19,14 @@ class LossHistoryHook(RuntimeInfoHook):
     """
 
     def before_train(self, runner) -> None:
+        """Start without losses; find out how often they are logged."""
         super().before_train(runner)
         self._pending: Dict[str, List[Tensor]] = {}
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = min(intervals, default=1)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Optional[Dict[str, Tensor]] = None) -> None:
+        """Keep the losses; hand them over where they are about to be logged."""
         for name, value in (outputs or {}).items():
             self._pending.setdefault(f'train/{name}', []).append(value.detach())
         if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(runner.train_dataloader, batch_idx):

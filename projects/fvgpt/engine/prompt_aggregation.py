@@ -41,6 +41,7 @@ class GaussianPromptAggregationHook(Hook):
         return {name: p for name, p in unwrapped(runner.model).named_parameters() if p.requires_grad}
 
     def after_train_epoch(self, runner) -> None:
+        """Add w_t times the parameters to the sum, which takes their place after the last epoch."""
         weight = gaussian_weights(runner.max_epochs, self.mean, self.std)[runner.epoch]
         for name, parameter in self._parameters(runner).items():
             share = weight * parameter.detach().double().cpu()
@@ -51,8 +52,10 @@ class GaussianPromptAggregationHook(Hook):
                     parameter.copy_(self.total[name])
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Write the sum into the checkpoint."""
         checkpoint[_KEY] = dict(self.total)
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """In a resumed run, go on with the sum of the checkpoint."""
         if runner._resume:
             self.total = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}

@@ -39,6 +39,7 @@ class Run:
 
     @property
     def recipe(self) -> Path:
+        """The file of the resolved recipe."""
         return self.folder / 'planned' / 'recipe.py'  # MMEngine writes its own beside the checkpoints
 
     def prepare(self) -> None:

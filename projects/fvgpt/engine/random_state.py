@@ -25,18 +25,22 @@ class RandomStateHook(Hook):
         self._states: List[Dict[str, Any]] = []
 
     def before_train(self, runner) -> None:
+        """Give a loader with workers a generator of its own."""
         loader = runner.train_loop.dataloader
         if loader.num_workers:
             # Starting workers draws a number, which a resumed run does once more than one that was not stopped.
             loader.generator = torch.Generator()
 
     def after_train_epoch(self, runner) -> None:
+        """Take the state of every process."""
         self._states = all_gather_object(random_state())
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Write the states into the checkpoint."""
         checkpoint['meta'][_KEY] = self._states
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """In a resumed run, set this process's state."""
         states: Optional[List[Dict[str, Any]]] = checkpoint.get('meta', {}).get(_KEY)
         if not runner._resume or not states:
             return
@@ -48,9 +52,10 @@ class RandomStateHook(Hook):
 
 def random_state() -> Dict[str, Any]:
     """States of Python's, NumPy's and torch's generators (of the GPU too where there is one), as tensors and plain values."""
-    _, keys, position, has_gauss, cached = np.random.get_state()
-    state = dict(python=random.getstate(), numpy=[torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
-                 torch=torch.get_rng_state())
+    twister = np.random.get_state(legacy=False)
+    keys, position = twister['state']['key'], twister['state']['pos']
+    numpy = [torch.from_numpy(keys.astype(np.int64)), position, twister['has_gauss'], twister['gauss']]
+    state = dict(python=random.getstate(), numpy=numpy, torch=torch.get_rng_state())
     if torch.cuda.is_available():
         state['cuda'] = torch.cuda.get_rng_state()
     return state

@@ -24,6 +24,7 @@ class WholeFileBackend(LocalBackend):
     """MMEngine's local files, written whole or not at all: ``backend_args=dict(backend='whole_file')``."""
 
     def put(self, obj: bytes, filepath: str) -> None:
+        """Write a file, by another name until it is whole."""
         with whole_file(Path(filepath)) as partial:
             super().put(obj, partial)
 

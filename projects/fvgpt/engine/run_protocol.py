@@ -54,7 +54,8 @@ class LocalExecutor:
     def __init__(self, train: Path, jobs: Optional[int] = None):
         gpus = torch.cuda.device_count()
         jobs = jobs or max(1, gpus)
-        self.train, self.pool, self.slots = train, ThreadPoolExecutor(jobs), queue.SimpleQueue()
+        self.train, self.pool = train, ThreadPoolExecutor(jobs)
+        self.slots: queue.SimpleQueue[Dict[str, str]] = queue.SimpleQueue()
         # what torchrun's processes are told too: they share the cores, see available_workers()
         share = str(max(1, (os.cpu_count() or 1) // jobs))
         threads = dict(OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', share), LOCAL_WORLD_SIZE=str(jobs))
@@ -63,6 +64,7 @@ class LocalExecutor:
             self.slots.put({**threads, 'CUDA_VISIBLE_DEVICES': visible[job % gpus]} if gpus else threads)
 
     def submit(self, run: Run) -> Future:
+        """Queue a run; the future gives :func:`execute`'s answer: None, or why it failed."""
         return self.pool.submit(self._execute, run)
 
     def _execute(self, run: Run) -> Optional[str]:
@@ -101,6 +103,7 @@ class SlurmExecutor:
         self.pool = ThreadPoolExecutor(1000)  # each thread waits for one job
 
     def submit(self, run: Run) -> Future:
+        """Queue a run as a job; the future gives None, or why it failed."""
         job = self.executor.submit(execute, run, self.train)
         return self.pool.submit(self._result, job)
 

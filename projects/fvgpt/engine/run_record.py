@@ -16,6 +16,7 @@ import open_clip
 import torch
 from mmengine.dist import get_world_size, is_main_process
 
+from ..classifier import CLIPClassifier
 from ..evaluation.results import write_json
 from ..text_file import read_json
 
@@ -73,7 +74,7 @@ def write_record(runner, part: str, split: Optional[str] = None) -> None:
     write_json(path, {**before, part: record})
 
 
-def check_continuation(recorded: Dict[str, Any], state: Dict[str, torch.Tensor], model: torch.nn.Module, dataset: Any) -> None:
+def check_continuation(recorded: Dict[str, Any], state: Dict[str, torch.Tensor], model: CLIPClassifier, dataset: Any) -> None:
     """Refuse to resume a training run on other data, other classes, another tuner or another number of processes.
 
     Args:

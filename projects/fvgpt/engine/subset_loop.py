@@ -27,6 +27,11 @@ class SubsetTestLoop(TestLoop):
         super().__init__(runner, self.dataloaders[0], evaluator, fp16)
 
     def run(self) -> Dict[str, float]:
+        """Test on every loader in turn.
+
+        Returns:
+            All metrics, with the harmonic means.
+        """
         metrics: Dict[str, float] = {}
         for dataloader in self.dataloaders:
             self.dataloader = dataloader

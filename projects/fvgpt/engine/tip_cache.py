@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from ..registry import HOOKS
+from ..tuners.tip_adapter import TipAdapter
 from .hooks import unwrapped
 
 
@@ -23,9 +24,14 @@ class TipCacheHook(Hook):
 
     @torch.no_grad()
     def before_train(self, runner) -> None:
+        """Fill the cache, unless a resumed run's checkpoint brought it.
+
+        Raises:
+            ValueError: the training set has not ``cache_size`` images.
+        """
         if runner.iter > 0:
             return  # resumed: the cache came with the checkpoint
-        model = unwrapped(runner.model)
+        model: TipAdapter = unwrapped(runner.model)
         loader = DataLoader(runner.train_dataloader.dataset, self.batch_size, collate_fn=pseudo_collate)
         entries = [model.cache_entries(**model.data_preprocessor(batch)) for batch in loader]
         model.fill_cache(*(torch.cat([entry[key] for entry in entries]) for key in ('features', 'labels')))

@@ -1,3 +1,4 @@
+"""Accuracies by class subset, and reports of whole protocols."""
 from .average_scores import AverageScoresTTA
 from .results import harmonic_mean, harmonic_means, nested_results, results_table
 from .subset_accuracy import SubsetAccuracy

@@ -110,7 +110,7 @@ def _one_line(text: str) -> str:
 
 def comma_separated(blocks: List[Block]) -> str:
     """All numbers in long form, a line each: means, deviations, gains with their limits, published numbers, costs."""
-    rows = [('table', 'tuner', 'variant', 'kind', 'column', 'value', 'sd', 'low', 'high', 'count', 'source')]
+    rows: List[tuple] = [('table', 'tuner', 'variant', 'kind', 'column', 'value', 'sd', 'low', 'high', 'count', 'source')]
     for block in blocks:
         for line in block.lines:
             for column, cell in line.cells.items():

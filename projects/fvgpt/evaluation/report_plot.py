@@ -2,7 +2,7 @@
 import math
 import re
 from itertools import cycle
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, Optional, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from .results import TITLES
 
 # Colours that the colour-blind can tell, and markers for those who print in grey
 STYLES = dict(zero_shot=('#666666', 's'), tuner=('#0072b2', 'o'), fvgpt=('#d55e00', 'D'))
-DASHES = ('-', '--', ':', '-.')  # of the tuners
+DASHES: Tuple[Literal['-', '--', ':', '-.'], ...] = ('-', '--', ':', '-.')  # of the tuners
 ACROSS = 4  # panels
 Sources = Dict[str, Cell]  # source -> its number
 _NUMBER = re.compile(r'(\D*?)([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(\D*)')
@@ -47,8 +47,8 @@ def draw(name: str, blocks: List[Block], wide: int) -> Figure:
 
 def sweep(variants: Sequence[str]) -> Optional[Tuple[str, Dict[str, float]]]:
     """Name of the value and variant -> value, where all variants are one word with another number (``16 shots``)."""
-    matches = {variant: _NUMBER.fullmatch(variant) for variant in variants}
-    if len(matches) < 2 or None in matches.values():
+    matches = {variant: match for variant in variants if (match := _NUMBER.fullmatch(variant))}
+    if len(matches) < max(2, len(set(variants))):
         return None
     names = [(match[1] + match[3]).strip(' =:_') for match in matches.values()]
     if len({name.removesuffix('s') for name in names}) > 1:
@@ -81,7 +81,7 @@ def _dots(blocks: List[Block], tuners: List[str], wide: int) -> Dict[str, Dict[s
 
 def _draw_dots(panels: Dict[str, Dict[str, Sources]]) -> Figure:
     lines = max(map(len, panels.values()))
-    figure, axes = _grid(len(panels), 2.6, 1.2 + .34 * lines, sharey=True)
+    figure, axes = _grid(len(panels), 2.6, 1.2 + .34 * lines, share_y=True)
     for axis, (panel, rows) in zip(axes, panels.items()):
         for y, cells in enumerate(rows.values()):
             for shift, source in zip((-.2, 0, .2), STYLES):
@@ -123,19 +123,20 @@ def _draw_sweep(blocks: List[Block], tuners: List[str], value_name: str, values:
     return figure
 
 
-def _grid(panels: int, width: float, height: float, **sharing: bool) -> Tuple[Figure, List[Axes]]:
+def _grid(panels: int, width: float, height: float, share_y: bool = False) -> Tuple[Figure, List[Axes]]:
     across, down = min(panels, ACROSS), math.ceil(panels / ACROSS)
     figure = Figure(figsize=(2 + width * across, down * height + .8), layout='constrained')
-    axes = list(figure.subplots(down, across, squeeze=False, **sharing).flat)
+    axes = list(figure.subplots(down, across, sharey=share_y, squeeze=False).flat)
     for axis in axes[panels:]:
         axis.set_visible(False)
     return figure, axes[:panels]
 
 
-def _point(axis: Axes, source: str, x: float, y: float, **error: Optional[float]) -> None:
+def _point(axis: Axes, source: str, x: float, y: float, xerr: Optional[float] = None,
+           yerr: Optional[float] = None) -> None:
     """A marker with a bar of one standard deviation to either side; none where there is no deviation."""
     color, marker = STYLES[source]
-    axis.errorbar(x, y, **error, fmt=marker, color=color, markersize=4, capsize=2.5, linewidth=1)
+    axis.errorbar(x, y, xerr=xerr, yerr=yerr, fmt=marker, color=color, markersize=4, capsize=2.5, linewidth=1)
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the report's tables hold: a line for each source of a row of the protocol, for each gain, for each published row."""
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from statistics import mean
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from .published import AVERAGE, dataset_key, numbers, published, title
 from .results import TITLES
@@ -57,12 +58,13 @@ class Sample:
     Args:
         rows: seed, or data set -> accuracies. over_seeds: rows whose spread is shown. planned: how many rows there are to be.
     """
-    rows: Dict[object, Row]
+    rows: Dict[Any, Row]
     over_seeds: List[Row]
     planned: int
 
     @property
     def count(self) -> str:
+        """How many rows there are, and of how many where some are missing."""
         return str(len(self.rows)) if len(self.rows) == self.planned else f'{len(self.rows)} of {self.planned}'
 
     @property
@@ -118,7 +120,8 @@ def _pairs(samples: Dict[str, Sample]) -> List[Tuple[Row, Row]]:
 
 def _mean_row(rows: Iterable[Row]) -> Row:
     rows = list(rows)
-    return {column: center(rows, column) for column in rows[0] if column not in HARMONIC and all(column in r for r in rows)}
+    means = {column: center(rows, column) for column in rows[0] if column not in HARMONIC}
+    return {column: value for column, value in means.items() if value is not None}
 
 
 def _average_block(work: WorkDir, by_dataset: Dict[str, Dict[Group, List[Run]]], groups: List[Group],
@@ -210,7 +213,7 @@ def _published_lines(work: WorkDir, dataset: str, source: str, scope: Group, beh
 
 def cost_block(work: WorkDir) -> Optional[Block]:
     """What the runs cost, mean and deviation over runs on the same device; None where nothing was measured."""
-    measured: Dict[Tuple[str, str, str, str], List[Dict[str, object]]] = {}
+    measured: Dict[Tuple[str, str, str, str], List[Dict[str, Any]]] = {}
     for run in work.runs:
         if run.cost:
             source = 'fvgpt' if 'fvgpt' in run.results else 'tuner'
@@ -220,7 +223,7 @@ def cost_block(work: WorkDir) -> Optional[Block]:
     for (source, tuner, variant, device), costs in measured.items():
         label = _label(source, tuner, variant) + (f' on {device}' if device else '')
         rows = {column: [cost for cost in costs if column in cost] for column in COST_COLUMNS}
-        cells = {column: Cell(center(of, column), spread(of, column)) for column, of in rows.items() if of}
+        cells = {column: Cell(mean(cost[column] for cost in of), spread(of, column)) for column, of in rows.items() if of}
         lines.append(Line('cost', tuner, variant, label, cells, str(len(costs))))
     on_papers_data = any(dataset_key(run.dataset) in numbers()['datasets'] for run in work.runs if run.cost)
     for row in numbers()['cost'] if on_papers_data else []:

@@ -24,16 +24,23 @@ def center(rows: Sequence[Row], column: str) -> Optional[float]:
 
     None where a row lacks the column, or there is no row.
     """
+    return _center(rows, column) if _complete(rows, column) else None
+
+
+def _complete(rows: Sequence[Row], column: str) -> bool:
+    return bool(rows) and all(part in row for row in rows for part in HARMONIC.get(column, (column, )))
+
+
+def _center(rows: Sequence[Row], column: str) -> float:
     if column in HARMONIC:
-        halves = [center(rows, half) for half in HARMONIC[column]]
-        return None if None in halves else harmonic_mean(*halves)
-    return mean(row[column] for row in rows) if rows and all(column in row for row in rows) else None
+        first, second = (_center(rows, half) for half in HARMONIC[column])
+        return harmonic_mean(first, second)
+    return mean(row[column] for row in rows)
 
 
 def spread(rows: Sequence[Row], column: str) -> Optional[float]:
     """Sample standard deviation of a column over rows (of H: of each row's own H); None with fewer than two rows."""
-    values = [center([row], column) for row in rows]
-    return stdev(values) if len(values) > 1 and None not in values else None
+    return stdev(_center([row], column) for row in rows) if len(rows) > 1 and _complete(rows, column) else None
 
 
 def paired_difference(pairs: Sequence[Tuple[Row, Row]], column: str, confidence: float = .95) -> Optional[Interval]:
@@ -50,13 +57,12 @@ def paired_difference(pairs: Sequence[Tuple[Row, Row]], column: str, confidence:
         None where a row lacks the column, or there is no pair.
     """
     before, after = [list(rows) for rows in zip(*pairs)] if pairs else ([], [])
-    n, ends = len(pairs), (center(before, column), center(after, column))
-    if None in ends:
+    if not (_complete(before, column) and _complete(after, column)):
         return None
-    estimate = ends[1] - ends[0]
+    n, estimate = len(pairs), _center(after, column) - _center(before, column)
     if n < 2:
         return Interval(estimate, None, None, n)
-    left_out = [center(after[:i] + after[i + 1:], column) - center(before[:i] + before[i + 1:], column) for i in range(n)]
+    left_out = [_center(after[:i] + after[i + 1:], column) - _center(before[:i] + before[i + 1:], column) for i in range(n)]
     middle = mean(left_out)
     error = math.sqrt((n - 1) / n * sum((value - middle)**2 for value in left_out))
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * error  # Student's t quantile

@@ -34,6 +34,7 @@ class SubsetAccuracy(BaseMetric):
         super().__init__(collect_device, **kwargs)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Keep the label of each sample, and what each source predicts."""
         for sample in data_samples:
             sources = {key[:-len(_SUFFIX)]: sample[key] for key in sample if key.endswith(_SUFFIX)}
             named = {source: score for source, score in sources.items() if source not in _OWN}
@@ -41,6 +42,7 @@ class SubsetAccuracy(BaseMetric):
             self.results.append(dict(label=int(sample['gt_label']), predicted={k: _best(v) for k, v in scores.items()}))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+        """``<source>/<column>``: accuracy in percent."""
         meta = self.dataset_meta or {}
         labels = torch.tensor([result['label'] for result in results])
         column = meta.get('column', meta.get('subset', 'all'))

@@ -1,7 +1,7 @@
 """The work dir of a protocol, read back: which runs there are to be, and what the finished ones found."""
 import math
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..text_file import read_json
 from .published import AVERAGE
@@ -18,7 +18,7 @@ class Run(NamedTuple):
     seed: int
     folder: str
     results: Dict[str, Row]
-    cost: Dict[str, object]
+    cost: Dict[str, Any]
 
 
 class WorkDir(NamedTuple):
@@ -44,11 +44,11 @@ def read_work_dir(folder: Path) -> WorkDir:
     try:
         columns, average = list(content['columns']), list(content['average'])
         title, name = str(content['title']), content['protocol'].removeprefix('ablation_')
-        plan = [dict(tuner=str(run['tuner']), dataset=str(run['dataset']), variant=str(run['variant']), seed=int(run['seed']),
-                     folder=str(run['folder'])) for run in content['runs']]
+        plan = [Run(str(run['tuner']), str(run['dataset']), str(run['variant']), int(run['seed']), str(run['folder']), {}, {})
+                for run in content['runs']]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is not as tools/run_protocol.py writes it ({error!r}): {mend}') from error
-    outside = [run['folder'] for run in plan if Path(run['folder']).is_absolute() or '..' in Path(run['folder']).parts]
+    outside = [run.folder for run in plan if Path(run.folder).is_absolute() or '..' in Path(run.folder).parts]
     if outside:
         raise ValueError(f'{path}: the folder {outside[0]!r} of a run does not lie below {folder}: {mend}')
     unknown = [column for column in average if column not in columns]
@@ -56,11 +56,11 @@ def read_work_dir(folder: Path) -> WorkDir:
         raise ValueError(f'{path}: `average` names {unknown[0]!r}, which is none of `columns` ({", ".join(columns)})')
     runs = []
     for run in plan:
-        if run['variant'].isdigit():  # as in lambda_d.py: the value alone
-            run['variant'] = f'{name} {run["variant"]}'
-        results, cost = folder / run['folder'] / 'results.json', folder / run['folder'] / 'cost.json'
-        runs.append(Run(**run, results=_results(results, path, columns, average) if results.is_file() else {},
-                        cost=_cost(cost) if cost.is_file() else {}))
+        variant = f'{name} {run.variant}' if run.variant.isdigit() else run.variant  # as in lambda_d.py: the value alone
+        results, cost = folder / run.folder / 'results.json', folder / run.folder / 'cost.json'
+        runs.append(run._replace(
+            variant=variant, results=_results(results, path, columns, average) if results.is_file() else {},
+            cost=_cost(cost) if cost.is_file() else {}))
     return WorkDir(title, columns + [AVERAGE] * bool(average), average, runs)
 
 
@@ -87,13 +87,13 @@ def _results(path: Path, protocol: Path, columns: List[str], average: List[str])
                 raise ValueError(f'{path} has no column {part!r}, it has {", ".join(known)}: correct `columns` of {protocol}, '
                                  'or delete the results and start tools/run_protocol.py again')
     for row in results.values():
-        over = [center([row], column) for column in average]
-        if over and None not in over:
+        over = [accuracy for column in average if (accuracy := center([row], column)) is not None]
+        if over and len(over) == len(average):
             row[AVERAGE] = sum(over) / len(over)
     return results
 
 
-def _cost(path: Path) -> Dict[str, object]:
+def _cost(path: Path) -> Dict[str, Any]:
     cost = _object(path, 'delete it')
     wrong = [key for key in COST_COLUMNS if cost.get(key) is not None and not _is_number(cost[key])]
     if wrong:

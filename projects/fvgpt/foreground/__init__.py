@@ -1,3 +1,4 @@
+"""FVG-PT: the modules of the paper, and classifiers made of them."""
 from .calibrated_classifier import PriorCalibratedClassifier
 from .distillation_compensation import ForegroundDistillationCompensation
 from .fvgpt import FVGPT

@@ -1,12 +1,13 @@
 """Prior Calibration for models of others: a tuned classifier balanced with a zero-shot one."""
 from copy import deepcopy
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
+from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.structures import DataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoint import load_parameters, load_tuner
 from ..classifier import CLIPClassifier, Features, Inputs, gt_labels
@@ -43,8 +44,8 @@ class PriorCalibratedClassifier(CLIPClassifier):
     source = 'calibrated'
 
     def __init__(self,
-                 tuned: dict,
-                 prior: dict,
+                 tuned: Union[BaseClassifier, dict],
+                 prior: Union[BaseClassifier, dict],
                  tuned_checkpoint: Optional[str] = None,
                  prior_checkpoint: Optional[str] = None,
                  prior_names: Optional[Dict[str, str]] = None,
@@ -81,7 +82,7 @@ class PriorCalibratedClassifier(CLIPClassifier):
                                  "give one that was trained on the data set's classes")
         return dict(tuned=tuned, prior=prior)
 
-    def _normalised_for(self, model: nn.Module, images: Tensor) -> Tensor:
+    def _normalised_for(self, model: BaseClassifier, images: Tensor) -> Tensor:
         here, there = self.data_preprocessor, model.data_preprocessor
         if not getattr(there, '_enable_normalize', False):
             return images
@@ -90,6 +91,7 @@ class PriorCalibratedClassifier(CLIPClassifier):
         return (images * here.std + here.mean - there.mean) / there.std
 
     def frozen_identity(self, training: bool) -> None:
+        """None: nothing can be kept."""
         return None  # what the two say depends on the classes too
 
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
@@ -105,28 +107,29 @@ class PriorCalibratedClassifier(CLIPClassifier):
         return dict(calibrated=self.calibration(z['tuned'], z['prior']).z_pc, **z)
 
 
-def frozen(model: dict, checkpoint: Optional[str], what: str) -> nn.Module:
+def frozen(model: Union[BaseClassifier, dict], checkpoint: Optional[str], what: str) -> BaseClassifier:
     """A classifier, or one of a config, with its weights, in evaluation mode and without gradients.
 
     Raises:
         ValueError, FileNotFoundError: see :class:`PriorCalibratedClassifier`.
     """
+    built: BaseClassifier = model
     if isinstance(model, dict):
         known = checkpoint or model.get('init_cfg') or model.get('pretrained')
-        model = MODELS.build(deepcopy(model))  # mmpretrain's CLIP writes its attention mask into its config
-        if not known and list(model.parameters()):
-            raise ValueError(f'the {what} {type(model).__name__} would be used with random weights: give {what}_checkpoint')
-        if not isinstance(model, CLIPClassifier):
-            model.init_weights()
-    if checkpoint and isinstance(model, PromptTuner):
-        load_tuner(model, checkpoint)
+        built = MODELS.build(deepcopy(model))  # mmpretrain's CLIP writes its attention mask into its config
+        if not known and list(built.parameters()):
+            raise ValueError(f'the {what} {type(built).__name__} would be used with random weights: give {what}_checkpoint')
+        if not isinstance(built, CLIPClassifier):
+            built.init_weights()
+    if checkpoint and isinstance(built, PromptTuner):
+        load_tuner(built, checkpoint)
     elif checkpoint:
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        load_parameters(model, content.get('state_dict', content), checkpoint)
-    return model.requires_grad_(False).eval()
+        load_parameters(built, content.get('state_dict', content), checkpoint)
+    return built.requires_grad_(False).eval()
 
 
-def name_classes(model: nn.Module, class_names: List[str], dataset_name: Optional[str]) -> None:
+def name_classes(model: BaseClassifier, class_names: List[str], dataset_name: Optional[str]) -> None:
     """Change the classes of a classifier that goes by names; others stay as they are."""
     if isinstance(model, CLIPClassifier):
         model.set_class_names(class_names, 'new', dataset_name)  # PC is the branch of new classes, in training too
@@ -134,7 +137,7 @@ def name_classes(model: nn.Module, class_names: List[str], dataset_name: Optiona
         model.prototype, model.text_prototype_embeds = [readable(name) for name in class_names], None
 
 
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+def logits_of(model: BaseClassifier, images: Tensor) -> Tensor:
     """Logits (B, C), float32, of any classifier, of images as it wants them.
 
     mmpretrain's zero-shot models give probabilities alone, in which logits of CLIP's scale are lost: 0 for all classes but a

@@ -32,6 +32,7 @@ class Adapter(nn.Module):
             nn.init.zeros_(self.up.bias)
 
     def forward(self, f: Tensor) -> Tensor:
+        """A(f), (N, D), of features (N, D); times the layer scale where there is one."""
         residual = self.up(F.relu(self.down(f)))
         return residual if self.scale is None else self.scale * residual
 

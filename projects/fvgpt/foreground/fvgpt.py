@@ -1,10 +1,10 @@
 """FVG-PT: the classifier that puts the paper's three modules on a frozen, tuned CLIP."""
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoint import load_tuner
 from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, Features, Inputs, gt_labels
@@ -12,7 +12,10 @@ from ..clip.prompts import PLAIN_TEMPLATE
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.zero_shot import ZeroShotCLIP
+from .distillation_compensation import ForegroundDistillationCompensation
 from .open_world import join_branches
+from .prior_calibration import PriorCalibration
+from .reliability_gate import ForegroundReliabilityGate
 
 FILLS = ('mean', 'black')
 
@@ -72,10 +75,12 @@ class FVGPT(CLIPClassifier):
         self.fixed_trust, self.fg_fill, self.compare = fixed_trust, fg_fill, compare
 
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
-        self.compensation = compensation and build_seeded({**size, **compensation}, 1)
+        self.compensation: Optional[ForegroundDistillationCompensation] = (
+            build_seeded({**size, **compensation}, 1) if compensation else None)
         # The gate serves the distillation only: without FDC there is nothing to gate.
-        self.reliability_gate = compensation and reliability_gate and build_seeded(reliability_gate, 2)
-        self.calibration = calibration and build_seeded(calibration, 3)
+        self.reliability_gate: Optional[ForegroundReliabilityGate] = (
+            build_seeded(reliability_gate, 2) if compensation and reliability_gate else None)
+        self.calibration: Optional[PriorCalibration] = build_seeded(calibration, 3) if calibration else None
         self.gate_loss = LOSSES.build(gate_loss)
         self.distillation_loss = LOSSES.build(distillation_loss)
         self.calibration_loss = LOSSES.build(calibration_loss)
@@ -88,6 +93,7 @@ class FVGPT(CLIPClassifier):
         module._tuner_is_trained |= not any(key.startswith('tuner.') for key in incompatible.missing_keys)
 
     def train(self, mode: bool = True) -> 'FVGPT':
+        """As torch has it, but for the tuner, which stays in evaluation mode."""
         super().train(mode)
         self.tuner.eval()
         return self
@@ -97,6 +103,7 @@ class FVGPT(CLIPClassifier):
             part.set_class_names(class_names, dataset_name=self.dataset_name)
 
     def set_trained_classes(self, class_names: Sequence[str]) -> None:
+        """Note the classes of the training set, for the tuner too."""
         super().set_trained_classes(class_names)
         self.tuner.set_trained_classes(class_names)
 
@@ -132,6 +139,7 @@ class FVGPT(CLIPClassifier):
         return self.tuner.view({k[len(name) + 1:]: v for k, v in frozen.items() if k.startswith(f'{name}.')})
 
     def frozen_identity(self, training: bool) -> Optional[str]:
+        """Which views are read, and what the trained tuner's image features depend on; training can always do with it."""
         views = f'both views {self.fg_fill}' if training and self.compensation else 'full view'
         return f'{views} {self.tuner.frozen_identity(training=False)}'
 
@@ -154,8 +162,9 @@ class FVGPT(CLIPClassifier):
         if not self._tuner_is_trained:
             raise RuntimeError('FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
                                "tuner's checkpoint (tools/train.py does so by itself)")
-        frozen = inputs
-        if not isinstance(inputs, dict):
+        if isinstance(inputs, dict):
+            frozen = inputs
+        else:
             masks = stack_masks(data_samples, inputs) if self.compensation else None
             frozen = self.encode_frozen(inputs, masks, untouched=bool(self.calibration))
         full = self.view(frozen, 'full')
@@ -175,6 +184,7 @@ class FVGPT(CLIPClassifier):
         Args:
             full, foreground: tuned image features of both views. area: (B,) foreground share. labels: (B,).
         """
+        assert self.compensation is not None, 'without FDC there is no base branch to train'
         text = self.text_features()
         z_full = self.tuner.logits(full, text, 'base')
         z_fg = self.tuner.logits(foreground, text, 'base')
@@ -197,6 +207,7 @@ class FVGPT(CLIPClassifier):
         Args:
             full: tuned image features. z_clip: (B, C). labels: (B,).
         """
+        assert self.calibration is not None, 'without PC there is no new branch to train'
         z_main = self.tuner.logits(full, self.text_features(), 'new')
         z_pc, b = self.calibration(z_main, z_clip)
         return dict(loss_prior=self.calibration_loss(z_pc, z_clip, labels), trust_clip=b.detach().mean())
@@ -218,8 +229,8 @@ class FVGPT(CLIPClassifier):
         """:meth:`logits_by_source` of images whose :meth:`encode_frozen` is ``frozen``, differentiable in it."""
         full, text = self.view(frozen, 'full'), self.text_features()
         z_clip = self.prior_logits(frozen['full.clip']) if self._reads_clip else None
-        logits = {}
-        if self.compare:
+        logits: Dict[str, Tensor] = {}
+        if self.compare and z_clip is not None:
             logits['zero_shot'] = z_clip
             logits['tuner'] = self.tuner.logits(full, text, self.branch)
         if self.branch == 'open':
@@ -242,7 +253,7 @@ class FVGPT(CLIPClassifier):
         return self._base_logits(full, text, 'new')
 
 
-def build_seeded(config: dict, offset: int) -> nn.Module:
+def build_seeded(config: dict, offset: int) -> Any:
     """Build a module from initial values that depend on torch's seed and ``offset`` alone.
 
     So switching one module off changes neither the others' start nor the random numbers of the augmentation: runs of an

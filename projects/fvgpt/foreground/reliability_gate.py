@@ -40,11 +40,10 @@ class ReliabilityGate(nn.Module):
             raise ValueError(f'inputs must be some of {", ".join(self.STATISTICS)}, not {inputs}')
         self.columns = [self.STATISTICS.index(name) for name in inputs]
         widths = [len(inputs)] + [hidden] * (layers - 1) + [1]
-        modules = [nn.Linear(widths[0], widths[1])]
-        for width, following in zip(widths[1:], widths[2:]):
-            modules += [nn.ReLU(), nn.Linear(width, following)]
-        nn.init.zeros_(modules[-1].bias)  # O14: trust starts near one half
-        self.mlp = nn.Sequential(*modules)
+        linears = [nn.Linear(width, following) for width, following in zip(widths, widths[1:])]
+        nn.init.zeros_(linears[-1].bias)  # O14: trust starts near one half
+        activated = [module for linear in linears[:-1] for module in (linear, nn.ReLU())]
+        self.mlp = nn.Sequential(*activated, linears[-1])
         self.temperature = temperature
         self.normalize_entropy = normalize_entropy
 
@@ -60,7 +59,7 @@ class ReliabilityGate(nn.Module):
     def gate(self, statistics: Tensor) -> Tensor:
         """Logit (B,) of the trust score for statistics (B, 3), outside autocast."""
         with torch.autocast(statistics.device.type, enabled=False):
-            return self.mlp(statistics[:, self.columns].to(self.mlp[0].weight.dtype)).squeeze(-1)
+            return self.mlp(statistics[:, self.columns].to(next(self.mlp.parameters()).dtype)).squeeze(-1)
 
 
 class ForegroundTrust(NamedTuple):

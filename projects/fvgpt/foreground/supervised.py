@@ -29,6 +29,11 @@ class ForegroundViewPreprocessor(ClsDataPreprocessor):
         super().__init__(**kwargs)
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalised images, in training (2B, 3, H, W) with the foreground views behind them.
+
+        Raises:
+            ValueError: a sample came without a mask of its image's size.
+        """
         data = super().forward(data, training)
         if training:
             images = data['inputs']

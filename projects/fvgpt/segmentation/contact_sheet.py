@@ -9,14 +9,14 @@ from ..whole_file import whole_file
 from .mask_file import load_image, read_mask
 
 _TILE, _TEXT, _COLUMNS = 160, 28, 8  # pixels, pixels, tiles a row
-_OUTSIDE = np.float32((200, 30, 120))  # colour that background is tinted with
+_OUTSIDE = np.array((200, 30, 120), np.float32)  # colour that background is tinted with
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> Image.Image:
     """``image`` (H, W, 3) uint8 with its background dimmed and tinted, at most a tile large; mask of any size, in [0, 1]."""
     picture = Image.fromarray(image)
     picture.thumbnail((_TILE, _TILE))
-    weight = np.asarray(Image.fromarray(mask).resize(picture.size, Image.BILINEAR))[..., None]
+    weight = np.asarray(Image.fromarray(mask).resize(picture.size, Image.Resampling.BILINEAR))[..., None]
     pixels = np.asarray(picture, np.float32)
     return Image.fromarray((weight * pixels + (1 - weight) * (.4 * pixels + .25 * _OUTSIDE)).astype(np.uint8))
 

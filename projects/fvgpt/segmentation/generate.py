@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, T
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -20,15 +20,7 @@ from ..datasets.image_lists import files_below
 from ..device import cpu_count
 from .base import build_segmenter
 from .mask_file import THRESHOLD, confidence, intersection_over_union, load_image, read_mask, write_mask
-from .report import REPORT_FOLDER, Record, write_report
-
-
-class Job(NamedTuple):
-    """name: of the image, below its folder, with forward slashes. mask: the file to write. reference: to compare it with."""
-    name: str
-    image: Path
-    mask: Path
-    reference: Optional[Path]
+from .report import REPORT_FOLDER, Job, Record, write_report
 
 
 @dataclass
@@ -162,7 +154,9 @@ def _start_worker(threads: int, *settings) -> None:
 
 
 def _end_with_main_process() -> None:
-    multiprocessing.parent_process().join()
+    main = multiprocessing.parent_process()
+    if main is not None:
+        main.join()
     os._exit(1)
 
 

@@ -37,6 +37,7 @@ class GrabCutSegmenter(ForegroundSegmenter):
         self.side, self.iterations = side, iterations
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; soft masks."""
         return [self._segment(image) for image in images]
 
     def _segment(self, image: np.ndarray) -> np.ndarray:
@@ -47,16 +48,16 @@ class GrabCutSegmenter(ForegroundSegmenter):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         mask = self._mean_cut(image)
         if mask is None:
-            mask = .75 * central_prior(*image.shape[:2], sigma=.4)
+            mask = .75 * central_prior(image.shape[0], image.shape[1], sigma=.4)
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def _mean_cut(self, image: np.ndarray) -> Optional[np.ndarray]:
         contrast = border_contrast(image)
         if contrast is None:
             return None
-        start = _unit_range(_unit_range(contrast) * central_prior(*image.shape[:2], sigma=.5))
+        start = _unit_range(_unit_range(contrast) * central_prior(image.shape[0], image.shape[1], sigma=.5))
         otsu = cv2.threshold((start * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255
-        mask = np.mean([self._cut(image, start, level * otsu) for level in _LEVELS], 0, np.float32)
+        mask = np.stack([self._cut(image, start, level * otsu) for level in _LEVELS]).mean(0, np.float32)
         found = mask > .5
         return drop_small_parts(mask) if found.any() and not found.all() else None
 
@@ -70,7 +71,7 @@ class GrabCutSegmenter(ForegroundSegmenter):
         if not foreground.any():
             return foreground
         cv2.setRNGSeed(0)  # the colour models start from k-means
-        cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), labels, None, np.zeros((1, 65)), np.zeros((1, 65)),
+        cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)),
                     self.iterations, cv2.GC_INIT_WITH_MASK)
         return labels & 1
 

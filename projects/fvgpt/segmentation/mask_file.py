@@ -1,7 +1,7 @@
 """Images and masks as files, and what a mask says about itself."""
 import json
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 from PIL import Image
@@ -48,10 +48,11 @@ def write_mask(path: Path, mask: np.ndarray, note: dict) -> None:
     text = json.dumps(note)
     info = PngInfo()
     info.add_text(_NOTE, text)
-    options = dict(PNG=dict(pnginfo=info), JPEG=dict(quality=95, comment=text), WEBP=dict(lossless=True)).get(kind, {})
+    options: Dict[str, Dict[str, Any]] = dict(PNG=dict(pnginfo=info), JPEG=dict(quality=95, comment=text),
+                                              WEBP=dict(lossless=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
-        picture.save(partial, kind, **options)
+        picture.save(partial, kind, **options.get(kind, {}))
 
 
 def confidence(mask: np.ndarray) -> float:
@@ -66,7 +67,7 @@ def confidence(mask: np.ndarray) -> float:
 def intersection_over_union(mask: np.ndarray, reference: np.ndarray) -> float:
     """IoU of two masks in [0, 1], cut at ``THRESHOLD``; the reference takes the mask's size; two empty masks agree."""
     if reference.shape != mask.shape:
-        reference = np.asarray(Image.fromarray(reference).resize(mask.shape[::-1], Image.NEAREST))
+        reference = np.asarray(Image.fromarray(reference).resize(mask.shape[::-1], Image.Resampling.NEAREST))
     found, wanted = mask > THRESHOLD, reference > THRESHOLD
     union = (found | wanted).sum()
     return float((found & wanted).sum() / union) if union else 1.

@@ -1,5 +1,5 @@
 """Models of MMDetection and MMSegmentation, by config and checkpoint."""
-from typing import Callable, List, Optional, Sequence, Union
+from typing import Any, Callable, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from ..device import torch_device
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'install {} as its documentation says (it needs a full mmcv, not mmcv-lite)'
-Names = Union[str, Sequence[str], None]
+Names = Union[str, Sequence[str]]
 
 
 @SEGMENTERS.register_module('mmdet')
@@ -23,7 +23,7 @@ class MMDetSegmenter(ForegroundSegmenter):
         device: a torch device; the GPU where there is one when left out.
     """
 
-    def __init__(self, model: str, checkpoint: str, foreground: Names = None, score_threshold: float = .3,
+    def __init__(self, model: str, checkpoint: str, foreground: Optional[Names] = None, score_threshold: float = .3,
                  device: Optional[str] = None):
         self.api = import_library('mmdet.apis', _INSTALL.format('mmdet'))
         self.device, self.score_threshold = torch_device(device), score_threshold
@@ -32,6 +32,11 @@ class MMDetSegmenter(ForegroundSegmenter):
         self.foreground = class_indices(names, foreground) if foreground else list(range(len(names)))
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; hard masks.
+
+        Raises:
+            ValueError: the model finds boxes only.
+        """
         return [self._union(result.pred_instances, image.shape[:2])
                 for result, image in zip(self.api.inference_detector(self.model, bgr(images)), images)]
 
@@ -54,7 +59,7 @@ class MMSegSegmenter(ForegroundSegmenter):
         device: a torch device; the GPU where there is one when left out.
     """
 
-    def __init__(self, model: str, checkpoint: str, foreground: Names = None, device: Optional[str] = None):
+    def __init__(self, model: str, checkpoint: str, foreground: Optional[Names] = None, device: Optional[str] = None):
         self.api = import_library('mmseg.apis', _INSTALL.format('mmsegmentation'))
         self.device = torch_device(device)
         self.model = load_model(self.api.init_model, model, checkpoint, self.device)
@@ -65,6 +70,7 @@ class MMSegSegmenter(ForegroundSegmenter):
         self.foreground = class_indices(names, foreground or [name for name in names if name != 'background'])
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; soft masks."""
         # one at a time: mmseg takes no images of different sizes at once
         results = (self.api.inference_model(self.model, image) for image in bgr(images))
         return [self._probability(result.seg_logits.data.float()).clamp(0, 1).cpu().numpy() for result in results]
@@ -79,7 +85,7 @@ class MMSegSegmenter(ForegroundSegmenter):
         return shares[self.foreground].sum(0)
 
 
-def load_model(init: Callable, config: str, checkpoint: str, device: str) -> torch.nn.Module:
+def load_model(init: Callable, config: str, checkpoint: str, device: str) -> Any:
     """The library's model with its weights.
 
     Raises:

@@ -44,6 +44,7 @@ class RembgSegmenter(ForegroundSegmenter):
         self.session = session_class(name, options, providers=providers)
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; soft masks."""
         return [self._segment(image) for image in images]  # rembg takes one image at a time
 
     def _segment(self, image: np.ndarray) -> np.ndarray:

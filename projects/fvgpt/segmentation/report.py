@@ -17,6 +17,14 @@ AREA_MIN, AREA_MAX = .02, .98  # masks outside are suspicious (the constants of 
 _SHOWN = 24  # pictures of each kind on the contact sheet
 
 
+class Job(NamedTuple):
+    """name: of the image, below its folder, with forward slashes. mask: the file to write. reference: to compare it with."""
+    name: str
+    image: Path
+    mask: Path
+    reference: Optional[Path]
+
+
 class Record(NamedTuple):
     """What became of an image: ``made``, ``kept`` (the mask was there) or ``failed`` (then ``problem`` says why).
 
@@ -33,7 +41,8 @@ class Record(NamedTuple):
 
     @property
     def suspicious(self) -> bool:
-        return not AREA_MIN <= self.area <= AREA_MAX
+        """Whether the mask is next to nothing or nearly all of the image, or there is none."""
+        return self.area is None or not AREA_MIN <= self.area <= AREA_MAX
 
     @property
     def trust(self) -> tuple:
@@ -45,7 +54,7 @@ class Record(NamedTuple):
 def summarise(records: Sequence[Record], maker: str) -> dict:
     """The content of report.json from the records of all images."""
     masks = [record for record in records if record.status != 'failed']
-    areas = [record.area for record in masks]
+    areas = [record.area for record in masks if record.area is not None]
     ious = [record.iou for record in masks if record.iou is not None]
     summary = dict(
         segmenter=maker, images=len(records), **{status: sum(r.status == status for r in records)
@@ -98,14 +107,14 @@ def _plain(text: str) -> str:
     return escape(' '.join(text.split()), quote=False).replace('|', r'\|')
 
 
-def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[str, NamedTuple]) -> dict:
+def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[str, Job]) -> dict:
     """Write report.json, report.md, images.csv and contact_sheet.png to ``out/_report``.
 
     Args:
         out: folder of the masks.
         maker: segmenter and options of this run.
         records: one an image.
-        files: image name -> what has ``image`` and ``mask``, the files.
+        files: image name -> its files.
 
     Returns:
         The content of report.json.

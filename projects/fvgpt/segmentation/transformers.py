@@ -1,5 +1,5 @@
 """Models of Hugging Face's ``transformers``: the SAM family, and BiRefNet-like foreground models."""
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class TransformersSegmenter(ForegroundSegmenter):
 
     @torch.inference_mode()
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
+        """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`."""
         return [probability.float().cpu().numpy() for probability in self._probabilities(images)]
 
     def _ask(self, images: List[np.ndarray]) -> List[torch.Tensor]:
@@ -60,7 +61,7 @@ class TransformersSegmenter(ForegroundSegmenter):
             points.append([[[width / 2, height / 2]]])
             left, top = _BOX_MARGIN * width, _BOX_MARGIN * height
             boxes.append([[left, top, width - left, height - top]])
-        prompts = {}
+        prompts: Dict[str, list] = {}
         if self.prompt != 'box':
             prompts.update(input_points=points, input_labels=[[[1]]] * len(images))
         if self.prompt != 'point':

@@ -1,3 +1,4 @@
+"""Prompt tuners, one method a file."""
 from .base import Features, PromptTuner
 from .clip_adapter import CLIPAdapter
 from .cocoop import CoCoOp

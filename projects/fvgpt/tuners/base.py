@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ..checkpoint import state_hash
 from ..classifier import CLIPClassifier, Features, Inputs, gt_labels
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompt_encoder import EmbeddedPrompts
 from ..registry import MODELS
+from ..state_hash import state_hash
 
-__all__ = ['Features', 'PromptTuner']
+__all__ = ['Features', 'Inputs', 'PromptTuner']
 
 
 class PromptTuner(CLIPClassifier):
@@ -90,19 +90,28 @@ class PromptTuner(CLIPClassifier):
         f, g = (F.normalize(side['feature'].float(), dim=-1) for side in (image, text))
         return self.clip.logit_scale * f @ g.T
 
-    def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
-        """Loss terms of tuning: cross entropy of the logits."""
+    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+        """Loss terms of tuning, of a batch with the labels (B,): cross entropy of the logits.
+
+        Args:
+            image, text: features, rows (B, ...) and (C, ...). images: that ``image`` is of, (B, 3, H, W); with
+                ``image_tower_is_clip`` it may be their :meth:`encode_frozen`.
+            labels: (B,).
+        """
         return dict(loss=F.cross_entropy(self.logits(image, text), labels))
 
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """:meth:`tuning_loss` of a batch."""
         image = self.view(inputs) if isinstance(inputs, dict) else self.encode_image(inputs)
         return self.tuning_loss(image, self.encode_text(), inputs, gt_labels(data_samples, image['feature'].device))
 
     def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
+        """The logits (B, C) of the branch, under the key ``source``."""
         image = self.view(inputs) if isinstance(inputs, dict) else self.encode_image(inputs)
         return {self.source: self.logits(image, self.cached_text(), self.branch)}
 
     def frozen_identity(self, training: bool) -> Optional[str]:
+        """CLIP's weights, and with an image tower of its own the trained parameters too, which change in training."""
         if self.image_tower_is_clip:
             return self.clip.weight_hash
         return None if training else f'{self.clip.weight_hash} {type(self).__name__} {state_hash(self)}'

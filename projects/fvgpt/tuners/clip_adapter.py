@@ -34,5 +34,6 @@ class CLIPAdapter(ZeroShotCLIP):
                                      nn.Linear(dim // reduction, dim, bias=False), nn.ReLU())
 
     def finish_image(self, clip_feature: Tensor) -> Features:
+        """ratio A(f) + (1 - ratio) f, (B, D)."""
         untouched = at_least_float32(clip_feature)
         return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched)

@@ -32,9 +32,11 @@ class CoCoOp(ContextTuner):
         self.init_classes()
 
     def finish_image(self, clip_feature: Tensor) -> Features:
+        """f (B, D), CLIP's own, and ``shift``, pi (B, W) of the meta-net."""
         return dict(feature=clip_feature, shift=self.meta_net(F.normalize(clip_feature.float(), dim=-1)))
 
     def encode_text(self) -> Features:
+        """g (C, D) at pi = 0."""
         return dict(feature=self.clip.encode_prompts(self.prompts()))
 
     def conditioned_text(self, shift: Tensor) -> Tensor:
@@ -42,6 +44,7 @@ class CoCoOp(ContextTuner):
         return self.clip.encode_prompts(self.prompts(self.ctx + shift))
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+        """Logits (B, C), each image's with the text features of its own pi; those of ``text`` are not used."""
         rows = [super(CoCoOp, self).logits(dict(feature=f[None]), dict(feature=self.conditioned_text(shift)))
                 for f, shift in zip(image['feature'], image['shift'])]
         return torch.cat(rows)

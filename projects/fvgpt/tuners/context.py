@@ -23,13 +23,14 @@ class ContextTuner(PromptTuner):
     def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: Optional[int] = 4, ctx_init: Optional[str] = None,
                  class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
         super().__init__(clip, class_names, data_preprocessor)
-        words = self.clip.tokenize([readable(ctx_init)])[0][1:-1] if ctx_init else []
+        prefix = readable(ctx_init) if ctx_init else ''
+        words = self.clip.tokenize([prefix])[0][1:-1] if prefix else []
         n_ctx = len(words) if n_ctx is None else n_ctx
         if n_ctx < 1 or (words and n_ctx > len(words)):
             raise ValueError(f'n_ctx={n_ctx} does not fit' + (f' ctx_init={ctx_init!r} with {len(words)} tokens' if words
                                                               else ': at least 1 context token is needed'))
         if words:
-            self._prefix, ctx = readable(ctx_init), self.clip.embed_tokens(words[:n_ctx]).clone()
+            self._prefix, ctx = prefix, self.clip.embed_tokens(words[:n_ctx]).clone()
         else:
             self._prefix = ' '.join(['X'] * n_ctx)
             ctx = nn.init.normal_(torch.empty(n_ctx, self.clip.text_width), std=.02)

@@ -36,7 +36,7 @@ class CoOp(ContextTuner):
             raise ValueError(f'class_token_position must be one of {POSITIONS}, not {class_token_position!r}')
         self.class_token_position = class_token_position
         if class_specific:
-            num_classes = num_classes or (class_names and len(class_names))
+            num_classes = num_classes or len(class_names or ())
             if not num_classes:
                 raise ValueError('class_specific=True needs class_names or num_classes')
             shape = (num_classes, *self.ctx.shape)
@@ -61,6 +61,7 @@ class CoOp(ContextTuner):
         self.register_buffer('_order', torch.tensor(order, device=self._eot.device), persistent=False)
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
+        """The embedded prompts, with the class name where ``class_token_position`` says."""
         prompts = super().prompts(ctx)
         if self.class_token_position == 'end':
             return prompts
@@ -68,4 +69,5 @@ class CoOp(ContextTuner):
         return prompts._replace(embeddings=prompts.embeddings.gather(1, order))
 
     def encode_text(self) -> Features:
+        """g (C, D)."""
         return dict(feature=self.clip.encode_prompts(self.prompts()))

@@ -51,10 +51,12 @@ class IVLP(ContextTuner):
         self.init_classes()
 
     def encode_text(self) -> Features:
+        """g (C, D), with prompts in ``depth_text`` layers."""
         edits = {layer: replace_tokens(tokens) for layer, tokens in enumerate(self.deep_text, 1)}
         return dict(feature=self.clip.encode_prompts(self.prompts(), edits))
 
     def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
+        """f (B, D), with prompts in ``depth_vision`` layers."""
         edits = {layer: replace_last_tokens(tokens) for layer, tokens in enumerate(self.deep_vision, 1)}
         tokens = self.clip.encode_image_tokens(images, self.ctx_vision, edits)
         return dict(feature=tokens[:, 0] @ self.clip.image_projection)

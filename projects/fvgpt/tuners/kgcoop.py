@@ -7,7 +7,7 @@ from torch import Tensor
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import CUSTOM, fill_template
 from ..registry import MODELS
-from .base import Features
+from .base import Features, Inputs
 from .coop import CoOp
 
 
@@ -37,7 +37,8 @@ class KgCoOp(CoOp):
         prompts = fill_template(self.template, class_names, self.dataset_name)
         self.register_buffer('_clip_text', self.clip.encode_text(prompts), persistent=False)
 
-    def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+        """``loss_ce`` and ``loss_kg`` = W (1 - mean_c cos(g_c, g_c^CLIP))."""
         terms = super().tuning_loss(image, text, images, labels)
         return dict(loss_ce=terms['loss'], loss_kg=self.weight * cosine_distance(text['feature'], self._clip_text))
 

@@ -34,10 +34,12 @@ class MaPLe(ContextTuner):
         self.init_classes()
 
     def encode_text(self) -> Features:
+        """g (C, D), with prompts in ``depth`` layers."""
         edits = {layer: replace_tokens(tokens) for layer, tokens in enumerate(self.deep_text, 1)}
         return dict(feature=self.clip.encode_prompts(self.prompts(), edits))
 
     def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
+        """f (B, D), with the text prompts, mapped, in ``depth`` layers."""
         shallow, *deep = (couple(text) for couple, text in zip(self.couplings, (self.ctx, *self.deep_text)))
         edits = {layer: replace_last_tokens(tokens) for layer, tokens in enumerate(deep, 1)}
         return dict(feature=self.clip.encode_image_tokens(images, shallow, edits)[:, 0] @ self.clip.image_projection)

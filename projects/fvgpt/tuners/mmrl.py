@@ -9,7 +9,7 @@ from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import CUSTOM, fill_template
 from ..clip.token_edits import TokenEdits, insert_tokens, replace_tokens
 from ..registry import MODELS
-from .base import Features, PromptTuner
+from .base import Features, Inputs, PromptTuner
 from .ivlp import check_depth
 from .kgcoop import cosine_distance
 
@@ -78,21 +78,26 @@ class MMRL(PromptTuner):
         return edits
 
     def encode_text(self) -> Features:
+        """g (C, D), with the mapped tokens in ``layers``."""
         return dict(feature=self.clip.encode_prompts(self.kept_prompts(), self._edits(self.to_text)))
 
     def encode_image(self, images: Tensor) -> Features:
+        """f (B, D), of the class token, and ``rep``, f_r (B, D), of the representation tokens."""
         tokens = self.clip.encode_image_tokens(images, edits=self._edits(self.to_vision))
         return dict(feature=tokens[:, 0] @ self.clip.image_projection,
                     rep=tokens[:, 1:1 + self.n_tokens].mean(1) @ self.rep_projection)
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+        """alpha z + (1 - alpha) z_r, (B, C), for classes that were trained on; z for new ones."""
         z = super().logits(image, text)
         if branch == 'new':
             return z
         fused = self.alpha * z + (1 - self.alpha) * super().logits(dict(feature=image['rep']), text)
         return fused if branch == 'base' else torch.where(self.trained_columns(z.device) >= 0, fused, z)
 
-    def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+        """The four terms of L, weighted."""
+        assert isinstance(images, Tensor), 'a trained image tower needs images, not what is kept of them'
         z, z_rep = super().logits(image, text), super().logits(dict(feature=image['rep']), text)
         return dict(
             loss_ce=self.alpha * F.cross_entropy(z, labels), loss_rep=(1 - self.alpha) * F.cross_entropy(z_rep, labels),

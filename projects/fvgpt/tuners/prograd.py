@@ -9,7 +9,7 @@ from torch import Tensor
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import CUSTOM
 from ..registry import MODELS
-from .base import Features
+from .base import Features, Inputs
 from .kgcoop import KgCoOp
 
 
@@ -31,7 +31,8 @@ class ProGrad(KgCoOp):
         super().__init__(clip, n_ctx, ctx_init, 0., template, class_names, data_preprocessor)
         self.strength = strength
 
-    def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+        """``loss_ce`` with the value of CE and the aligned gradient; ``kl`` and ``conflict`` are for the log."""
         z, z0 = self.logits(image, text), self.logits(image, dict(feature=self._clip_text))
         ce = F.cross_entropy(z, labels)
         kl = F.kl_div(z.log_softmax(-1), z0.log_softmax(-1), reduction='batchmean', log_target=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import readable
 from ..registry import MODELS
-from .base import Features
+from .base import Features, Inputs
 from .ivlp import IVLP
 
 # 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order (method section 2.4)
@@ -41,8 +41,10 @@ class PromptSRC(IVLP):
         ensemble = sum(self.clip.encode_text([template(readable(name)) for name in class_names]) for template in TEMPLATES)
         self.register_buffer('_clip_text', ensemble / len(TEMPLATES), persistent=False)  # mean before normalisation
 
-    def tuning_loss(self, image: Features, text: Features, images: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+        """``loss_ce``, ``loss_text``, ``loss_image`` and ``loss_kl`` of a batch, weighted."""
         z = self.logits(image, text)
+        assert isinstance(images, Tensor), 'a trained image tower needs images, not what is kept of them'
         f0, g0 = self.clip.encode_image(images), self._clip_text
         z0 = self.logits(dict(feature=f0), dict(feature=g0))
         unit = lambda x: F.normalize(x.float(), dim=-1)  # noqa: E731

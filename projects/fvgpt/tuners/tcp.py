@@ -39,5 +39,6 @@ class TCP(KgCoOp):
             self.set_class_names(class_names)
 
     def encode_text(self) -> Features:
+        """g (C, D), with the tokens of each class before block ``layer``."""
         tokens = self.meta_net(F.normalize(self._clip_text.float(), dim=-1)).unflatten(-1, self.ctx.shape)
         return dict(feature=self.clip.encode_prompts(self.prompts(), {self.layer: replace_tokens(tokens)}))

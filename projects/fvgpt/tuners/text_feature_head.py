@@ -44,6 +44,7 @@ class TextFeatureHead(ClsHead):
         self.projection = nn.Linear(in_channels, self.tuner.clip.embed_dim)
 
     def train(self, mode: bool = True) -> 'TextFeatureHead':
+        """As torch has it, but for the tuner, which stays in evaluation mode."""
         super().train(mode)
         self.tuner.eval()
         return self
@@ -51,10 +52,12 @@ class TextFeatureHead(ClsHead):
     # ------------------------------------------------------------------ classes by name, as ClassNamesHook hands them over
     @property
     def class_names(self) -> List[str]:
+        """Names of the classes, in label order."""
         return self.tuner.class_names
 
     @property
     def branch(self) -> str:
+        """Which classes these are: ``base``, ``new`` or ``open``."""
         return self.tuner.branch
 
     def set_class_names(self, class_names: Sequence[str], branch: str = 'base', dataset_name: Optional[str] = None) -> None:

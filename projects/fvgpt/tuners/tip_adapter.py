@@ -52,6 +52,11 @@ class TipAdapter(ZeroShotCLIP):
         self.key_labels.copy_(labels)
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+        """z + alpha exp(-beta (1 - f K^T)) Y, (B, C); for new classes z.
+
+        Raises:
+            RuntimeError: the cache is empty.
+        """
         z = super().logits(image, text)
         if branch == 'new':
             return z

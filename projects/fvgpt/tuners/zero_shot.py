@@ -30,4 +30,5 @@ class ZeroShotCLIP(PromptTuner):
         self.clip.tokenize(self._prompts)  # a class name that is too long is found here, not in the first batch
 
     def encode_text(self) -> Features:
+        """g (C, D) of the filled template."""
         return dict(feature=self.clip.encode_text(self._prompts))
