@@ -111,6 +111,7 @@ def parse_args():
     parser.add_argument('--full-steps', type=int, default=500, help='last steps, which see all patches')
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--lr', type=float, default=1e-3)
+    parser.add_argument('--test-per-class', type=int, default=30, help='images of each class in the zero-shot test')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
@@ -170,7 +171,7 @@ def train(model, images, tokens, normalize, evaluate, args) -> None:
                   f'{args.batch_size * done / (time.time() - start):.0f} images/s eta {eta / 60:.1f} min', flush=True)
             running = 0.
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
-            print('zero-shot', evaluate(10), flush=True)
+            print('zero-shot', evaluate(), flush=True)
             unfinished = checkpoint.with_suffix('.partial')
             torch.save(dict({name: part.state_dict() for name, part in kept.items()}, step=step + 1), unfinished)
             os.replace(unfinished, checkpoint)
@@ -188,12 +189,12 @@ def main():
 
     torch.manual_seed(args.seed)
     model = open_clip.create_model(f'local-dir:{args.out}', load_weights=False, force_patch_dropout=.5)
-    evaluate = partial(zero_shot, model, tokenizer, normalize)
+    evaluate = partial(zero_shot, model, tokenizer, normalize, args.test_per_class)
     train(model, images, tokenizer(captions), normalize, evaluate, args)
     print(f'learned logit scale {float(model.logit_scale.exp().detach()):.2f}')
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     save_file(state, args.out / 'open_clip_model.safetensors')
-    print(f'wrote {args.out}: zero-shot', evaluate(30), flush=True)
+    print(f'wrote {args.out}: zero-shot', evaluate(), flush=True)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ def test_a_short_pretraining_writes_a_clip_that_loads(tmp_path):
     out.mkdir()
     shutil.copy(QUICKSTART_CLIP / 'open_clip_config.json', out)
     arguments = ['tools/pretrain_quickstart_clip.py', '--work-dir', tmp_path / 'work', '--out', out, '--pool', 1000,
-                 '--full-steps', 1, '--batch-size', 8]
+                 '--full-steps', 1, '--batch-size', 8, '--test-per-class', 1]
     assert run_tool(*arguments, '--steps', 2).returncode == 0
     done = run_tool(*arguments, '--steps', 4)
     assert done.returncode == 0, done.stderr[-2000:]
