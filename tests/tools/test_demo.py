@@ -138,13 +138,17 @@ def chromium():
     return api.sync_playwright(), found
 
 
-@pytest.fixture
-def server(checkpoints, tmp_path):
+@pytest.fixture(scope='module')
+def temp(tmp_path_factory):
+    """The folder for temporary files of the server."""
+    return tmp_path_factory.mktemp('server')
+
+
+@pytest.fixture(scope='module')
+def server(checkpoints, temp):
     pytest.importorskip('gradio')
     checkpoint = os.environ.get('FVGPT_DEMO_CHECKPOINT', checkpoints / 'fvgpt.pth')
     port = free_port()
-    temp = tmp_path / 'temp'
-    temp.mkdir()
     process = subprocess.Popen(
         [sys.executable, 'tools/demo.py', '--checkpoint', str(checkpoint), '--port', str(port)], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, TMPDIR=str(temp)))
@@ -224,7 +228,7 @@ def test_only_this_computer_is_answered_and_large_files_are_not_taken(server):
     assert ask(server, '/gradio_api/file=/etc/passwd')[0] == 403
 
 
-def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, tmp_path):
+def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp):
     def sent(path):
         return dict(path=path, meta=dict(_type='gradio.FileData'))
 
@@ -242,7 +246,7 @@ def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, tmp_
     assert ask(server, f'/gradio_api/file={shown}')[0] == 200
     assert 'data:image/png;base64' in press(server, 0, sent(shown), 'cat\ndog\nbus')
     for answer in (*answers, seen, broken, example):
-        for secret in (str(tmp_path), str(checkpoints), str(ROOT), 'Traceback', 'site-packages'):
+        for secret in (str(temp), str(checkpoints), str(ROOT), 'Traceback', 'site-packages'):
             assert secret not in answer
     assert 'Traceback' not in stolen
 
