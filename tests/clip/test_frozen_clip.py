@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fvgpt.clip import FrozenCLIP, prompt_encoder, weights
+from fvgpt.clip import FrozenCLIP, prompt_encoder, torchscript, weights
 
 TEXTS = ['a photo of a cat.', 'X X X X 2012 Acura RL Sedan.', 'a', 'a centered satellite photo of Annual Crop Land.']
 ARCHITECTURE = 'fvgpt-test-vit'
@@ -128,6 +128,14 @@ def test_broken_and_foreign_files_are_named(architecture, tmp_path):
     save_file({'weight': torch.zeros(1)}, foreign)
     with pytest.raises(ValueError, match=r'foreign\.safetensors is not a weights file'):
         FrozenCLIP(architecture, str(foreign), quick_gelu=True)
+
+
+def test_reading_a_plain_archive_as_torchscript_is_an_error(tmp_path):
+    path = tmp_path / 'weights.pt'
+    torch.save(dict(weight=torch.zeros(1)), path)
+    assert not torchscript.is_torchscript(path)
+    with pytest.raises(ValueError, match='no TorchScript'):
+        torchscript.read_torchscript(path)
 
 
 class Bomb:

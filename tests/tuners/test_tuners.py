@@ -140,6 +140,12 @@ def test_names_that_are_missing_or_too_long_are_errors(tuner):
         tuner.set_class_names(NAMES, 'old')
 
 
+def test_a_loss_without_labels_is_an_error(tuner):
+    tuner.set_class_names(NAMES)
+    with pytest.raises(ValueError, match='needs data_samples'):
+        tuner(torch.randn(1, 3, 32, 32), mode='loss')
+
+
 def test_parameter_count_of_coop_at_vit_b_16():
     from types import SimpleNamespace
     clip = torch.nn.Module()

@@ -72,7 +72,7 @@ def read_torchscript(path: Path) -> Dict[str, Tensor]:
     that are mere attributes are among them.
 
     Raises:
-        ValueError: it is compressed where TorchScript does not compress, or is broken.
+        ValueError: it is no TorchScript, is compressed where TorchScript does not compress, or is broken.
     """
     with zipfile.ZipFile(path) as archive:
         folder = index_of(archive)
