@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvgpt.engine.recipe import check_inputs, load_recipe
+from fvgpt.engine.recipe import load_recipe
+from fvgpt.registry import DATASETS
 from fvgpt.segmentation import SEGMENTERS, build_segmenter
 from fvgpt.segmentation.mask_file import read_mask
 
@@ -47,12 +48,14 @@ def test_the_guides_segmenter_finds_the_foreground(folder):
         assert note['segmenter'].startswith('my_segmenters.PlainBackground')
 
 
-def test_its_masks_are_those_of_the_guides_recipe(folder, monkeypatch, capfd):
+def test_its_masks_are_those_of_the_guides_recipe(folder, monkeypatch):
     monkeypatch.chdir(folder)
     _, _, recipe, _, *options = shlex.split(TRAIN)
     config = load_recipe(recipe, dict(option.split('=', 1) for option in options))
-    check_inputs(config)
-    assert 'photos: foreground masks of 4 of 4 train images' in ''.join(capfd.readouterr())
+    train = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
+    images = [train.get_data_info(i) for i in range(len(train))]
+    assert len(images) == 4  # of six, as 30 % of a class are for the test
+    assert all(Path(info['mask_path']) == Path('photos/mask', *Path(info['img_path']).parts[1:]) for info in images)
 
 
 def test_wrong_options_of_it_are_one_line(folder, monkeypatch):
