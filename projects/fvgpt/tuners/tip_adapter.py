@@ -64,7 +64,7 @@ class TipAdapter(ZeroShotCLIP):
             raise RuntimeError("TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
                                'checkpoint')
         affinity = (-self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)).exp()
-        if branch == 'base':
+        if branch == 'base' and not self.trained_class_names:  # the classes are those of the labels
             return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
         columns = self.trained_columns(z.device)
         cached = affinity @ F.one_hot(self.key_labels, len(self.trained_class_names)).to(affinity)
