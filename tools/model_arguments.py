@@ -1,8 +1,10 @@
 """What the commands that use a trained model share: which model, and for which classes."""
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
+from commands import print_safely
 from mmengine.config import DictAction
 
 if TYPE_CHECKING:
@@ -28,16 +30,24 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_classes(args: argparse.Namespace) -> Optional[List[str]]:
-    """The class names of the command line.
+    """The class names of the command line, with a warning of those that read alike.
 
     Raises:
         FileNotFoundError, ValueError: the file of names is missing, empty or no text, or both options are given.
     """
-    if not args.classes_file:
-        return args.classes
-    if args.classes:
+    if args.classes and args.classes_file:
         raise ValueError('give --classes or --classes-file, not both')
-    file = Path(args.classes_file)
+    names = _read_file(args.classes_file) if args.classes_file else args.classes
+    if names:
+        from fvgpt.clip.prompts import alike_names
+        alike = alike_names(names)
+        if alike:
+            print_safely(f'warning: {args.classes_file or "--classes"}: {alike}', sys.stderr)
+    return names
+
+
+def _read_file(path: str) -> List[str]:
+    file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f'there is no file of class names {file}')
     try:

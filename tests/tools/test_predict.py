@@ -48,6 +48,18 @@ def test_class_names_from_a_file_and_default_ones(place, tmp_path):
     assert {p['class'] for p in json.loads(done.stdout.splitlines()[0])['predictions']} == set(TRAINED)
 
 
+def test_class_names_that_read_alike_are_told_and_kept(place, tmp_path):
+    told = ('2 of 3 class names read like another one, which CLIP cannot tell apart, the first is \'red_bus\'; rename them if '
+            'they are meant to differ\n')
+    done = predict(place, place / 'photos', '--json', '--classes', 'red_bus', 'café', 'Red bus')
+    assert done.returncode == 0 and done.stderr.count(f'warning: --classes: {told}') == 1
+    assert [len(json.loads(line)['predictions']) for line in done.stdout.splitlines()] == [3, 3, 3]
+    (tmp_path / 'names.txt').write_text('red_bus\ncafé\nRed bus\n', encoding='utf-8')
+    done = predict(place, place / 'photos', '--json', '--classes-file', tmp_path / 'names.txt')
+    assert f'names.txt: {told}' in done.stderr
+    assert 'warning' not in predict(place, place / 'photos', '--classes', 'red bus', 'café').stderr
+
+
 def test_unreadable_files_end_it_or_are_counted(place):
     done = predict(place, place / 'photos', place / 'broken.png')
     assert done.returncode == 1 and 'broken.png cannot be read as an image' in done.stderr

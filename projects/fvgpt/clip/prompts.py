@@ -1,4 +1,5 @@
 """Prompt texts: class-name clean-up and the hand-written templates of the field (CoOp's ``CUSTOM_TEMPLATES``)."""
+from collections import Counter
 from typing import List, Optional, Sequence
 
 PLAIN_TEMPLATE = 'a photo of a {}.'
@@ -69,3 +70,14 @@ def check_class_names(class_names: Sequence[str]) -> List[str]:
         if not isinstance(name, str) or not readable(name).strip():
             raise ValueError(f'class_names[{position}] is {name!r}; every class needs a name that is not empty')
     return names
+
+
+def alike_names(class_names: Sequence[str]) -> Optional[str]:
+    """What to tell of class names that read like another one; None where there are none."""
+    prompts = [readable(name).strip().lower() for name in class_names]
+    times = Counter(prompts)
+    alike = [name for name, prompt in zip(class_names, prompts) if times[prompt] > 1]
+    if not alike:
+        return None
+    return (f'{len(alike)} of {len(prompts)} class names read like another one, which CLIP cannot tell apart, the first is '
+            f'{alike[0]!r}; rename them if they are meant to differ')

@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
-from ..clip.prompts import readable
+from ..clip.prompts import alike_names
 from .image_lists import Sample, draw_subset, read_lists
 from .mask_check import check_masks
 from .randomness import sample_randomness
@@ -160,12 +160,9 @@ class FewShotDataset(BaseDataset):
         if short:
             tell(f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
                  f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken', logging.WARNING)
-        prompts = {label: readable(name).strip().lower() for label, name in names.items()}
-        times = Counter(prompts.values())
-        alike = [name for label, name in names.items() if times[prompts[label]] > 1]
+        alike = alike_names(list(names.values()))
         if alike:
-            tell(f'{self.data_root}: {len(alike)} of {len(names)} class names read like another one, which CLIP cannot tell '
-                 f'apart, the first is {alike[0]!r}; rename them if they are meant to differ', logging.WARNING)
+            tell(f'{self.data_root}: {alike}', logging.WARNING)
 
     def _draw(self, names: Dict[int, str]) -> List[Sample]:
         if self.split == 'test':
