@@ -27,6 +27,5 @@ napoleon_numpy_docstring = False
 
 def setup(app):
     app.connect('builder-inited', lambda app: reference.write_pages(DOCS / 'generated'))
-    app.connect('autodoc-process-docstring', reference.clean_docstring)
     app.connect('source-read', repository_links.turn_links)
     app.connect('source-read', reference.add_navigation)

@@ -1,4 +1,4 @@
-# KgCoOp as its authors ran it: W = 8, batches of 128, SGD .002, 100 epochs (method 2.2)
+# KgCoOp as its authors ran it: W = 8, batches of 128, SGD .002, 100 epochs
 _base_ = './kgcoop_imagenet.py'
 model = dict(weight=8.0)
 train_dataloader = dict(batch_size=128)

@@ -1,4 +1,4 @@
-# MMRL as its authors ran it on ImageNet: batches of 32, 5 epochs, their regularisation weight (method 2.5)
+# MMRL as its authors ran it on ImageNet: batches of 32, 5 epochs, their regularisation weight
 _base_ = './mmrl_imagenet.py'
 model = dict(reg_weight='ImageNet')
 train_dataloader = dict(batch_size=32)

@@ -1,4 +1,4 @@
-# Table 1: tune on the base half of the classes, test on both (method 3.2)
+# Table 1: tune on the base half of the classes, test on both
 title = 'Base-to-new generalisation'
 tuners = ['coop', 'kgcoop', 'promptsrc', 'mmrl']
 datasets = [

@@ -1,4 +1,4 @@
-# The models of cross_dataset.py on four variants of ImageNet (method 3.6). Their classes were trained on, so the open-world
+# The models of cross_dataset.py on four variants of ImageNet. Their classes were trained on, so the open-world
 # branch, which goes by name, predicts them as base classes, A's and R's 200 among them.
 _base_ = './cross_dataset.py'
 title = 'Domain generalisation from ImageNet'

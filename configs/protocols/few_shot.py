@@ -1,5 +1,5 @@
-# 1 to 16 shots of all classes, base branch (method 3.7, decision O26), the last epoch; PromptSRC and MMRL in the settings that
-# FVG-PT's configs have for it (method 1.9, 2.4), the others as always
+# 1 to 16 shots of all classes, base branch (decision O26), the last epoch; PromptSRC and MMRL in the settings that
+# FVG-PT's configs have for it, the others as always
 _base_ = './base_to_new.py'
 title = 'Few-shot classification'
 _late = {'stage1': {'custom_hooks.2.mean': 45, 'custom_hooks.2.std': 5}}  # prompts averaged around epoch 45 of 50

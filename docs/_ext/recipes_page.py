@@ -41,13 +41,7 @@ def about(path: Path) -> str:
 
 def _text(comment: str) -> str:
     """A comment as Markdown in a cell of a table."""
-    return re.sub(r'([*_|<\[\]])', r'\\\1', without_sections(comment))
-
-
-def without_sections(text: str) -> str:
-    """A comment or docstring without sections of the specification ("method 1.9"), which is not part of the project."""
-    text = re.sub(r'method (?:of )?(?:sections? )?\d[\d.]*(?:(?:,| and) \d[\d.]*)*(?:, )?', '', text)
-    return re.sub(r'[,;] \)', ')', text).replace(' ()', '')
+    return re.sub(r'([*_|<\[\]])', r'\\\1', comment)
 
 
 def _table(paths: List[Path]) -> List[str]:

@@ -112,7 +112,7 @@ def summary(kind: type) -> str:
     """
     if not kind.__doc__:
         raise ValueError(f'{kind.__module__}.{kind.__name__} has no docstring')
-    paragraph = ' '.join(recipes_page.without_sections(kind.__doc__).strip().split('\n\n')[0].split())
+    paragraph = ' '.join(kind.__doc__.strip().split('\n\n')[0].split())
     paragraph = re.sub(r':\w+:`~?(?:[\w.]*\.)?(\w+)`', r'`\1`', paragraph).replace('``', '`').replace('|', r'\|')
     return re.split(r'(?<=[^.][.]) ', paragraph)[0]
 
@@ -140,11 +140,6 @@ def write_pages(folder: Path) -> None:
     for path, text in content.items():
         if not path.is_file() or path.read_text(encoding='utf-8') != text:
             path.write_text(text, encoding='utf-8')
-
-
-def clean_docstring(app, what, name, obj, options, lines: List[str]) -> None:
-    """Sphinx event ``autodoc-process-docstring``."""
-    lines[:] = recipes_page.without_sections('\n'.join(lines)).split('\n')
 
 
 def add_navigation(app, docname: str, source: List[str]) -> None:

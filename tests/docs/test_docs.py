@@ -93,15 +93,3 @@ def test_recipes_are_told_by_their_comment_or_by_what_they_are_made_of(tmp_path)
     assert recipes_page.about(configs / 'fvgpt' / 'coop_custom_held_out.py').startswith('CoOp on the first half')
     assert re.search('CoOp.*DescribableTextures', recipes_page.about(configs / 'fvgpt' / 'coop_dtd.py'))
     assert all(recipes_page.about(Path(path)) for path in (configs / 'fvgpt').glob('*.py'))
-
-
-@pytest.mark.parametrize('text, expected', [
-    ('CoOp (method 2.1)', 'CoOp'),
-    ('a split (method 4.1, 4.2)', 'a split'),
-    ('cropped (method section 1.6).', 'cropped.'),
-    ('squash (method 1.9, decision O18)', 'squash (decision O18)'),
-    ('terms (paper; method of section 1.4 and 1.5).', 'terms (paper).'),
-    ('this method: 2.1 (method: x * m)', 'this method: 2.1 (method: x * m)'),
-])
-def test_sections_of_the_specification_are_left_out(text, expected):
-    assert recipes_page.without_sections(text) == expected

@@ -1,4 +1,4 @@
-# Caltech101: BACKGROUND_Google and Faces_easy are in no list (method 4.1, 4.2)
+# Caltech101: BACKGROUND_Google and Faces_easy are in no list
 _base_ = './base_to_new.py'
 facts = dict(
     title='Caltech101', classes=100, train=4128, val=1649, test=2465, test_base=1549, test_new=916, md5='385cabeb',

@@ -1,4 +1,4 @@
-# DescribableTextures: a random split, not the official ones (method 4.1, 4.2)
+# DescribableTextures: a random split, not the official ones
 _base_ = './base_to_new.py'
 facts = dict(
     title='DescribableTextures', classes=47, train=2820, val=1128, test=1692, test_base=864, test_new=828, md5='02ff57f1',

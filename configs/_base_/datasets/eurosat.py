@@ -1,4 +1,4 @@
-# EuroSAT: the RGB images, 64 x 64 (method 4.1, 4.2)
+# EuroSAT: the RGB images, 64 x 64
 _base_ = './base_to_new.py'
 facts = dict(
     title='EuroSAT', classes=10, train=13500, val=5400, test=8100, test_base=4200, test_new=3900, md5='989e1eca',

@@ -1,4 +1,4 @@
-# FGVCAircraft: the official variant lists, in the same archive as the images (method 4.1, 4.2)
+# FGVCAircraft: the official variant lists, in the same archive as the images
 _base_ = './base_to_new.py'
 facts = dict(
     title='FGVCAircraft', classes=100, train=3334, val=3333, test=3333,

@@ -1,4 +1,4 @@
-# Food101: a random split, not the official one (method 4.1, 4.2)
+# Food101: a random split, not the official one
 _base_ = './base_to_new.py'
 facts = dict(
     title='Food101', classes=101, train=50500, val=20200, test=30300, test_base=15300, test_new=15000,

@@ -1,4 +1,4 @@
-# ImageNet: its own validation images are the test split, and there is no validation list (method 4.1, 4.2)
+# ImageNet: its own validation images are the test split, and there is no validation list
 _base_ = './base_to_new.py'
 facts = dict(
     title='ImageNet', classes=1000, train=1281167, test=50000, test_base=25000, test_new=25000,

@@ -1,4 +1,4 @@
-# ImageNetA: 200 of the classes, labels over these (method 4.1, 4.2)
+# ImageNetA: 200 of the classes, labels over these
 _base_ = './test_only.py'
 facts = dict(
     title='ImageNetA', classes=200, test=7500,

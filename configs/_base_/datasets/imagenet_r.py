@@ -1,4 +1,4 @@
-# ImageNetR: 200 of the classes, labels over these (method 4.1, 4.2)
+# ImageNetR: 200 of the classes, labels over these
 _base_ = './test_only.py'
 facts = dict(
     title='ImageNetR', classes=200, test=30000,

@@ -1,4 +1,4 @@
-# ImageNetSketch: drawings of the 1000 classes (method 4.1, 4.2)
+# ImageNetSketch: drawings of the 1000 classes
 _base_ = './test_only.py'
 facts = dict(
     title='ImageNetSketch', classes=1000, test=50889,

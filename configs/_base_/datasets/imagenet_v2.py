@@ -1,4 +1,4 @@
-# ImageNetV2: matched frequency; its folders are the numbers of the classes (method 4.1, 4.2)
+# ImageNetV2: matched frequency; its folders are the numbers of the classes
 _base_ = './test_only.py'
 facts = dict(
     title='ImageNetV2', classes=1000, test=10000,

@@ -1,4 +1,4 @@
-# OxfordFlowers: a random split, not the official one (method 4.1, 4.2)
+# OxfordFlowers: a random split, not the official one
 _base_ = './base_to_new.py'
 facts = dict(
     title='OxfordFlowers', classes=102, train=4093, val=1633, test=2463, test_base=1053, test_new=1410, md5='cfeaf050',

@@ -1,4 +1,4 @@
-# OxfordPets: class names are lower-case breeds with underscores (method 4.1, 4.2)
+# OxfordPets: class names are lower-case breeds with underscores
 _base_ = './base_to_new.py'
 facts = dict(
     title='OxfordPets', classes=37, train=2944, val=736, test=3669, test_base=1881, test_new=1788, md5='fadad0ca',

@@ -1,4 +1,4 @@
-# StanfordCars: the images lie in cars_train and cars_test below img_dir; class names begin with the year (method 4.1, 4.2)
+# StanfordCars: the images lie in cars_train and cars_test below img_dir; class names begin with the year
 _base_ = './base_to_new.py'
 facts = dict(
     title='StanfordCars', classes=196, train=6509, val=1635, test=8041, test_base=4002, test_new=4039, md5='91255fab',

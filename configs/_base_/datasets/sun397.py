@@ -1,4 +1,4 @@
-# SUN397: class names are the parts of the path in reverse: indoor ice_skating_rink (method 4.1, 4.2)
+# SUN397: class names are the parts of the path in reverse: indoor ice_skating_rink
 _base_ = './base_to_new.py'
 facts = dict(
     title='SUN397', classes=397, train=15880, val=3970, test=19850, test_base=9950, test_new=9900,

@@ -1,4 +1,4 @@
-# UCF101: middle frames of the clips of https://www.crcv.ucf.edu/data/UCF101.php, which CoOp publishes (method 4.1, 4.2)
+# UCF101: middle frames of the clips of https://www.crcv.ucf.edu/data/UCF101.php, which CoOp publishes
 _base_ = './base_to_new.py'
 facts = dict(
     title='UCF101', classes=101, train=7639, val=1898, test=3783, test_base=1934, test_new=1849, md5='3a70ae2e',

@@ -2,7 +2,7 @@
 image_size = 224  # what the sizes below are written for; load_recipe scales them where the CLIP reads another one
 _load = dict(type='LoadImage')
 
-# the released CoOp configs: squash to the input size, no augmentation (method 1.9, decision O18)
+# the released CoOp configs: squash to the input size, no augmentation (decision O18)
 squash_pipeline = [
     _load,
     dict(type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow', interpolation='bicubic'),

@@ -13,7 +13,7 @@ LISTS = ('variants.txt', *(f'images_variant_{split}.txt' for split in SPLITS))
 @DATASETS.register_module()
 class AircraftDataset(FewShotDataset):
     """The official variant lists: ``variants.txt`` names the classes in label order, and ``images_variant_<split>.txt``
-    has lines ``<image number> <variant>`` (method section 4.2).
+    has lines ``<image number> <variant>``.
 
     Args:
         list_dir: folder of the text files, relative to ``data_root``.

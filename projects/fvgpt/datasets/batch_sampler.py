@@ -11,7 +11,7 @@ from .randomness import SeededIndex
 
 @DATA_SAMPLERS.register_module()
 class WholeBatchSampler(BatchSampler):
-    """Whole batches only, unless there are fewer images than one takes: then all of them (method section 1.6).
+    """Whole batches only, unless there are fewer images than one takes: then all of them, as Dassl batches.
 
     MMEngine's ``drop_last=True`` would leave nothing to train on there, as with one shot of ten classes in batches of 32. On
     several processes the batches of all of them together are what counts, so that they drop what one process would drop.

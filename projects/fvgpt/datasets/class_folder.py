@@ -26,7 +26,7 @@ class ClassFolderDataset(FewShotDataset):
             lie in one tree and ``test_fraction`` of each class (drawn with a fixed seed) is the test split.
         test_fraction: see ``folders``.
         class_names: folder name -> class name where they differ; ``'imagenet'`` for folders that are ImageNet's wnids,
-            or its class numbers 0 to 999 (all or some of them; method section 4.2); or a file of lines
+            or its class numbers 0 to 999 (all or some of them); or a file of lines
             ``<folder> <class name>``, relative to ``data_root``.
         num_classes: number of class folders that there must be; None for any.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.

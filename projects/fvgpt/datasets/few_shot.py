@@ -21,7 +21,8 @@ LAYOUTS = ('coop', 'archives')
 
 
 def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
-    """Labels of a subset, sorted: the first ceil(n / 2) are ``base``, the others ``new`` (method section 3.2)."""
+    """Labels of a subset, sorted: the first ceil(n / 2) are ``base``, the others ``new`` (as in CoCoOp, Zhou et al.,
+    CVPR 2022)."""
     labels = sorted(set(labels))
     half = (len(labels) + 1) // 2
     return dict(all=labels, base=labels[:half], new=labels[half:])[subset]

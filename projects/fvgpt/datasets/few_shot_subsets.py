@@ -12,7 +12,7 @@ from .image_lists import draw_subset
 
 
 def subset_files(settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int], out: Path) -> Dict[Path, str]:
-    """Draw the few-shot subsets of all classes of a data set (method section 3.1).
+    """Draw the few-shot subsets of all classes of a data set, as CoOp's code does.
 
     Args:
         settings: config of the data set. shots: images a class. seeds: of the draws.

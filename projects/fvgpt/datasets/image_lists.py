@@ -25,8 +25,8 @@ class Entry(NamedTuple):
 def sample_shots(samples: Sequence[Sample], num_shots: int, rng: random.Random) -> List[Sample]:
     """``num_shots`` samples of each class, all of them where there are fewer.
 
-    Classes stand in the order of their first sample and samples in the order drawn, as CoOp's code has it (method
-    section 3.1), so ``random.Random(seed)`` gives the public few-shot subsets exactly.
+    Classes stand in the order of their first sample and samples in the order drawn, as CoOp's code has it, so
+    ``random.Random(seed)`` gives the public few-shot subsets exactly.
     """
     by_label: Dict[int, List[Sample]] = {}
     for sample in samples:

@@ -10,7 +10,8 @@ from .image_lists import Entry, Sample, read_lists
 
 @DATASETS.register_module()
 class SplitFileDataset(FewShotDataset):
-    """Images listed as ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}`` (method section 4.1).
+    """Images listed as ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}``, as in the split files
+    that CoOp's authors publish.
 
     Args:
         split_file: the JSON file, relative to ``data_root``.

@@ -20,7 +20,7 @@ from .mask_check import is_foreground
 
 @TRANSFORMS.register_module()
 class LoadForegroundMask(BaseTransform):
-    """Load ``mask_path`` as ``gt_seg_map``, of the image's size (method section 1.6).
+    """Load ``mask_path`` as ``gt_seg_map``, of the image's size.
 
     A mask of another size is resized with NEAREST; colour channels are averaged; what lies above the threshold is
     foreground, which removes JPEG noise. ``mask_path`` None stands for a mask that is missing: all foreground.

@@ -22,7 +22,8 @@ def gaussian_weights(epochs: int, mean: float, std: float) -> List[float]:
 
 @HOOKS.register_module()
 class GaussianPromptAggregationHook(Hook):
-    """Replace the trained parameters after the last epoch by their weighted mean over epochs (method section 2.4).
+    """Replace the trained parameters after the last epoch by their weighted mean over epochs (PromptSRC, Khattak et al.,
+    ICCV 2023).
 
     Only trained parameters are averaged (the released code averages the whole state dict). The running sum travels in the
     checkpoints, so a resumed run ends with the same parameters.

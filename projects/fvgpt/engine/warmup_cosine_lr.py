@@ -12,7 +12,7 @@ class WarmupCosineLR(_ParamScheduler):
     """Constant warm-up, then half a cosine that starts at the full rate and is cut off before it reaches zero.
 
     Epoch e < warmup_epochs runs at ``warmup_lr``, later ones at lr0 / 2 (1 + cos(pi (e - warmup_epochs) / E)), with E
-    the number of epochs of the whole run (method section 2.0).
+    the number of epochs of the whole run, as Dassl schedules it.
 
     Args:
         optimizer: filled in by the runner.

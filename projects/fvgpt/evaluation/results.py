@@ -9,7 +9,7 @@ TITLES = dict(zero_shot='zero-shot CLIP', tuner='{tuner}', fvgpt='{tuner} + FVG-
 
 
 def harmonic_mean(base: float, new: float) -> float:
-    """H = 2 B N / (B + N), 0 when both are 0 (method section 3.3)."""
+    """H = 2 B N / (B + N), 0 when both are 0 (as in CoCoOp, Zhou et al., CVPR 2022)."""
     return 2 * base * new / (base + new) if base + new else 0.
 
 

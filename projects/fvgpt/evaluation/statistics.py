@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def center(rows: Sequence[Row], column: str) -> Optional[float]:
-    """Mean of a column; H is the harmonic mean of the means of its halves (method section 3.3).
+    """Mean of a column; H is the harmonic mean of the means of its halves.
 
     None where a row lacks the column, or there is no row.
     """

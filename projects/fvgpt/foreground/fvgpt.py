@@ -153,7 +153,7 @@ class FVGPT(CLIPClassifier):
 
     # ------------------------------------------------------------------ training
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
-        """L_base and L_PC of a batch, term by term (paper; method of section 1.4 and 1.5).
+        """L_base and L_PC of a batch, term by term.
 
         Args:
             inputs: normalised images (B, 3, H, W), or their :meth:`encode_frozen`.

@@ -1,4 +1,4 @@
-"""Foreground masks of a folder of images, in the layout of the released archives (method section 1.6)."""
+"""Foreground masks of a folder of images, in the layout of the released archives."""
 import multiprocessing
 import os
 import signal

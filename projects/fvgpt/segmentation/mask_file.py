@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from ..datasets.load_image import eight_bit, read_image
 from ..whole_file import whole_file
 
-THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH, method section 1.6)
+THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH of the released configs)
 _NOTE = 'fvgpt'  # key of the note in a PNG file
 
 

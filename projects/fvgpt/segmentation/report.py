@@ -13,7 +13,7 @@ from ..whole_file import whole_file
 from .contact_sheet import draw_contact_sheet
 
 REPORT_FOLDER = '_report'
-AREA_MIN, AREA_MAX = .02, .98  # masks outside are suspicious (the constants of the released code, method section 1.6)
+AREA_MIN, AREA_MAX = .02, .98  # masks outside are suspicious (the constants of the released configs, RDBOOST_AREA_MIN / _MAX)
 _SHOWN = 24  # pictures of each kind on the contact sheet
 
 

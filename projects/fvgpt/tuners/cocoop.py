@@ -13,7 +13,7 @@ from .context import ContextTuner
 
 @MODELS.register_module()
 class CoCoOp(ContextTuner):
-    """CoOp whose context tokens are shifted per image by a small network of its feature (method section 2.6).
+    """CoOp whose context tokens are shifted per image by a small network of its feature (Zhou et al., CVPR 2022).
 
     pi = W2 relu(W1 f(x)) with f of unit length; every context token becomes v_m + pi. The text features of an image
     differ from those of the next, so :meth:`logits` encodes the classes for each image, in evaluation too: that is the

@@ -16,7 +16,7 @@ POSITIONS = ('end', 'middle', 'front')
 
 @MODELS.register_module()
 class CoOp(ContextTuner):
-    """Learned context words: [SOS] v_1 .. v_M [CLASS] . [EOS] (method of CoOp, section 3.2).
+    """Learned context words: [SOS] v_1 .. v_M [CLASS] . [EOS] (Zhou et al., IJCV 2022, section 3.2).
 
     Args:
         clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.

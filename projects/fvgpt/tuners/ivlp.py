@@ -24,7 +24,8 @@ def check_depth(depth: int, layers: int, key: str) -> None:
 
 @MODELS.register_module()
 class IVLP(ContextTuner):
-    """Prompts in both towers, learned independently, fresh ones in each of the first layers (method section 2.3).
+    """Prompts in both towers, learned independently, fresh ones in each of the first layers (the baseline of
+    MaPLe, Khattak et al., CVPR 2023).
 
     Text prompts stand at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In layers 2 .. depth
     both are replaced by the layer's own.

@@ -18,7 +18,8 @@ def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class KgCoOp(CoOp):
-    """CoOp held near CLIP's hand-written text features: L = CE + W (1 - mean_c cos(g_c, g_c^CLIP)) (method section 2.2).
+    """CoOp held near CLIP's hand-written text features: L = CE + W (1 - mean_c cos(g_c, g_c^CLIP))
+    (Yao et al., CVPR 2023).
 
     Args:
         clip, n_ctx, ctx_init, class_names, data_preprocessor: see :class:`~fvgpt.tuners.coop.CoOp`.

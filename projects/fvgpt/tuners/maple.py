@@ -13,7 +13,8 @@ from .ivlp import check_depth, deep_prompts
 
 @MODELS.register_module()
 class MaPLe(ContextTuner):
-    """Text prompts as in IVLP; the image prompts of each layer are a linear map of the text prompts (method section 2.6).
+    """Text prompts as in IVLP; the image prompts of each layer are a linear map of the text prompts
+    (Khattak et al., CVPR 2023).
 
     Args:
         clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.

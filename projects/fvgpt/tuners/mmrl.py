@@ -13,14 +13,14 @@ from .base import Features, Inputs, PromptTuner
 from .ivlp import check_depth
 from .kgcoop import cosine_distance
 
-# The original's weight of the regularisation by data set; FVG-PT uses 1 everywhere (method section 2.5)
+# The original's weight of the regularisation by data set; FVG-PT uses 1 everywhere
 ORIGINAL_REG_WEIGHT = dict(StanfordCars=7., FGVCAircraft=6., SUN397=6., DescribableTextures=6., Food101=5., OxfordFlowers=4.,
                            UCF101=3., ImageNet=.5, Caltech101=.5, OxfordPets=.2, EuroSAT=.01)
 
 
 @MODELS.register_module()
 class MMRL(PromptTuner):
-    """Shared representation tokens, mapped into the upper layers of both towers (method section 2.5).
+    """Shared representation tokens, mapped into the upper layers of both towers (Guo & Gu, CVPR 2025).
 
     The tokens enter after the first token before layer ``layers[0]`` and are replaced before each further layer of
     ``layers``. The image side has a second feature f_r, the mean of its representation tokens through a trained

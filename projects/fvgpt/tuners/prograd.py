@@ -15,7 +15,7 @@ from .kgcoop import KgCoOp
 
 @MODELS.register_module()
 class ProGrad(KgCoOp):
-    """CoOp whose step never works against zero-shot CLIP (method section 2.6).
+    """CoOp whose step never works against zero-shot CLIP (Zhu et al., ICCV 2023).
 
     With g_d the gradient of CE and g_g that of KL(zero-shot || model): where g_d.g_g < 0 the component of g_d along g_g is
     taken out, times lambda. CLIP's hand-written text features are kept as KgCoOp keeps them.

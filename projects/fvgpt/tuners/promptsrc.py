@@ -11,13 +11,13 @@ from ..registry import MODELS
 from .base import Features, Inputs
 from .ivlp import IVLP
 
-# 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order (method section 2.4)
+# 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order, as in the original
 TEMPLATES = [OPENAI_IMAGENET_TEMPLATES[i] for i in (39, *range(39), *range(40, 60))]
 
 
 @MODELS.register_module()
 class PromptSRC(IVLP):
-    """IVLP held near untouched CLIP in three ways (method section 2.4).
+    """IVLP held near untouched CLIP in three ways (Khattak et al., ICCV 2023).
 
     L = CE(z, y) + w_t mean|g - g0| + w_v mean|f - f0| + sum p0 (ln p0 - ln p) / (B C), with f0 CLIP's feature of the same
     image and g0 the mean of CLIP's text features over 60 templates. The method also averages the prompts over epochs:

@@ -16,7 +16,7 @@ from .kgcoop import KgCoOp
 
 @MODELS.register_module()
 class TCP(KgCoOp):
-    """KgCoOp plus context tokens made of each class's own CLIP text feature (method section 2.6).
+    """KgCoOp plus context tokens made of each class's own CLIP text feature (Yao et al., CVPR 2024).
 
     A bottleneck D -> 128 -> M x W of the normalised hand-written text feature gives M tokens a class, which overwrite the
     context before one block of the text tower.
