@@ -1,5 +1,6 @@
 """Prior Calibration between a tuned classifier and mmpretrain's own CLIP, with the same weights as ours or others."""
 import copy
+from types import FunctionType
 
 import pytest
 import torch
@@ -79,6 +80,47 @@ def test_the_prior_may_have_names_of_its_own(quickstart_clip, prior):
     model = pair(quickstart_clip, prior, prior_names={'blue_ring': 'anneau bleu'})
     assert model._frozen[1].prototype == ['striped red star', 'anneau bleu', 'green square']
     assert model._frozen[0].class_names == NAMES
+
+
+@pytest.fixture
+def chinese_clip(tmp_path):
+    """A ChineseCLIP of one layer a tower with random weights and a vocabulary of a few characters, and its checkpoint."""
+    if isinstance(MODELS.get('mmpretrain.ChineseCLIP'), FunctionType):
+        pytest.skip("mmpretrain leaves ChineseCLIP out without its multimodal extra and an older transformers")
+    (tmp_path / 'vocab.txt').write_text('\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', *'红星蓝环绿方']), encoding='utf-8')
+    config = dict(
+        type='ChineseCLIP', proj_dim=16, text_prototype=['红星'],
+        vision_backbone=dict(type='VisionTransformer', img_size=64, patch_size=16, out_type='cls_token', pre_norm=True,
+                             arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64)),
+        text_backbone=dict(type='BertModelCN', config=dict(
+            vocab_size=10, pad_token_id=0, add_type_embeddings=True, attention_probs_dropout_prob=.1, hidden_act='gelu',
+            hidden_dropout_prob=.1, hidden_size=32, initializer_range=.02, intermediate_size=64, max_position_embeddings=64,
+            num_attention_heads=2, num_hidden_layers=1, type_vocab_size=2, layer_norm_eps=1e-12)),
+        tokenizer=dict(type='FullTokenizer', vocab_file=str(tmp_path / 'vocab.txt')))
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(copy.deepcopy(config)).eval()
+        for projection in (model.vision_projection, model.text_projection):
+            torch.nn.init.normal_(projection)
+        torch.save(dict(state_dict=model.state_dict()), tmp_path / 'chinese.pth')
+        yield model, config, str(tmp_path / 'chinese.pth')
+
+
+def test_chinese_clip_is_a_prior_by_its_own_names(quickstart_clip, chinese_clip):
+    theirs, config, checkpoint = chinese_clip
+    names = dict(zip(NAMES, ['红星', '蓝环', '绿方']))
+    model = PriorCalibratedClassifier(CoOp(quickstart_clip), config, prior_checkpoint=checkpoint, prior_names=names,
+                                      class_names=NAMES)
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    z = model.logits_by_source(images)
+    theirs.prototype = list(names.values())
+    expected = torch.stack([sample.pred_score for sample in theirs(images)])
+    torch.testing.assert_close(z['prior'].softmax(-1), expected, atol=1e-5, rtol=1e-5)
+    assert z['prior'].std(1).min() > 1e-3  # three names are three texts
+    samples = [DataSample().set_gt_label(number % 3) for number in range(4)]
+    terms = model(images, samples, mode='loss')
+    terms['loss_prior'].backward()
+    assert all(parameter.grad is not None for parameter in model.parameters()) and 0 < terms['trust_prior'] < 1
 
 
 def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prior):
