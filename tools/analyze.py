@@ -10,8 +10,7 @@ through the recipe's visualizer. docs/analysis.md says what each number means.
 import argparse
 from pathlib import Path
 
-from commands import run_command
-from mmengine.config import DictAction
+from commands import KeyValues, run_command
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument('--vis-backends', nargs='+', default=[], metavar='TYPE',
                         help='of MMEngine, e.g. TensorboardVisBackend WandbVisBackend (default: as the recipe has it)')
     parser.add_argument('--seed', type=int, help='of the recipe; with --split train, of the few-shot draw')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='change keys of the recipe, e.g. data_root=/data')
     args = parser.parse_args()
 

@@ -6,12 +6,25 @@ from typing import Callable, Optional, TextIO
 
 from mmengine.config import DictAction
 
+# Of Python and MMEngine, for a key of a config that its type does not take, for a type that is not there, or not said
+_OF_CONFIGS = ('unexpected keyword argument', ' is not in the ', 'must contain the key "type"')
+
+
+class KeyValues(DictAction):
+    """MMEngine's action for KEY=VALUE, with the parser's error for what has no ``=``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'argument {option_string}: {value!r} is no KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
 
 def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -> None:
     """Options that OpenMMLab's users expect of every command."""
     parser.add_argument('--work-dir', help=f'where {work_dir_holds}')
     parser.add_argument('--seed', type=int, help='of the few-shot draw, of initial values and of the data order')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='change keys of the recipe, e.g. data_root=/data train_cfg.max_epochs=5')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by some launchers')
@@ -24,8 +37,9 @@ def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> No
     options = dict(given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed}))
     try:
         command(options)
-    except (FloatingPointError, ImportError, OSError, ValueError) as error:
-        if os.environ.get('FVGPT_TRACEBACK'):
+    except (FloatingPointError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+        of_a_config = any(text in str(error) for text in _OF_CONFIGS)
+        if os.environ.get('FVGPT_TRACEBACK') or (isinstance(error, (KeyError, TypeError)) and not of_a_config):
             raise
         sys.exit(f'error: {_shown(error)}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
 
@@ -37,8 +51,9 @@ def print_safely(text: str, file: Optional[TextIO] = None) -> None:
 
 
 def _shown(error: Exception) -> str:
+    text = str(error.args[0] if isinstance(error, KeyError) else error)  # str() puts that of a KeyError into quotation marks
     try:
         from fvgpt.printable import printable
     except ImportError:  # which is the error to be shown
-        return str(error)
-    return printable(str(error))
+        return text
+    return printable(text)

@@ -10,8 +10,7 @@ Each is a file OUT/<data set>/shot_16-seed_1.json, {"train": [[path relative to 
 import argparse
 from pathlib import Path
 
-from commands import run_command
-from mmengine.config import DictAction
+from commands import KeyValues, run_command
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
     parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16], help='images a class')
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='change keys of the recipe, e.g. data_root=/data')
     args = parser.parse_args()
 

@@ -12,8 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from commands import print_safely, run_command
-from mmengine.config import DictAction
+from commands import KeyValues, print_safely, run_command
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +24,7 @@ def parse_args() -> argparse.Namespace:
                         'class of yours')
     parser.add_argument('--model', help='name, file or folder of the model')
     parser.add_argument('--device', help='cpu, cuda or cuda:1; a GPU is taken where there is one')
-    parser.add_argument('--segmenter-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--segmenter-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='further options of the segmenter')
     parser.add_argument('--suffix', help="suffix of the mask files, best .png (then mask_suffix='.png' in the data set); the "
                         "image's own when left out")

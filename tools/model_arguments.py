@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
-from commands import print_safely
-from mmengine.config import DictAction
+from commands import KeyValues, print_safely
 
 if TYPE_CHECKING:
     from fvgpt.inferencer import FVGPTInferencer
@@ -16,7 +15,7 @@ BRANCHES = ('open', 'base', 'new')
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say how a checkpoint is read."""
     parser.add_argument('--config', metavar='RECIPE', help='the recipe it was trained with; left out, the one it carries')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='change keys of the recipe, e.g. clip.pretrained=/weights/ViT-B-16.pt')
     parser.add_argument('--device', help='a torch device; the GPU where there is one when left out')
 

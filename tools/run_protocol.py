@@ -14,8 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from commands import run_command
-from mmengine.config import DictAction
+from commands import KeyValues, run_command
 
 
 def main() -> None:
@@ -27,9 +26,9 @@ def main() -> None:
     parser.add_argument('--work-dir', help='(default: work_dirs/<protocol name>)')
     parser.add_argument('--jobs', type=int, help='runs at a time on this machine (default: one a GPU, or one)')
     parser.add_argument('--executor', choices=['local', 'slurm'], default='local')
-    parser.add_argument('--slurm-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--slurm-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help="parameters of submitit's executor")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
                         help='change keys of every recipe')
     args = parser.parse_args()
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .checkpoint import PROVENANCE, check_provenance, load_parameters, read_checkpoint
 from .classifier import CLIPClassifier
+from .engine.options import check_options
 from .engine.recipe import load_recipe
 from .recipe_text import literal_values
 from .registry import MODELS, TRANSFORMS
@@ -37,6 +38,7 @@ def load_model(checkpoint: str, recipe: Optional[str] = None, options: Optional[
     meta = content.get('meta', {})
     config = load_recipe(recipe, options) if recipe else saved_recipe(meta.get('cfg'), checkpoint)
     if options and not recipe:
+        check_options(config, options)
         config.merge_from_dict(options)
         if 'clip' in config:
             (config.model.tuner if 'tuner' in config.model else config.model)['clip'] = deepcopy(config.clip)

@@ -7,7 +7,7 @@ import torch
 
 from fvgpt.checkpoint import PROVENANCE
 
-from ..conftest import free_port, run_tool
+from ..conftest import ROOT, free_port, run_tool
 
 RECIPE = 'configs/fvgpt/coop_fvg_quickstart.py'
 SOURCES = ['zero_shot', 'tuner', 'fvgpt']
@@ -143,10 +143,17 @@ def test_two_processes_train_like_one(options, tmp_path):
 
 # ------------------------------------------------------------------ wrong input
 @pytest.mark.parametrize('arguments, message', [
-    (['configs/fvgpt/none.py'], 'there is no recipe configs/fvgpt/none.py'),
+    (['configs/none.py'], f'there is no recipe configs/none.py in {ROOT}'),
+    (['configs/fvgpt/coop_fvg_quickstrat.py'], 'quickstrat.py; did you mean configs/fvgpt/coop_fvg_quickstart.py?'),
     (['configs/fvgpt/coop_fvg_imagenet.py', '--cfg-options', 'data_root=/nowhere'], '/nowhere does not exist: data_root'),
     ([RECIPE, '--amp'], '--amp needs a GPU'),
     ([RECIPE, '--cfg-options', 'model.backbone_checkpoint=/nowhere/x.pth'], 'there is no checkpoint /nowhere/x.pth'),
+    ([RECIPE, '--cfg-options', 'num_shot=4'], "no key 'num_shot', num_shot=... would change nothing; did you mean num_shots?"),
+    ([RECIPE, '--cfg-options', 'num_shots=four'], "num_shots must be a whole number of at least 1, or None for all images, "
+                                                  "not 'four'"),
+    ([RECIPE, '--cfg-options', 'model.fg_fil=black'], "FVGPT.__init__() got an unexpected keyword argument 'fg_fil'"),
+    ([RECIPE, '--cfg-options', 'model.tuner.type=CoOpp'], 'CoOpp is not in the mmpretrain::model registry'),
+    ([RECIPE, '--cfg-options', 'train_cfg.max_epoch=1'], "got an unexpected keyword argument 'max_epoch'"),
     ([RECIPE, '--cfg-options', 'clip.name=ViT-B-61', 'clip.pretrained=openai'], "no model 'ViT-B-61'"),
 ])
 def test_wrong_input_is_one_line(arguments, message, data_root, tmp_path):
@@ -155,10 +162,15 @@ def test_wrong_input_is_one_line(arguments, message, data_root, tmp_path):
     if RECIPE in arguments:
         arguments = [*arguments, *([] if '--cfg-options' in arguments else ['--cfg-options']), f'data_root={data_root}']
     done = run_tool('tools/train.py', *arguments, '--work-dir', tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 1 and 'Epoch(train)' not in done.stdout
     last = done.stderr.strip().splitlines()
     assert message in done.stderr and 'Traceback' not in done.stderr
     assert last[-1].startswith('(FVGPT_TRACEBACK=1')
+
+
+def test_an_option_without_a_value_is_an_error_of_the_parser():
+    done = run_tool('tools/train.py', RECIPE, '--cfg-options', 'num_shots=4', 'seed')
+    assert done.returncode == 2 and done.stderr.endswith("error: argument --cfg-options: 'seed' is no KEY=VALUE\n")
 
 
 def test_wrong_data_path_is_found_before_the_weights(tmp_path):

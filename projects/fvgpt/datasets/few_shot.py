@@ -76,8 +76,8 @@ class FewShotDataset(BaseDataset):
         self.split = _choice('split', split, SPLITS)
         self.subset = _choice('subset', subset, SUBSETS)
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
-        if num_shots is not None and num_shots < 1:
-            raise ValueError(f'num_shots must be at least 1, not {num_shots}')
+        if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
+            raise ValueError(f'num_shots must be a whole number of at least 1, or None for all images, not {num_shots!r}')
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
         self.subset_file: Optional[Path] = None

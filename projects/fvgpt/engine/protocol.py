@@ -10,6 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from ..evaluation.results import write_json
+from .options import check_options
 from .recipe import tuner_options
 
 PROTOCOL_FILE = 'protocol.json'
@@ -166,6 +167,7 @@ def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Con
     options, first, second = ({k: v for part in settings for k, v in part.get(stage, {}).items()} for stage in _STAGES)
     first = {**tuner_options(options), **first}
     config = Config.fromfile(path)
+    check_options(config, options)
     if not config.get('tuner_recipe'):
         config.merge_from_dict(first)
         return config, None

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
@@ -21,10 +21,10 @@ from ..whole_file import naming
 from .distributed import prepare_distributed
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
+from .options import DATASET_KEYS, check_options, require_recipe
 from .resume import check_settings, newest_checkpoint, recipe_hash
 
 RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
-_DATASET_KEYS = ('data_root', 'layout', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
 
 
 def load_recipe(path: str, options: Optional[dict] = None) -> Config:
@@ -36,17 +36,17 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     sizes follow the CLIP, see :func:`fit_image_size`.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file. ValueError: an option begins with a key that nobody reads.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no recipe {path}')
+    require_recipe(path)
     config = Config.fromfile(path)
     if options:
+        check_options(config, options)
         config.merge_from_dict(options)
     if config.get('custom_imports'):
         import_modules_from_strings(**config['custom_imports'])
     for dataset in datasets_of(config, joined=False):
-        for key in _DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
+        for key in DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
             if key in config:
                 dataset[key] = config[key]
     fit_image_size(config, datasets_of(config))
@@ -133,11 +133,12 @@ def run_recipe(path: str, work_dir: str, options: Optional[dict] = None, resume:
     with claimed(work_dir):
         tuner_recipe = config.get('tuner_recipe')
         if tuner_recipe and not config.model.get('backbone_checkpoint'):
-            shared = {key: deepcopy(config[key]) for key in (*_DATASET_KEYS, 'clip') if key in config}
+            shared = {key: deepcopy(config[key]) for key in (*DATASET_KEYS, 'clip') if key in config}
             tuner_config = load_recipe(str(Path(path).parent / tuner_recipe), {**shared, **tuner_options(options)})
             if amp:
                 use_amp(tuner_config)
-            config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher)
+            config.model.backbone_checkpoint = tune(tuner_config, os.path.join(work_dir, 'tuner'), resume, launcher,
+                                                    config.model)
         elif config.model.get('backbone_checkpoint'):
             read_checkpoint(config.model.backbone_checkpoint)
         runner = build_runner(config, work_dir, launcher, resume)
@@ -203,8 +204,12 @@ def use_amp(config: Config) -> None:
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def tune(config: Config, work_dir: str, resume: bool, launcher: str) -> str:
+def tune(config: Config, work_dir: str, resume: bool, launcher: str, above: ConfigDict) -> str:
     """Stage 1: the path of the tuned checkpoint, trained unless it is already there.
+
+    Args:
+        config: its recipe. work_dir, resume, launcher: see :func:`run_recipe`.
+        above: the model of stage 2, built once so that what is wrong in its config is not found when stage 1 is over.
 
     Raises:
         ValueError: ``work_dir`` holds a tuner that was trained with other settings.
@@ -214,6 +219,7 @@ def tune(config: Config, work_dir: str, resume: bool, launcher: str) -> str:
         check_settings(config, final, read_checkpoint(str(final)).get('meta', {}))
         print_log(f'stage 1 is done: {final}', 'current')
         return str(final)
+    MODELS.build(above)
     build_runner(config, work_dir, launcher, resume).train()
     barrier()  # the main process writes it, all read it
     return str(final)
