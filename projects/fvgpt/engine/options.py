@@ -1,32 +1,66 @@
 """Options of the command line: a misspelt one is found before anything is trained, and says what may have been meant."""
 import inspect
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Iterable
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 DATASET_KEYS = ('data_root', 'layout', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
 # Beside a Runner's: keys that this project reads, and those that other commands of OpenMMLab do
 _FURTHER_KEYS = (*DATASET_KEYS, 'clip', 'feature_cache', 'tuner_recipe', 'custom_imports', 'model_wrapper_cfg', 'tta_model',
                  'tta_pipeline', 'tta_cfg')
 
+# An option -> the key at the top that takes its place
+_OVERWRITTEN = re.compile(r'model\.(?:tuner\.)?(clip(?:\..+)?)|(?:train|val|test)_dataloader\.(?:\d\.)?dataset\.'
+                          rf'({"|".join(DATASET_KEYS)})')
+
 
 def check_options(config: Config, options: Iterable[str]) -> None:
-    """Refuse options that would change nothing: nobody reads the key that they begin with.
+    """Refuse options that would change nothing, or that lead nowhere.
 
     Args:
         config: the recipe before they are merged. options: keys, with dots.
 
     Raises:
-        ValueError: names the option.
+        ValueError: nobody reads the key that an option begins with; a key at the top of the recipe, which holds for all of it,
+            overwrites it; or it does not say which entry of a list is meant.
     """
     known = [*config, *inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS]
     for option in options:
-        first = option.split('.')[0]
-        if first not in known:
-            raise ValueError(f'the recipe has no key {first!r}, {option}=... would change nothing{did_you_mean(first, known)}')
+        path = option.split('.')
+        if path[0] not in known:
+            raise ValueError(f'the recipe has no key {path[0]!r}, {option}=... would change nothing'
+                             f'{did_you_mean(path[0], known)}')
+        above = _OVERWRITTEN.fullmatch(option)
+        key = above and (above[1] or above[2])
+        if key and key.split('.')[0] in config:
+            raise ValueError(f'{option}=... would be overwritten by a key at the top of the recipe: give {key}=...')
+        part = config.get(path[0])
+        for depth, step in enumerate(path[1:], 1):
+            if isinstance(part, (list, tuple)):
+                if not (step.isdigit() and int(step) < len(part)):
+                    name = '.'.join(path[:depth])
+                    raise ValueError(f'{name} is a list of {len(part)} in the recipe, and {option}=... must say which entry: '
+                                     f'{name}.0 is the first')
+                part = part[int(step)]
+            else:
+                part = part.get(step) if isinstance(part, dict) else None
+
+
+def check_loader(loader: dict) -> None:
+    """Refuse keys of a data loader that neither MMEngine nor torch takes.
+
+    Raises:
+        ValueError: names the key.
+    """
+    known = [*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch']
+    for key in loader:
+        if key not in known:
+            raise ValueError(f'a data loader of the recipe has the unknown key {key!r}{did_you_mean(key, known)}')
 
 
 def require_recipe(path: str) -> None:

@@ -21,7 +21,7 @@ from ..whole_file import naming
 from .distributed import prepare_distributed
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
-from .options import DATASET_KEYS, check_options, require_recipe
+from .options import DATASET_KEYS, check_loader, check_options, require_recipe
 from .resume import check_settings, newest_checkpoint, recipe_hash
 
 RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
@@ -61,12 +61,16 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     return config
 
 
+def loaders_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> List[ConfigDict]:
+    """The configs of a recipe's data loaders, those in lists too."""
+    loaders = [config.get(f'{part}_dataloader') for part in parts]
+    return [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
+
+
 def datasets_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test'), joined: bool = True) -> List[ConfigDict]:
     """The data set configs of a recipe's data loaders; with ``joined`` those inside a ConcatDataset in its place."""
-    loaders = [config.get(f'{part}_dataloader') for part in parts]
-    flat = [loader for entry in loaders if entry for loader in (entry if isinstance(entry, (list, tuple)) else [entry])]
     chosen: List[ConfigDict] = []
-    for dataset in (loader['dataset'] for loader in flat):
+    for dataset in (loader['dataset'] for loader in loaders_of(config, parts)):
         if dataset.type != 'ConcatDataset':
             chosen.append(dataset)
         elif joined:
@@ -82,7 +86,9 @@ def is_few_shot(dataset: ConfigDict) -> bool:
 
 def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
     """Build each data set, so that a wrong path is one error in the first second; of those with masks also the list, so that a
-    missing or wrong mask is not found when stage 1 is over."""
+    missing or wrong mask is not found when stage 1 is over; nor is a wrong key of the loader of a test."""
+    for loader in loaders_of(config, parts):
+        check_loader(loader)
     init_default_scope(config.get('default_scope', 'mmpretrain'))
     for dataset in datasets_of(config, parts):
         DATASETS.build(dict(dataset, lazy_init=not dataset.get('mask_root'), pipeline=[]))

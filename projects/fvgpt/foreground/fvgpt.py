@@ -35,7 +35,8 @@ class FVGPT(CLIPClassifier):
         reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust`` (decision O22).
         compensation: config of FDC; None switches it off, and FRG with it.
         calibration: config of PC; None switches it off.
-        gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC.
+        gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their ``type``, and that of the
+            three modules above, may be left out.
         prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.resolve_template` (decision O13).
         fixed_trust: r where there is no gate.
         fg_fill: what the background of x_fg becomes: ``mean``, CLIP's mean colour (zero after normalisation, as
@@ -76,14 +77,15 @@ class FVGPT(CLIPClassifier):
 
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
         self.compensation: Optional[ForegroundDistillationCompensation] = (
-            build_seeded({**size, **compensation}, 1) if compensation else None)
+            build_seeded({**size, **compensation}, 1, 'ForegroundDistillationCompensation') if compensation else None)
         # The gate serves the distillation only: without FDC there is nothing to gate.
         self.reliability_gate: Optional[ForegroundReliabilityGate] = (
-            build_seeded(reliability_gate, 2) if compensation and reliability_gate else None)
-        self.calibration: Optional[PriorCalibration] = build_seeded(calibration, 3) if calibration else None
-        self.gate_loss = LOSSES.build(gate_loss)
-        self.distillation_loss = LOSSES.build(distillation_loss)
-        self.calibration_loss = LOSSES.build(calibration_loss)
+            build_seeded(reliability_gate, 2, 'ForegroundReliabilityGate') if compensation and reliability_gate else None)
+        self.calibration: Optional[PriorCalibration] = (
+            build_seeded(calibration, 3, 'PriorCalibration') if calibration else None)
+        self.gate_loss = LOSSES.build({'type': 'ReliabilityLoss', **gate_loss})
+        self.distillation_loss = LOSSES.build({'type': 'ForegroundDistillationLoss', **distillation_loss})
+        self.calibration_loss = LOSSES.build({'type': 'PriorCalibrationLoss', **calibration_loss})
         self.register_load_state_dict_post_hook(self._after_load)
         if class_names is not None:
             self.set_class_names(class_names)
@@ -253,7 +255,7 @@ class FVGPT(CLIPClassifier):
         return self._base_logits(full, text, 'new')
 
 
-def build_seeded(config: dict, offset: int) -> Any:
+def build_seeded(config: dict, offset: int, default_type: str) -> Any:
     """Build a module from initial values that depend on torch's seed and ``offset`` alone.
 
     So switching one module off changes neither the others' start nor the random numbers of the augmentation: runs of an
@@ -261,7 +263,7 @@ def build_seeded(config: dict, offset: int) -> Any:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch.initial_seed() + offset)
-        return MODELS.build(config)
+        return MODELS.build({'type': default_type, **config})
 
 
 def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:
