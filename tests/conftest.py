@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from safetensors.torch import save_file
 
@@ -30,9 +31,10 @@ TINY_CONFIG = dict(
 
 
 @pytest.fixture(autouse=True)
-def default_scope_left_as_it_was(monkeypatch):
-    """Runners set MMEngine's default scope for their whole process: no test depends on those before it."""
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
+def mmengine_left_as_it_was(monkeypatch):
+    """Runners set MMEngine's default scope and logger for their whole process: no test depends on those before it."""
+    for kind in (DefaultScope, MMLogger):
+        monkeypatch.setattr(kind, '_instance_dict', kind._instance_dict.copy())
 
 
 @pytest.fixture(scope='session')

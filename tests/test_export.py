@@ -35,8 +35,16 @@ def make(clip, tmp_path):
 
 
 # ------------------------------------------------------------------ ONNX
+def onnx_or_skip():
+    """ONNX Runtime, where it is there and torch can export."""
+    try:
+        return export._import_onnx()
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
 def run(path, images):
-    onnxruntime = pytest.importorskip('onnxruntime')
+    onnxruntime = onnx_or_skip()
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     return dict(zip([output.name for output in session.get_outputs()], session.run(None, dict(images=images.numpy()))))
 
@@ -45,7 +53,7 @@ def run(path, images):
     ('coop', True, 'open'), ('mmrl', False, 'open'), ('maple', True, 'new'), ('tip_adapter', False, 'open'),
     ('cocoop', True, 'base')])
 def test_onnx_gives_the_models_probabilities_for_any_batch(make, tmp_path, tuner, plug_in, branch):
-    pytest.importorskip('onnxscript')
+    onnx_or_skip()
     inferencer = make(tuner, plug_in, branch)
     differences = export.export_onnx(inferencer, tmp_path / 'out')
     assert max(differences.values()) < 1e-4
@@ -57,7 +65,7 @@ def test_onnx_gives_the_models_probabilities_for_any_batch(make, tmp_path, tuner
 
 
 def test_features_of_images_and_classes_give_the_logits_that_the_json_names(make, tmp_path):
-    pytest.importorskip('onnxscript')
+    onnx_or_skip()
     inferencer = make('coop', branch='base', classes=TRAINED)
     export.export_onnx(inferencer, tmp_path)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
@@ -79,14 +87,14 @@ def test_a_rule_of_the_tuners_own_is_not_called_a_product(make):
 
 @pytest.mark.parametrize('plug_in, branch', [(True, 'open'), (True, 'new'), (False, 'base')])
 def test_cocoops_own_logits_are_refused(make, tmp_path, plug_in, branch):
-    pytest.importorskip('onnxscript')
+    onnx_or_skip()
     with pytest.raises(ValueError, match='CoCoOp encodes the classes anew for each image'):
         export.export_onnx(make('cocoop', plug_in, branch), tmp_path / 'out')
 
 
 @pytest.mark.parametrize('difference', [2e-3, float('nan')])
 def test_a_graph_that_differs_is_not_kept(make, tmp_path, monkeypatch, difference):
-    pytest.importorskip('onnxscript')
+    onnx_or_skip()
     monkeypatch.setattr(export, 'largest_difference', lambda *args: difference)
     with pytest.raises(ValueError, match='nothing was written'):
         export.export_onnx(make('zero_shot', plug_in=False), tmp_path / 'out')

@@ -6,6 +6,8 @@ import torch
 from fvgpt.segmentation import build_segmenter
 
 transformers = pytest.importorskip('transformers', exc_type=ImportError)
+if not transformers.is_torch_available():
+    pytest.skip(f'transformers has no use for torch {torch.__version__}', allow_module_level=True)
 
 BIREFNET_LIKE = '''
 import torch

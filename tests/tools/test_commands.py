@@ -51,12 +51,16 @@ def test_checkpoint_is_small_plain_and_says_where_it_comes_from(finished):
     work_dir, _ = finished
     path = work_dir / 'epoch_2.pth'
     assert path.stat().st_size < 2_000_000
-    checkpoint = torch.load(path, weights_only=True)
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()  # plain values only: nothing of what import fvgpt allows is needed
+    try:
+        checkpoint = torch.load(path, weights_only=True)
+    finally:
+        torch.serialization.add_safe_globals(allowed)
     recorded = checkpoint['meta'][PROVENANCE]
     assert recorded['tuner'] == 'CoOp' and recorded['clip'] == 'quickstart' and len(recorded['clip_weights']) == 64
     assert recorded['seed'] == 2 and recorded['num_shots'] == 4 and len(recorded['class_names']) == 20
     assert not any('clip' in key or 'visual' in key for key in checkpoint['state_dict'])
-    assert not torch.serialization.get_unsafe_globals_in_checkpoint(path)
 
 
 def test_evaluation_of_the_checkpoint_gives_the_same_numbers_without_masks(finished, options, data_root, tmp_path):

@@ -3,12 +3,13 @@
 Nothing here imports mmengine, mmcv, mmpretrain or open_clip at module level: ``fvgpt/__init__.py`` calls
 :func:`prepare` first.
 """
+import codecs
 import contextlib
 import importlib.metadata
 import pickle
 import re
 import sys
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 import torch
 
@@ -88,7 +89,7 @@ def mend_multimodal() -> None:
             from transformers import BasicTokenizer, WordpieceTokenizer, modeling_utils  # noqa: F401
             needed = ('apply_chunking_to_forward', 'prune_linear_layer')
             dependency.WITH_MULTIMODAL = all(hasattr(modeling_utils, name) for name in needed)
-        except ImportError:
+        except Exception:  # a NameError where transformers has no use for a torch that is too old for it
             dependency.WITH_MULTIMODAL = False
 
 
@@ -117,14 +118,20 @@ def allow_mmengine_checkpoints() -> None:
             raise pickle.UnpicklingError(f'the checkpoint asks for the attribute {name!r} of {owner!r}, which is refused')
         return getattr(owner, name)
 
+    def named(function: Callable, name: str) -> Callable:
+        """A function that torch finds by another name (from 2.5 on a pair with the name would do)."""
+        def other(*arguments):
+            return function(*arguments)
+        other.__module__, _, other.__qualname__ = name.rpartition('.')
+        other.__name__ = other.__qualname__
+        return other
+
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
     kinds = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
-    allowed = [HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *kinds]
-    if _release(torch.__version__) >= (2, 5):  # torch 2.4 cannot map a name to another function
-        allowed.append((statistic, 'builtins.getattr'))
-        allowed += [(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')  # by numpy below 2, and from it on
-                    for core in ('core', '_core') for name in ('_reconstruct', 'scalar')]
-    torch.serialization.add_safe_globals(allowed)
+    parts = [named(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')  # by numpy below 2, and from it on
+             for core in ('core', '_core') for name in ('_reconstruct', 'scalar')]
+    torch.serialization.add_safe_globals(  # codecs.encode makes bytes of text; torch allows it itself from 2.5 on
+        [HistoryBuffer, np.ndarray, np.dtype, *kinds, *parts, codecs.encode, named(statistic, 'builtins.getattr')])
 
 
 def prepare() -> None:

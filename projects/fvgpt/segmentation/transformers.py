@@ -37,6 +37,9 @@ class TransformersSegmenter(ForegroundSegmenter):
         if prompt not in _PROMPTS:
             raise ValueError(f'prompt must be one of {", ".join(_PROMPTS)}, not {prompt!r}')
         library = import_library('transformers', _INSTALL)
+        if not library.is_torch_available():
+            raise ImportError(f'transformers {library.__version__} does not work with torch {torch.__version__}: install a '
+                              'later torch, or an older transformers')
         self.device, self.prompt, self.size = torch_device(device), prompt, size
         config = library.AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
         if type(config) in library.MODEL_FOR_MASK_GENERATION_MAPPING:
