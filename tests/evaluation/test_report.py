@@ -184,6 +184,11 @@ def test_one_data_set_by_hand(tmp_path):
     assert sorted(path.name for path in (tmp_path / 'report').iterdir()) == ['plot.png', 'table.csv', 'table.md', 'table.tex']
 
 
+def test_a_gain_that_is_rounded_to_zero_has_no_minus(tmp_path):
+    rows = table(write_report(work_dir(tmp_path, {('coop', 'quickstart', ''): seeds(-.001)})), 'quickstart')
+    assert rows['gain over CoOp']['base'] == '+0.00 (n = 1)'
+
+
 def test_one_seed_has_no_spread_and_no_interval(tmp_path):
     rows = table(write_report(work_dir(tmp_path, {('coop', 'quickstart', ''): seeds(-1.)})), 'quickstart')
     assert rows['CoOp']['base'] == '80.00' and rows['gain over CoOp']['base'] == '-1.00 (n = 1)'

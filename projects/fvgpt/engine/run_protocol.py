@@ -131,7 +131,9 @@ def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
     skipped = [run for run in runs if run.product.is_file()]
     todo = [run for run in runs if run not in skipped]
     if skipped:
-        print(f'{len(skipped)} of {len(runs)} runs are done already')
+        print(f'{len(skipped)} of {len(runs)} runs are done already', flush=True)
+    if todo:
+        print(f'{len(todo)} runs to make, the first is {todo[0].name}; it writes {todo[0].folder / LOG}', flush=True)
     for run in todo:
         if run.needs is None or run.needs.product.is_file():
             futures[submit(run)] = run

@@ -238,13 +238,17 @@ def column_title(column: str) -> str:
     return COLUMN_TITLES.get(column, title(column))
 
 
+def _signed(points: float) -> str:
+    return f'{round(points, 2) + 0.:+.2f}'  # + 0. makes 0 of the -0 that -0.001 is rounded to
+
+
 def line_text(line: Line, column: str) -> str:
     """A number as the tables show it: ``82.70 ± 0.93``, a gain as ``+0.40 [-0.35, +1.15]``; '' for none."""
     if column not in line.cells:
         return ''
     value, sd, low, high = line.cells[column]
     if line.kind == 'gain':
-        return f'{value:+.2f} ' + ('(n = 1)' if low is None else f'[{low:+.2f}, {high:+.2f}]')
+        return f'{_signed(value)} ' + ('(n = 1)' if low is None else f'[{_signed(low)}, {_signed(high)}]')
     if column == 'trainable_parameters':
         return f'{value:,.0f}' + (f' ± {sd:,.0f}' if sd else '')
     return f'{value:.2f}' + ('' if sd is None else f' ± {sd:.2f}')
