@@ -60,7 +60,8 @@ def test_each_run_is_made_once_after_what_it_needs(tmp_path, train, capsys):
     assert '--no-test' in calls(runs[0])[0] and '--no-test' not in calls(runs[1])[0] and '--resume' in calls(runs[1])[0]
     out = capsys.readouterr().out
     assert out.index('coop: done') < out.index('a: done') and '3 of 3 runs are done already' in out
-    assert out.startswith(f'3 runs to make, the first is coop; it writes {runs[0].folder / LOG}\n') and out.count('to make') == 1
+    assert out.startswith(f'3 runs to make, the first is coop; it writes {runs[0].folder / LOG}\n')
+    assert out.count('to make') == 1
 
 
 def test_failures_are_told_and_taken_up(tmp_path, train, capsys):
