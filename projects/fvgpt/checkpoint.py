@@ -1,7 +1,9 @@
 """Checkpoints: what they say about themselves, and reading them without running anything."""
+import re
 import zipfile
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Dict
 
 import torch
@@ -27,7 +29,13 @@ def load_tensors(file: Path) -> Any:
                     raise ValueError('it is compressed')
         return torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise ValueError(f'{file} cannot be read as a checkpoint of tensors and plain values: {str(error)[:300]}') from error
+        raise ValueError(f'{file} cannot be read as a checkpoint of tensors and plain values: {_reason(error)}') from error
+
+
+def _reason(error: Exception) -> str:
+    """The message without torch's advice, which is to read the file all the same."""
+    text = str(error).rpartition('WeightsUnpickler error: ')[2]
+    return re.split(r'\. |\n', text.strip())[0][:300]
 
 
 @mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -92,12 +100,13 @@ def load_parameters(model: nn.Module, state: Dict[str, torch.Tensor], path: str)
     """Load a state dict, of which nothing may be missing or too much.
 
     Raises:
-        ValueError: it is of another model, or of other sizes.
+        ValueError: it is of another model, or of other sizes; in one line, the first parameters that differ.
     """
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f'{path} does not fit this {type(model).__name__}: {error}') from error
+        differs = shorten(str(error), 400, placeholder=' ...')
+        raise ValueError(f'{path} does not fit this {type(model).__name__}: {differs}') from error
 
 
 def load_tuner(tuner: CLIPClassifier, path: str) -> None:

@@ -139,7 +139,7 @@ def test_a_run_is_continued_on_the_same_data_classes_and_tuner_only(fvgpt):
 def test_parameters_that_do_not_fit_are_an_error_where_mmengine_warns(fvgpt, change, message):
     model, state = fvgpt
     state = {key: value for key, value in {**state, **change}.items() if value is not None}
-    with pytest.raises(ValueError, match=f'(?s)does not fit this FVGPT.*{message}'):
+    with pytest.raises(ValueError, match=f'^the checkpoint of FVGPT does not fit this FVGPT: .*{message}'):
         ProvenanceHook().after_load_checkpoint(SimpleNamespace(model=model, _resume=False),
                                                dict(state_dict=state, meta={PROVENANCE: provenance(model)}))
 

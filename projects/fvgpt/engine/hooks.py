@@ -135,7 +135,8 @@ class ProvenanceHook(Hook):
         check_provenance(recorded, model, 'the checkpoint')
         if runner._resume:
             check_continuation(recorded, checkpoint['state_dict'], model, innermost(runner.train_dataloader.dataset))
-        load_parameters(model, checkpoint['state_dict'], 'the checkpoint')  # MMEngine would only warn of what does not fit
+        origin = f"the checkpoint of {recorded['model']}" if 'model' in recorded else 'the checkpoint'
+        load_parameters(model, checkpoint['state_dict'], origin)  # MMEngine would only warn of what does not fit
         if recorded.get('class_names'):
             model.set_trained_classes(recorded['class_names'])
         hub = checkpoint.get('message_hub')
