@@ -132,7 +132,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
                 raise ValueError(f'{path} has no images ({", ".join(IMAGE_SUFFIXES)})')
             return [*found]
         if not path.is_file():
-            raise FileNotFoundError(f'there is no image {path}')
+            raise FileNotFoundError(f'there is no image or folder {path}')
         return [str(path)]
 
     def _init_pipeline(self, cfg: Config) -> Callable:

@@ -67,8 +67,10 @@ def mistake(tool: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize('document', repository_links.documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_are_taken_by_their_parsers(document):
-    found = list(commands(document.read_text(encoding='utf-8')))
-    assert {' '.join(words): mistake(*words) for words in found if mistake(*words)} == {}
+    text = document.read_text(encoding='utf-8')
+    ours = [f'there is no {path}' for path in re.findall(r'^# (configs/\S+)$', text, re.MULTILINE)]  # the reader writes these
+    wrong = {' '.join(words): mistake(*words) for words in commands(text)}
+    assert {command: what for command, what in wrong.items() if what and what not in ours} == {}
 
 
 def test_mistakes_are_found():

@@ -71,7 +71,7 @@ def test_unreadable_files_end_it_or_are_counted(place):
 
 @pytest.mark.parametrize('arguments, checkpoint, complaint', [
     (['{}/photos'], None, 'coop_fvg_quickstart.py'),
-    (['{}/nowhere.png'], 'model.pth', 'there is no image'),
+    (['{}/nowhere.png'], 'model.pth', 'there is no image or folder'),
     (['{}/photos', '--topk', '0'], 'model.pth', '--topk must be at least 1'),
     (['{}/photos', '--classes', 'a', '--classes-file', 'b'], 'model.pth', 'not both'),
     (['{}/photos', '--classes-file', '{}/names.txt'], 'model.pth', 'there is no file of class names'),
