@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from fvgpt.engine.options import check_loader, check_options, require_recipe
+from fvgpt.engine.options import check_loader, check_options, read_recipe
 from fvgpt.engine.recipe import check_inputs, load_recipe
 from fvgpt.registry import MODELS
 
@@ -42,11 +42,14 @@ def test_a_missing_recipe_says_what_may_be_meant_or_where_it_was_looked_for(tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mine.py').touch()
     with pytest.raises(FileNotFoundError, match='there is no recipe mime.py; did you mean mine.py?'):
-        require_recipe('mime.py')
+        read_recipe('mime.py')
     with pytest.raises(FileNotFoundError, match=f'there is no recipe configs/x.py in {tmp_path}'):
-        require_recipe('configs/x.py')
+        read_recipe('configs/x.py')
     with pytest.raises(FileNotFoundError, match='there is no recipe /configs/x.py$'):
-        require_recipe('/configs/x.py')
+        read_recipe('/configs/x.py')
+    (tmp_path / 'mine.py').write_text("_base_ = 'configs/fvgpt/coop_fvg_custom.py'")
+    with pytest.raises(FileNotFoundError, match=rf'mine.py: there is no {tmp_path}/configs/fvgpt/coop_fvg_custom.py\. Paths'):
+        read_recipe('mine.py')
 
 
 def test_one_key_of_a_part_of_fvgpt_leaves_its_type(quickstart_clip):

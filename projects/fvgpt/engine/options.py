@@ -63,15 +63,22 @@ def check_loader(loader: dict) -> None:
             raise ValueError(f'a data loader of the recipe has the unknown key {key!r}{did_you_mean(key, known)}')
 
 
-def require_recipe(path: str) -> None:
-    """Raises:
-        FileNotFoundError: there is no such recipe; says which one may have been meant, or where it was looked for.
+def read_recipe(path: str) -> Config:
+    """A config file as MMEngine reads it.
+
+    Raises:
+        FileNotFoundError: it is not there, or one of its bases; says what may have been meant.
     """
     file = Path(path)
     if not file.is_file():
         beside = [str(other) for other in file.parent.glob('*.py')]
         hint = did_you_mean(path, beside) or ('' if file.is_absolute() else f' in {Path.cwd()}')
         raise FileNotFoundError(f'there is no recipe {path}{hint}')
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: there is no {error.filename or error}. Paths of _base_ are relative to their file; '
+                                'fvgpt::fvgpt/coop_fvg_custom.py is found from anywhere') from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

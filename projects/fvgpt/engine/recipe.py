@@ -21,7 +21,7 @@ from ..whole_file import naming
 from .distributed import prepare_distributed
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
-from .options import DATASET_KEYS, check_loader, check_options, require_recipe
+from .options import DATASET_KEYS, check_loader, check_options, read_recipe
 from .resume import check_settings, newest_checkpoint, recipe_hash
 
 RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
@@ -38,8 +38,7 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     Raises:
         FileNotFoundError: no such file. ValueError: an option begins with a key that nobody reads.
     """
-    require_recipe(path)
-    config = Config.fromfile(path)
+    config = read_recipe(path)
     if options:
         check_options(config, options)
         config.merge_from_dict(options)

@@ -248,7 +248,7 @@ def line_text(line: Line, column: str) -> str:
         return ''
     value, sd, low, high = line.cells[column]
     if line.kind == 'gain':
-        return f'{_signed(value)} ' + ('(n = 1)' if low is None else f'[{_signed(low)}, {_signed(high)}]')
+        return f'{_signed(value)} ' + ('(n = 1)' if low is None or high is None else f'[{_signed(low)}, {_signed(high)}]')
     if column == 'trainable_parameters':
         return f'{value:,.0f}' + (f' ± {sd:,.0f}' if sd else '')
     return f'{value:.2f}' + ('' if sd is None else f' ± {sd:.2f}')
