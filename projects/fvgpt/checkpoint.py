@@ -12,6 +12,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
 from .classifier import CLIPClassifier, tuner_of
+from .misspelt import no_such_file
 
 PROVENANCE = 'fvgpt'  # key below the checkpoint's ``meta``
 
@@ -43,7 +44,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     """MMEngine's reader of local checkpoints, which unpickles whatever comes with a torch below 2.6; map_location: the CPU."""
     file = Path(filename).expanduser()
     if not file.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {filename}')
+        raise no_such_file('checkpoint', filename, '.pth')
     return load_tensors(file)
 
 

@@ -1,13 +1,14 @@
 """Options of the command line: a misspelt one is found before anything is trained, and says what may have been meant."""
 import inspect
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Iterable
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from ..misspelt import did_you_mean, no_such_file
 
 DATASET_KEYS = ('data_root', 'layout', 'num_shots', 'seed')  # top-level keys of a recipe that every data set takes
 # Beside a Runner's: keys that this project reads, and those that other commands of OpenMMLab do
@@ -69,19 +70,11 @@ def read_recipe(path: str) -> Config:
     Raises:
         FileNotFoundError: it is not there, or one of its bases; says what may have been meant.
     """
-    file = Path(path)
-    if not file.is_file():
-        beside = [str(other) for other in file.parent.glob('*.py')]
-        hint = did_you_mean(path, beside) or ('' if file.is_absolute() else f' in {Path.cwd()}')
-        raise FileNotFoundError(f'there is no recipe {path}{hint}')
+    if not Path(path).is_file():
+        raise no_such_file('recipe', path, '.py')
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path}: there is no {error.filename or error}. Paths of _base_ are relative to their file; '
+        missing = f'there is no {error.filename}' if error.filename else str(error)
+        raise FileNotFoundError(f'{path}: {missing}. Paths of _base_ are relative to their file; '
                                 'fvgpt::fvgpt/coop_fvg_custom.py is found from anywhere') from error
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message: the known name that is most like a wrong one; empty where none is."""
-    close = get_close_matches(name, list(known), 1)
-    return f'; did you mean {close[0]}?' if close else ''

@@ -3,6 +3,7 @@ import json
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
+from os.path import normpath
 from pathlib import Path
 from pprint import pformat
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -10,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from ..evaluation.results import write_json
+from ..misspelt import no_such_file
 from .options import check_options
 from .recipe import tuner_options
 
@@ -100,7 +102,7 @@ def load_protocol(path: str) -> Protocol:
         ValueError: a key is missing, or unknown.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no protocol {path}')
+        raise no_such_file('protocol', path, '.py')
     content = {key: value for key, value in Config.fromfile(path).to_dict().items() if not key.startswith('_')}
     defaults = dict(recipe='../fvgpt/{tuner}_fvg_{dataset}.py', variants={'': {}}, evaluate={}, average=[],
                     columns=['base', 'new', 'h'])
@@ -140,7 +142,7 @@ def plan(protocol: Protocol, seeds: Sequence[int], work_dir: Path, tuners: Optio
             for variant, own in protocol.variants.items():
                 path = protocol.path.parent / own.get('recipe', protocol.recipe).format(tuner=tuner, dataset=dataset)
                 if not path.is_file():
-                    raise FileNotFoundError(f'there is no recipe {path} for the tuner {tuner!r} and the data set {dataset!r}')
+                    raise no_such_file(f'recipe for the tuner {tuner!r} and the data set {dataset!r}:', normpath(path), '.py')
                 tuned = protocol.tuners.get(tuner, {})
                 settings = (protocol.settings, tuned, tuned.get('datasets', {}).get(dataset, {}), own,
                             dict(options=options or {}))
