@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-_context = multiprocessing.get_context('forkserver')
-_context.set_forkserver_preload(['fvgpt', 'fvgpt.engine.recipe', 'fvgpt.inferencer'])
+# A process that was forked from one which had threads may wait forever; this server has none
+context = multiprocessing.get_context('forkserver')
+context.set_forkserver_preload(['fvgpt', 'fvgpt.engine.recipe', 'fvgpt.inferencer'])
 
 
 def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess:
@@ -21,7 +22,7 @@ def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.Comple
         streams = [Path(folder) / name for name in ('out', 'err')]
         for stream in streams:
             stream.touch()
-        process = _context.Process(target=_run, args=(command, str(cwd), *map(str, streams)))
+        process = context.Process(target=_run, args=(command, str(cwd), *map(str, streams)))
         process.start()
         process.join(timeout)
         if process.exitcode is None:

@@ -70,7 +70,7 @@ def test_a_missing_file_and_a_missing_gpu_are_named(tmp_path):
 @pytest.mark.parametrize('segmenter, library, options', [
     ('rembg', 'onnxruntime', {}), ('transformers', 'transformers', dict(model='x')),
 ])
-def test_a_missing_library_names_the_extra(monkeypatch, segmenter, library, options):
+def test_a_missing_library_names_its_requirements(monkeypatch, segmenter, library, options):
     monkeypatch.setitem(sys.modules, library, None)  # the import system takes this for "not there"
-    with pytest.raises(ImportError, match=rf'{library} cannot be imported.*pip install "fvgpt\[segment-{segmenter}\]"'):
+    with pytest.raises(ImportError, match=rf'{library} cannot be imported.*pip install -r requirements/segment-{segmenter}\.txt'):
         build_segmenter(segmenter, options)

@@ -27,7 +27,8 @@ _PROVIDERS = {'mmengine': ['onedl-mmengine'], 'mmcv': ['mmcv-lite', 'onedl-mmcv'
 _libraries: List[torch.library.Library] = []  # torch forgets a definition when its Library is collected
 
 
-def _release(version: str) -> Tuple[int, ...]:
+def release(version: str) -> Tuple[int, ...]:
+    """(2, 13, 0) for ``2.13.0+cpu``."""
     return tuple(int(part) for part in re.findall(r'\d+', version.split('+')[0])[:3])
 
 
@@ -51,7 +52,7 @@ def check_versions() -> None:
         version = _installed(package)
         if not version:
             problems.append(f'{package} is not installed (needs >={lowest}, <{excluded})')
-        elif not _release(lowest) <= _release(version) < _release(excluded):
+        elif not release(lowest) <= release(version) < release(excluded):
             problems.append(f'{package} {version} is installed (needs >={lowest}, <{excluded})')
     if problems:
         raise ImportError('fvgpt cannot run here: ' + '; '.join(problems) +

@@ -92,7 +92,7 @@ class SlurmExecutor:
         try:
             import submitit
         except ImportError as error:
-            raise ImportError("--executor slurm needs submitit: pip install 'fvgpt[slurm]'") from error
+            raise ImportError("--executor slurm needs submitit: pip install -r requirements/slurm.txt") from error
         self.train = train
         try:
             self.executor = submitit.AutoExecutor(folder=logs, cluster='slurm')

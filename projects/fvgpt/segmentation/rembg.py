@@ -8,7 +8,7 @@ from PIL import Image
 
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
-_INSTALL = 'pip install "fvgpt[segment-rembg]" installs it (for a GPU, onnxruntime-gpu in place of onnxruntime)'
+_INSTALL = 'pip install -r requirements/segment-rembg.txt installs it (for a GPU, onnxruntime-gpu in place of onnxruntime)'
 
 
 @SEGMENTERS.register_module('rembg')

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from ..device import torch_device
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
-_INSTALL = 'pip install "fvgpt[segment-transformers]" installs it'
+_INSTALL = 'pip install -r requirements/segment-transformers.txt installs it'
 _PROMPTS = ('point', 'box', 'both')
 _BOX_MARGIN = .05  # of each side, outside the central box
 _MEAN, _STD = (.485, .456, .406), (.229, .224, .225)  # ImageNet's, of the BiRefNet family
