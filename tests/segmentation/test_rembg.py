@@ -72,5 +72,6 @@ def test_a_missing_file_and_a_missing_gpu_are_named(tmp_path):
 ])
 def test_a_missing_library_names_its_requirements(monkeypatch, segmenter, library, options):
     monkeypatch.setitem(sys.modules, library, None)  # the import system takes this for "not there"
-    with pytest.raises(ImportError, match=rf'{library} cannot be imported.*pip install -r requirements/segment-{segmenter}\.txt'):
+    mend = rf'pip install -r requirements/segment-{segmenter}\.txt'
+    with pytest.raises(ImportError, match=f'{library} cannot be imported.*{mend}'):
         build_segmenter(segmenter, options)
