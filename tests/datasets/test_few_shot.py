@@ -101,7 +101,8 @@ def test_masks_with_another_suffix(root):
     (dict(img_dir='set/pictures'), r'pictures does not exist: img_dir'),
     (dict(mask_root='masks'), r'masks does not exist: mask_root'),
     (dict(split='training'), r'split must be one of'), (dict(subset='old'), r'subset must be one of'),
-    (dict(num_shots=0), r'num_shots must be a whole number of at least 1'), (dict(missing_mask='skip'), r'missing_mask must be one of')])
+    (dict(num_shots=0), r'num_shots must be a whole number of at least 1'),
+    (dict(missing_mask='skip'), r'missing_mask must be one of')])
 def test_wrong_settings_name_the_key_before_anything_is_read(root, change, message):
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         dataset(root, lazy_init=True, **change)
