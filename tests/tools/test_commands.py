@@ -1,5 +1,6 @@
 """The commands a user types, on a shortened quickstart."""
 import json
+import re
 
 import open_clip
 import pytest
@@ -170,6 +171,13 @@ def test_wrong_input_is_one_line(arguments, message, data_root, tmp_path):
     last = done.stderr.strip().splitlines()
     assert message in done.stderr and 'Traceback' not in done.stderr
     assert last[-1].startswith('(FVGPT_TRACEBACK=1')
+
+
+def test_a_recipe_that_is_no_python_is_one_line(tmp_path):
+    (tmp_path / 'broken.py').write_text("_base_ = 'fvgpt::fvgpt/coop_quickstart.py'\nmodel = dict(\n")
+    done = run_tool('tools/train.py', tmp_path / 'broken.py', '--work-dir', tmp_path)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert re.search(r"error: .*broken\.py, or a file .* is no Python in line 2: '\(' was never closed", done.stderr)
 
 
 def test_an_option_without_a_value_is_an_error_of_the_parser():

@@ -69,6 +69,7 @@ def read_recipe(path: str) -> Config:
 
     Raises:
         FileNotFoundError: it is not there, or one of its bases; says what may have been meant.
+        ValueError: it, or one of its bases, is no Python; says the line.
     """
     if not Path(path).is_file():
         raise no_such_file('recipe', path, '.py')
@@ -78,3 +79,5 @@ def read_recipe(path: str) -> Config:
         missing = f'there is no {error.filename}' if error.filename else str(error)
         raise FileNotFoundError(f'{path}: {missing}. Paths of _base_ are relative to their file; '
                                 'fvgpt::fvgpt/coop_fvg_custom.py is found from anywhere') from error
+    except SyntaxError as error:  # MMEngine does not say in which file
+        raise ValueError(f'{path}, or a file that it has as _base_, is no Python in line {error.lineno}: {error.msg}') from error
