@@ -80,4 +80,5 @@ def read_recipe(path: str) -> Config:
         raise FileNotFoundError(f'{path}: {missing}. Paths of _base_ are relative to their file; '
                                 'fvgpt::fvgpt/coop_fvg_custom.py is found from anywhere') from error
     except SyntaxError as error:  # MMEngine does not say in which file
-        raise ValueError(f'{path}, or a file that it has as _base_, is no Python in line {error.lineno}: {error.msg}') from error
+        raise ValueError(f'{path}, or a file that it has as _base_, is no Python in line {error.lineno}: {error.msg}'
+                         ) from error
