@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fvgpt.checkpoint import PROVENANCE, provenance
+from fvgpt.classifier import tuner_of
 from fvgpt.clip import FrozenCLIP
 from fvgpt.registry import MODELS
 
@@ -42,8 +43,8 @@ def save_model(path: Path, clip: dict, tuner: dict = COOP, plug_in: bool = True,
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(.1 * torch.randn_like(parameter))
-        if hasattr(getattr(model, 'tuner', model), 'key_labels'):
-            getattr(model, 'tuner', model).key_labels.copy_(torch.arange(6) % 3)
+        if hasattr(tuner_of(model), 'key_labels'):
+            tuner_of(model).key_labels.copy_(torch.arange(6) % 3)
     model.set_trained_classes(TRAINED)
     text = Config(dict(
         custom_imports=dict(imports=['fvgpt']), clip=clip, model=config,

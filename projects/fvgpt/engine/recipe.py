@@ -15,10 +15,12 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from ..checkpoint import read_checkpoint
+from ..classifier import tuner_of
 from ..datasets.few_shot import FewShotDataset
 from ..evaluation.results import nested_results, results_table, write_json
 from ..whole_file import naming
 from .distributed import prepare_distributed
+from .hooks import unwrapped
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
 from .options import DATASET_KEYS, check_loader, check_options, read_recipe
@@ -234,8 +236,7 @@ def report(metrics: Dict[str, float], model: torch.nn.Module, work_dir: str) -> 
     """Print the table and write ``results.json`` (main process)."""
     results = nested_results(metrics)
     if is_main_process():
-        model = getattr(model, 'module', model)
-        tuner = type(getattr(model, 'tuner', model)).__name__
+        tuner = type(tuner_of(unwrapped(model))).__name__
         write_json(Path(work_dir) / 'results.json', results)
         print(f'\n{results_table(results, tuner)}\n\nwritten to {Path(work_dir) / "results.json"}', flush=True)
     return results
