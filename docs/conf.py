@@ -1,4 +1,5 @@
 """How Sphinx builds the documentation: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
+
 import sys
 from pathlib import Path
 
@@ -19,7 +20,9 @@ html_copy_source = False
 highlight_language = 'none'  # of indented blocks, which hold commands and formulas
 myst_heading_anchors = 4  # as GitHub makes them
 
-autodoc_inherit_docstrings = False  # those of MMEngine's base classes are for MMEngine's documentation
+autodoc_inherit_docstrings = (
+    False  # those of MMEngine's base classes are for MMEngine's documentation
+)
 autodoc_member_order = 'bysource'
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False

@@ -1,4 +1,5 @@
 """Small CLIPs and reference data that the tests share."""
+
 import os
 
 # Two workers share the cores (pytest -n 2): a thread each, for them and for the commands that they start.
@@ -25,9 +26,11 @@ from .warm_python import run_warm
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get('FVGPT_SHARED', ROOT.parent / 'shared'))
 TINY_CONFIG = dict(
-    embed_dim=32, quick_gelu=True,
+    embed_dim=32,
+    quick_gelu=True,
     vision_cfg=dict(image_size=32, layers=12, width=192, head_width=64, patch_size=8),
-    text_cfg=dict(context_length=77, vocab_size=49408, width=128, heads=2, layers=12))
+    text_cfg=dict(context_length=77, vocab_size=49408, width=128, heads=2, layers=12),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +78,11 @@ def tiny_clip(parity, tmp_path_factory) -> FrozenCLIP:
     """The CLIP that the golden arrays were computed with."""
     folder = write_clip_folder(tmp_path_factory.mktemp('tiny_clip'), TINY_CONFIG)
     with np.load(parity / 'tiny_clip.npz') as file:
-        state = {k: torch.from_numpy(file[k].astype(np.float32)) for k in file
-                 if k not in ('input_resolution', 'context_length', 'vocab_size')}
+        state = {
+            k: torch.from_numpy(file[k].astype(np.float32))
+            for k in file
+            if k not in ('input_resolution', 'context_length', 'vocab_size')
+        }
     save_file({k: v.contiguous() for k, v in state.items()}, folder / 'open_clip_model.safetensors')
     return FrozenCLIP(f'local-dir:{folder}')
 
@@ -84,9 +90,12 @@ def tiny_clip(parity, tmp_path_factory) -> FrozenCLIP:
 @pytest.fixture(scope='session')
 def random_clip_folder(tmp_path_factory) -> Path:
     """Folder of a CLIP with two layers a tower, for ``name='local-dir:...'`` and ``pretrained='random'``."""
-    config = dict(TINY_CONFIG, embed_dim=16,
-                  vision_cfg=dict(image_size=32, layers=2, width=64, head_width=32, patch_size=8),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=2))
+    config = dict(
+        TINY_CONFIG,
+        embed_dim=16,
+        vision_cfg=dict(image_size=32, layers=2, width=64, head_width=32, patch_size=8),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=2),
+    )
     return write_clip_folder(tmp_path_factory.mktemp('random_clip'), config)
 
 
@@ -107,8 +116,15 @@ def run_tool(*arguments, cwd=ROOT, env=None, timeout=300) -> subprocess.Complete
     if str(arguments[0]).startswith('tools/') and env is None:
         return run_warm(arguments, cwd, timeout)
     command = arguments if arguments[0] == 'bash' else [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env={**os.environ, 'PYTHON': sys.executable, **(env or {})}, text=True,
-                          capture_output=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, 'PYTHON': sys.executable, **(env or {})},
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def free_port() -> int:

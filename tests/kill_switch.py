@@ -3,6 +3,7 @@
 ``FVGPT_KILL_AT=NAME`` names the file: ``results.json``, ``epoch_2.pth``, ``last_checkpoint``, or ``.npy`` for an array of the
 feature cache. ``FVGPT_KILL_IN`` is the folder that it must lie in. Half of the file has been written by then.
 """
+
 import builtins
 import os
 import signal

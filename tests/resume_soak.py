@@ -7,6 +7,7 @@ without kept features. Half of the kills come at a random moment, to all process
 a checkpoint, ``last_checkpoint``, a file of the feature cache, ``results.json`` or another. A run that is done is compared
 with one that was never killed: trained parameters of both stages and results must be equal. Exit code 1 where they are not.
 """
+
 import argparse
 import os
 import random
@@ -24,30 +25,74 @@ import torch
 from .conftest import ROOT, free_port
 
 EPOCHS = 3
-FILES = ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth', 'last_checkpoint', '.npy', 'results.json', 'run.json', 'cost.json']
+FILES = [
+    'epoch_1.pth',
+    'epoch_2.pth',
+    'epoch_3.pth',
+    'last_checkpoint',
+    '.npy',
+    'results.json',
+    'run.json',
+    'cost.json',
+]
 LONGEST = 600  # seconds
 
 
 class Setting(NamedTuple):
     """What is run: processes, loader workers of each, and whether features are kept."""
+
     processes: int
     workers: int
     cached: bool
 
     def command(self, data_root: Path, work_dir: Path) -> List[str]:
-        start = ['bash', 'tools/dist_train.sh'] if self.processes > 1 else [sys.executable, 'tools/train.py']
-        few = [f'{part}.dataset.test_per_class=2' for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')]
-        workers = [f'train_dataloader.num_workers={self.workers}', f'train_dataloader.persistent_workers={self.workers > 0}']
+        start = (
+            ['bash', 'tools/dist_train.sh']
+            if self.processes > 1
+            else [sys.executable, 'tools/train.py']
+        )
+        few = [
+            f'{part}.dataset.test_per_class=2'
+            for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
+        ]
+        workers = [
+            f'train_dataloader.num_workers={self.workers}',
+            f'train_dataloader.persistent_workers={self.workers > 0}',
+        ]
         cache = [f'feature_cache.cache_dir={work_dir / "cache"}'] if self.cached else []
-        return [*start, 'configs/fvgpt/coop_fvg_quickstart.py', *([str(self.processes)] if self.processes > 1 else []),
-                '--work-dir', str(work_dir), '--seed', '3', '--resume', '--cfg-options', f'data_root={data_root}',
-                f'train_cfg.max_epochs={EPOCHS}', 'num_shots=4', f'train_dataloader.batch_size={4 // self.processes}',
-                'custom_imports.imports=[fvgpt,tests.kill_switch]', *few, *workers, *cache]
+        return [
+            *start,
+            'configs/fvgpt/coop_fvg_quickstart.py',
+            *([str(self.processes)] if self.processes > 1 else []),
+            '--work-dir',
+            str(work_dir),
+            '--seed',
+            '3',
+            '--resume',
+            '--cfg-options',
+            f'data_root={data_root}',
+            f'train_cfg.max_epochs={EPOCHS}',
+            'num_shots=4',
+            f'train_dataloader.batch_size={4 // self.processes}',
+            'custom_imports.imports=[fvgpt,tests.kill_switch]',
+            *few,
+            *workers,
+            *cache,
+        ]
 
 
 def start(command: List[str], **env: str) -> subprocess.Popen:
-    env = dict(os.environ, PYTHON=sys.executable, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PORT=str(free_port()), **env)
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    env = dict(
+        os.environ,
+        PYTHON=sys.executable,
+        PYTHONPATH=str(ROOT),
+        OMP_NUM_THREADS='1',
+        PORT=str(free_port()),
+        **env,
+    )
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def kill_tree(pid: int) -> None:
@@ -72,7 +117,9 @@ def finish(command: List[str]) -> None:
         raise RuntimeError(f'a run failed with exit code {process.returncode}:\n{output[-4000:]}')
 
 
-def killed(command: List[str], work_dir: Path, file: Optional[str], stage: str, seconds: float) -> bool:
+def killed(
+    command: List[str], work_dir: Path, file: Optional[str], stage: str, seconds: float
+) -> bool:
     """Run and kill; whether it came to that before the run was done.
 
     Args:
@@ -81,7 +128,11 @@ def killed(command: List[str], work_dir: Path, file: Optional[str], stage: str, 
     Raises:
         RuntimeError: the run failed by itself.
     """
-    where = {} if file is None else dict(FVGPT_KILL_AT=file, FVGPT_KILL_IN='' if file == '.npy' else str(work_dir / stage))
+    where = (
+        {}
+        if file is None
+        else dict(FVGPT_KILL_AT=file, FVGPT_KILL_IN='' if file == '.npy' else str(work_dir / stage))
+    )
     process = start(command, **where)
     try:
         output = process.communicate(timeout=LONGEST if file else seconds)[0]
@@ -96,16 +147,28 @@ def killed(command: List[str], work_dir: Path, file: Optional[str], stage: str, 
 
 def differences(one: Path, other: Path) -> List[str]:
     """What two finished runs do not have in common."""
-    found = [] if (one / 'results.json').read_text() == (other / 'results.json').read_text() else ['results.json']
+    found = (
+        []
+        if (one / 'results.json').read_text() == (other / 'results.json').read_text()
+        else ['results.json']
+    )
     for name in (f'epoch_{EPOCHS}.pth', f'tuner/epoch_{EPOCHS}.pth'):
         a, b = (torch.load(run / name, weights_only=True)['state_dict'] for run in (one, other))
-        found += [f'{name}: {key}' for key in a.keys() | b.keys()
-                  if key not in a or key not in b or not torch.equal(a[key], b[key])]
+        found += [
+            f'{name}: {key}'
+            for key in a.keys() | b.keys()
+            if key not in a or key not in b or not torch.equal(a[key], b[key])
+        ]
     return found
 
 
-def soak(setting: Setting, kills: int, folder: Path, seed: int = 0, stages: Optional[Dict[str, str]] = None
-         ) -> List[str]:
+def soak(
+    setting: Setting,
+    kills: int,
+    folder: Path,
+    seed: int = 0,
+    stages: Optional[Dict[str, str]] = None,
+) -> List[str]:
     """Kill a run so many times (begun anew whenever it is done), and compare; what went wrong, a line each.
 
     Args:
@@ -123,8 +186,18 @@ def soak(setting: Setting, kills: int, folder: Path, seed: int = 0, stages: Opti
         rounds += 1
         command = setting.command(data_root, run)
         while done < kills:
-            file = list(stages)[done % len(stages)] if stages else chance.choice([None] * len(FILES) + FILES)
-            stage = stages[file] if stages else '' if file == 'results.json' else chance.choice(['', 'tuner'])
+            file = (
+                list(stages)[done % len(stages)]
+                if stages
+                else chance.choice([None] * len(FILES) + FILES)
+            )
+            stage = (
+                stages[file]
+                if stages
+                else ''
+                if file == 'results.json'
+                else chance.choice(['', 'tuner'])
+            )
             try:
                 died = killed(command, run, file, stage, chance.uniform(0, duration))
             except RuntimeError as error:
@@ -133,7 +206,10 @@ def soak(setting: Setting, kills: int, folder: Path, seed: int = 0, stages: Opti
             if not died:
                 break
             done += 1
-            print(f'{setting}: killed {done} of {kills}, {file or "at a random moment"} {stage}', flush=True)
+            print(
+                f'{setting}: killed {done} of {kills}, {file or "at a random moment"} {stage}',
+                flush=True,
+            )
         try:
             finish(command)
             found = differences(whole, run)
@@ -145,17 +221,30 @@ def soak(setting: Setting, kills: int, folder: Path, seed: int = 0, stages: Opti
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--kills', type=int, default=50, help='of all settings together (default: 50)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--kills', type=int, default=50, help='of all settings together (default: 50)'
+    )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    settings = [Setting(1, 0, False), Setting(1, 2, True), Setting(2, 0, True), Setting(2, 1, False)]
+    settings = [
+        Setting(1, 0, False),
+        Setting(1, 2, True),
+        Setting(2, 0, True),
+        Setting(2, 1, False),
+    ]
     problems: List[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, setting in enumerate(settings):
-            share = (args.kills * (number + 1)) // len(settings) - (args.kills * number) // len(settings)
+            share = (args.kills * (number + 1)) // len(settings) - (args.kills * number) // len(
+                settings
+            )
             problems += soak(setting, share, Path(folder) / str(number), args.seed + number)
-    print(*problems, f'{args.kills} kills, {len(problems)} runs did not end as they should', sep='\n')
+    print(
+        *problems, f'{args.kills} kills, {len(problems)} runs did not end as they should', sep='\n'
+    )
     sys.exit(bool(problems))
 
 

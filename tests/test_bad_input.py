@@ -1,4 +1,5 @@
 """What the guide to bad input says is what the commands say: every row of its tables is tried."""
+
 import ast
 import json
 import os
@@ -13,18 +14,18 @@ from PIL import Image
 
 from fvgpt.datasets import read_image
 from fvgpt.datasets.load_image import ORIENTATION, glance
-from fvgpt.datasets.tell import tell
-from fvgpt.device import torch_device
-from fvgpt.engine.distributed import prepare_distributed
-from fvgpt.engine.hooks import check_labels
-from fvgpt.engine.recipe import check_inputs, claimed, load_recipe, use_amp
-from fvgpt.engine.resume import WholeFileBackend
+from fvgpt.engine.hooks.class_names import check_labels
+from fvgpt.engine.runner.distributed import prepare_distributed
+from fvgpt.engine.runner.recipe import check_inputs, claimed, load_recipe, use_amp
+from fvgpt.engine.runner.resume import AtomicWriteBackend
+from fvgpt.io.device import torch_device
+from fvgpt.io.log_once import log_once
 from fvgpt.registry import DATASETS
 from fvgpt.tuners import CoOp
 
 from .conftest import ROOT
 from .datasets.test_load_image import bomb
-from .engine.test_finite import Diverging, train
+from .engine.hooks.test_finite import Diverging, train
 
 GUIDE = ROOT / 'docs' / 'bad_input.md'
 RECIPE = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_custom.py')
@@ -38,7 +39,9 @@ ERRORS, WARNINGS = {}, {}
 def rows(title):
     """Rows of the guide's table below a heading: name -> the other cells, without backticks."""
     section = GUIDE.read_text(encoding='utf-8').split(f'\n## {title}\n')[1].split('\n## ')[0]
-    cells = [line.strip('| ').split(' | ') for line in section.splitlines() if line.startswith('| ')][1:]
+    cells = [
+        line.strip('| ').split(' | ') for line in section.splitlines() if line.startswith('| ')
+    ][1:]
     return {name: [cell.strip('`') for cell in rest] for name, *rest in cells}
 
 
@@ -61,22 +64,30 @@ def photos(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name in ('ant', 'bee', 'cat'):
         for path in [f'train/{name}/{number}.png' for number in range(3)] + [f'test/{name}/9.png']:
-            for folder, picture in (('photos', Image.new('RGB', (WIDTH, HEIGHT))), ('photos/mask', Image.fromarray(disc()))):
+            for folder, picture in (
+                ('photos', Image.new('RGB', (WIDTH, HEIGHT))),
+                ('photos/mask', Image.fromarray(disc())),
+            ):
                 (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
                 picture.save(Path(folder) / path)
-    tell.cache_clear()
+    log_once.cache_clear()
     glance.cache_clear()
 
 
 def start(**options):
     """What tools/train.py does first."""
-    fixed = {'data_root': 'photos', 'num_shots': 2, 'clip.name': 'quickstart', 'clip.pretrained': None}
+    fixed = {
+        'data_root': 'photos',
+        'num_shots': 2,
+        'clip.name': 'quickstart',
+        'clip.pretrained': None,
+    }
     check_inputs(load_recipe(RECIPE, {**fixed, **options}))
 
 
 def test_the_good_data_set_starts_without_a_warning(photos, monkeypatch):
     told = []
-    monkeypatch.setattr('fvgpt.datasets.tell.print_log', lambda message, _, level: told.append(level))
+    monkeypatch.setattr('fvgpt.io.log_once.print_log', lambda message, _, level: told.append(level))
     start()
     assert told and set(told) == {20}
 
@@ -135,8 +146,12 @@ def _():
 
 
 def split_file(label=0, name='ant'):
-    entries = [[f'train/{c}/{n}.png', i, c] for i, c in enumerate(('ant', 'bee', 'cat')) for n in range(3)]
-    Path('photos/split.json').write_text(json.dumps(dict(train=[*entries[1:], ['train/ant/0.png', label, name]], test=[])))
+    entries = [
+        [f'train/{c}/{n}.png', i, c] for i, c in enumerate(('ant', 'bee', 'cat')) for n in range(3)
+    ]
+    Path('photos/split.json').write_text(
+        json.dumps(dict(train=[*entries[1:], ['train/ant/0.png', label, name]], test=[]))
+    )
 
 
 @row(ERRORS, 'class name empty, in a list')
@@ -195,8 +210,15 @@ def _():
 def foreign():
     """A data set of mmpretrain with two classes and an image of a third."""
     Path('photos/list.txt').write_text('ant/0.png 0\nbee/0.png 1\ncat/0.png 2\n')
-    return DATASETS.build(dict(type='mmpretrain.CustomDataset', data_root='photos', data_prefix='train', ann_file='list.txt',
-                               metainfo=dict(classes=['ant', 'bee'])))
+    return DATASETS.build(
+        dict(
+            type='mmpretrain.CustomDataset',
+            data_root='photos',
+            data_prefix='train',
+            ann_file='list.txt',
+            metainfo=dict(classes=['ant', 'bee']),
+        )
+    )
 
 
 @row(ERRORS, "label without a class, in mmpretrain's data sets")
@@ -223,12 +245,16 @@ def _():
     def write(self, content, path):
         Path(path).write_bytes(content[:2])
         raise OSError(28, os.strerror(28))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmengine.fileio.LocalBackend.put', write)
         try:
-            WholeFileBackend().put(b'content', 'run/epoch_9.pth')
+            AtomicWriteBackend().put(b'content', 'run/epoch_9.pth')
         finally:
-            assert os.listdir('run') == ['epoch_9.pth'] and Path('run/epoch_9.pth').read_text() == 'earlier'
+            assert (
+                os.listdir('run') == ['epoch_9.pth']
+                and Path('run/epoch_9.pth').read_text() == 'earlier'
+            )
 
 
 @row(ERRORS, 'folder that is read-only')
@@ -274,6 +300,7 @@ def _():
 def commands(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     import commands
+
     return commands
 
 
@@ -370,7 +397,7 @@ def _():
 @pytest.mark.parametrize('name', WARNINGS)
 def test_a_doubtful_input_gives_the_warning_of_the_guide(photos, monkeypatch, name):
     told = []
-    monkeypatch.setattr('fvgpt.datasets.tell.print_log', lambda message, *_: told.append(message))
+    monkeypatch.setattr('fvgpt.io.log_once.print_log', lambda message, *_: told.append(message))
     WARNINGS[name]()
     assert rows('Warnings')[name][0] in told
 
@@ -378,7 +405,11 @@ def test_a_doubtful_input_gives_the_warning_of_the_guide(photos, monkeypatch, na
 # ------------------------------------------------------------------ the guide
 def test_the_guide_has_these_rows_and_no_others():
     assert list(rows('Errors')) == list(ERRORS) and list(rows('Warnings')) == list(WARNINGS)
-    assert all(len(cells) == 2 and all(cells) for title in ('Errors', 'Warnings') for cells in rows(title).values())
+    assert all(
+        len(cells) == 2 and all(cells)
+        for title in ('Errors', 'Warnings')
+        for cells in rows(title).values()
+    )
 
 
 def test_what_is_said_to_be_tested_elsewhere_is():

@@ -1,20 +1,33 @@
 """Every recipe resolves from any working directory and builds its model, with random weights in a small tower."""
+
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from fvgpt.clip import CUSTOM_TEMPLATES, FrozenCLIP
-from fvgpt.engine.prompt_aggregation import GaussianPromptAggregationHook
-from fvgpt.engine.recipe import datasets_of, is_few_shot, load_recipe
+from fvgpt.engine.runner.config_parts import datasets_of, is_few_shot
+from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.foreground import FVGPT
 from fvgpt.registry import HOOKS, MODELS, TRANSFORMS
 from fvgpt.tuners import PromptTuner
+from fvgpt.tuners.promptsrc import GaussianPromptAggregationHook
 
 from .conftest import ROOT, TINY_CONFIG, write_clip_folder
 
 RECIPES = sorted((ROOT / 'configs' / 'fvgpt').glob('*.py'))
-FIELD = ['imagenet', 'caltech101', 'oxford_pets', 'stanford_cars', 'oxford_flowers', 'food101', 'fgvc_aircraft', 'sun397',
-         'dtd', 'eurosat', 'ucf101']
+FIELD = [
+    'imagenet',
+    'caltech101',
+    'oxford_pets',
+    'stanford_cars',
+    'oxford_flowers',
+    'food101',
+    'fgvc_aircraft',
+    'sun397',
+    'dtd',
+    'eurosat',
+    'ucf101',
+]
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
@@ -26,7 +39,9 @@ def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, twelve_laye
         if is_few_shot(dataset):  # mmpretrain's own know neither
             assert (dataset.seed, dataset.num_shots) == (3, 2)
     assert config.randomness.seed == 3
-    assert config.default_hooks.finite.type == 'FiniteHook', 'diverging training would replace the last good checkpoint'
+    assert config.default_hooks.finite.type == 'FiniteHook', (
+        'diverging training would replace the last good checkpoint'
+    )
     with_tuner = config.model.tuner if config.model.type == 'FVGPT' else config.model
     with_tuner.clip = twelve_layers if with_tuner.clip.name == 'ViT-B-16' else quickstart_clip
     model = MODELS.build(config.model)
@@ -34,8 +49,12 @@ def test_recipe_builds(path, tmp_path, monkeypatch, quickstart_clip, twelve_laye
         assert isinstance(model, FVGPT)
         tuner_config = load_recipe(str(path.parent / config.tuner_recipe))
         assert tuner_config.model.type == config.model.tuner.type
-        assert any(step.type == 'LoadForegroundMask' for step in config.train_dataloader.dataset.pipeline)
-        assert not any(hook['type'] == GaussianPromptAggregationHook.__name__ for hook in config.custom_hooks)
+        assert any(
+            step.type == 'LoadForegroundMask' for step in config.train_dataloader.dataset.pipeline
+        )
+        assert not any(
+            hook['type'] == GaussianPromptAggregationHook.__name__ for hook in config.custom_hooks
+        )
     else:
         assert isinstance(model, PromptTuner)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -59,23 +78,33 @@ def test_recipes_are_a_few_lines():
 @pytest.mark.parametrize('data_set', FIELD)
 def test_four_tuners_with_and_without_fvgpt_on_every_data_set(data_set):
     facts = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{data_set}.py').facts
-    for tuner, kind in dict(coop='CoOp', kgcoop='KgCoOp', promptsrc='PromptSRC', mmrl='MMRL').items():
+    for tuner, kind in dict(
+        coop='CoOp', kgcoop='KgCoOp', promptsrc='PromptSRC', mmrl='MMRL'
+    ).items():
         for name in (f'{tuner}_{data_set}.py', f'{tuner}_fvg_{data_set}.py'):
             config = Config.fromfile(ROOT / 'configs' / 'fvgpt' / name)
             own = config.model.tuner if '_fvg_' in name else config.model
             assert own.type == kind
-            assert {dataset.metainfo.dataset_name for dataset in datasets_of(config)} == {facts.title} <= set(CUSTOM_TEMPLATES)
+            assert (
+                {dataset.metainfo.dataset_name for dataset in datasets_of(config)}
+                == {facts.title}
+                <= set(CUSTOM_TEMPLATES)
+            )
             assert [dataset.subset for dataset in datasets_of(config)] == ['base', 'base', 'new']
             stage1 = ROOT / 'configs' / 'fvgpt' / f'{tuner}_{data_set}.py'
             assert config.get('tuner_recipe') == (str(stage1) if '_fvg_' in name else None)
             short = tuner == 'coop' and data_set == 'eurosat'  # 80 images only (decision O19)
             assert config.train_cfg.max_epochs == (20 if short else 10)
             if tuner == 'coop':
-                assert config.optim_wrapper.optimizer.lr == (.002 if short else .0035)
+                assert config.optim_wrapper.optimizer.lr == (0.002 if short else 0.0035)
 
 
 def test_options_of_the_command_line_reach_every_part(tmp_path):
     recipe = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_imagenet.py')
-    config = load_recipe(recipe, {'clip.pretrained': '/weights/ViT-B-16.pt', 'num_shots': 4, 'layout': 'archives'})
+    config = load_recipe(
+        recipe, {'clip.pretrained': '/weights/ViT-B-16.pt', 'num_shots': 4, 'layout': 'archives'}
+    )
     assert config.model.tuner.clip.pretrained == '/weights/ViT-B-16.pt'
-    assert {(dataset.num_shots, dataset.layout) for dataset in datasets_of(config)} == {(4, 'archives')}
+    assert {(dataset.num_shots, dataset.layout) for dataset in datasets_of(config)} == {
+        (4, 'archives')
+    }

@@ -1,4 +1,5 @@
 """Python commands as processes of their own, without the import of the libraries, which is most of the time of a short one."""
+
 import multiprocessing
 import os
 import runpy
@@ -10,7 +11,9 @@ from typing import List
 
 # A process that was forked from one which had threads may wait forever; this server has none
 context = multiprocessing.get_context('forkserver')
-context.set_forkserver_preload(['fvgpt', 'fvgpt.engine.recipe', 'fvgpt.inferencer'])
+context.set_forkserver_preload(
+    ['fvgpt', 'fvgpt.engine.runner.recipe', 'fvgpt.inference.inferencer']
+)
 
 
 def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess:
@@ -29,7 +32,9 @@ def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.Comple
             process.kill()
             process.join()
             raise subprocess.TimeoutExpired(command, timeout)
-        return subprocess.CompletedProcess(command, process.exitcode, *(stream.read_text() for stream in streams))
+        return subprocess.CompletedProcess(
+            command, process.exitcode, *(stream.read_text() for stream in streams)
+        )
 
 
 def _run(command: List[str], cwd: str, out: str, err: str) -> None:

@@ -5,6 +5,7 @@
 Both ways take turns in one run, towers have random weights. text: CoOp's text step. stage1, stage2: a training step from kept
 features against one with all towers. inference: FVG-PT beside CLIP's image encoder.
 """
+
 import argparse
 from pathlib import Path
 
@@ -12,27 +13,48 @@ from commands import run_command
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('part', choices=['text', 'stage1', 'stage2', 'inference', 'all'])
-    parser.add_argument('--clip', default='ViT-B-16-quickgelu', help='open_clip model (default: %(default)s)')
-    parser.add_argument('--classes', type=int, default=100, help='number of ImageNet class names (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='of which the median counts (default: %(default)s)')
+    parser.add_argument(
+        '--clip', default='ViT-B-16-quickgelu', help='open_clip model (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--classes',
+        type=int,
+        default=100,
+        help='number of ImageNet class names (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='of which the median counts (default: %(default)s)'
+    )
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
-    parser.add_argument('--precision', choices=['bf16', 'fp16'], help="of the towers (default: float32)")
+    parser.add_argument(
+        '--precision', choices=['bf16', 'fp16'], help='of the towers (default: float32)'
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     args = parser.parse_args()
 
     def benchmark(options: dict) -> None:
         from fvgpt.benchmark import BENCHMARKS, Setting, run_benchmarks
-        from fvgpt.device import torch_device
-        from fvgpt.evaluation.results import write_json
+        from fvgpt.io.device import torch_device
+        from fvgpt.io.json_file import write_json
+
         if not 1 <= args.classes <= 1000 or args.repeats < 1:
-            raise ValueError('--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1')
+            raise ValueError(
+                '--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1'
+            )
         torch_device(args.device)
         if args.json and not args.json.absolute().parent.is_dir():
             raise FileNotFoundError(f'--json: there is no folder {args.json.absolute().parent}')
-        setting = Setting(clip=args.clip, classes=args.classes, repeats=args.repeats, device=args.device,
-                          precision=args.precision)
+        setting = Setting(
+            clip=args.clip,
+            classes=args.classes,
+            repeats=args.repeats,
+            device=args.device,
+            precision=args.precision,
+        )
         figures = run_benchmarks(list(BENCHMARKS) if args.part == 'all' else [args.part], setting)
         for key, value in figures.items():
             print(f'{key:<28}{value}')

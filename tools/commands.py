@@ -1,4 +1,5 @@
 """What the commands in this folder share: options, and one line instead of a traceback for wrong input."""
+
 import argparse
 import os
 import sys
@@ -23,37 +24,54 @@ class KeyValues(DictAction):
 def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -> None:
     """Options that OpenMMLab's users expect of every command."""
     parser.add_argument('--work-dir', help=f'where {work_dir_holds}')
-    parser.add_argument('--seed', type=int, help='of the few-shot draw, of initial values and of the data order')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
-                        help='change keys of the recipe, e.g. data_root=/data train_cfg.max_epochs=5')
+    parser.add_argument(
+        '--seed', type=int, help='of the few-shot draw, of initial values and of the data order'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValues,
+        default={},
+        metavar='KEY=VALUE',
+        help='change keys of the recipe, e.g. data_root=/data train_cfg.max_epochs=5',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by some launchers')
+    parser.add_argument(
+        '--local-rank', '--local_rank', type=int, default=0, help='set by some launchers'
+    )
 
 
 def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> None:
     """Call ``command`` with the recipe options; wrong input ends with one line and exit code 1."""
     given = vars(args)
     os.environ.setdefault('LOCAL_RANK', str(given.get('local_rank', 0)))
-    options = dict(given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed}))
+    options = dict(
+        given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed})
+    )
     try:
         command(options)
     except (FloatingPointError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
         of_a_config = any(text in str(error) for text in _OF_CONFIGS)
-        if os.environ.get('FVGPT_TRACEBACK') or (isinstance(error, (KeyError, TypeError)) and not of_a_config):
+        if os.environ.get('FVGPT_TRACEBACK') or (
+            isinstance(error, (KeyError, TypeError)) and not of_a_config
+        ):
             raise
         sys.exit(f'error: {_shown(error)}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
     """Print text with names of somebody else's making in it, at once."""
-    from fvgpt.printable import printable
+    from fvgpt.io.printable import printable
+
     print(printable(text), file=file, flush=True)
 
 
 def _shown(error: Exception) -> str:
-    text = str(error.args[0] if isinstance(error, KeyError) else error)  # str() puts that of a KeyError into quotation marks
+    text = str(
+        error.args[0] if isinstance(error, KeyError) else error
+    )  # str() puts that of a KeyError into quotation marks
     try:
-        from fvgpt.printable import printable
+        from fvgpt.io.printable import printable
     except ImportError:  # which is the error to be shown
         return text
     return printable(text)

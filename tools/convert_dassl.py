@@ -7,6 +7,7 @@ Import reads tensors only (nothing is unpickled), keeps the trained parameters a
 ``model.backbone_checkpoint`` takes. Export writes the trained parameters of one of our checkpoints as a plain
 safetensors file; its keys are ours, see fvgpt/dassl.py for the originals' names.
 """
+
 import argparse
 from pathlib import Path
 
@@ -14,15 +15,20 @@ from commands import run_command
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('input', help='the checkpoint to read')
     parser.add_argument('output', help='the file to write: .pth on import, .safetensors on export')
     parser.add_argument('--tuner', help='tuner that the input belongs to (import)')
-    parser.add_argument('--export', action='store_true', help='from one of our checkpoints to safetensors')
+    parser.add_argument(
+        '--export', action='store_true', help='from one of our checkpoints to safetensors'
+    )
     args = parser.parse_args()
 
     def convert(_: dict) -> None:
-        from fvgpt.dassl import export_checkpoint, import_checkpoint
+        from fvgpt.inference.dassl import export_checkpoint, import_checkpoint
+
         if args.export == bool(args.tuner):
             raise ValueError('give either --tuner NAME to import or --export')
         if args.export:

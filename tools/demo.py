@@ -7,6 +7,7 @@ It shows the foreground mask, both views, the trust scores r and b, the probabil
 the image tower looks. Without --checkpoint it takes the run of the quickstart recipe in work_dirs, or trains one first into
 a cache folder. Needs `pip install -r requirements/demo.txt`. It serves this computer alone unless --host says otherwise.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -18,10 +19,16 @@ QUICKSTART = Path(__file__).resolve().parent.parent / 'configs' / 'fvgpt' / 'coo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained model')
     add_model_arguments(parser)
-    parser.add_argument('--host', default='127.0.0.1', help='address to serve at (default: 127.0.0.1, this computer alone)')
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to serve at (default: 127.0.0.1, this computer alone)',
+    )
     parser.add_argument('--port', type=int, help='the first free one from 7860 when left out')
     args = parser.parse_args()
     run_command(args, lambda options: demo(args, options))
@@ -30,15 +37,22 @@ def main() -> None:
 def demo(args: argparse.Namespace, options: dict) -> None:
     from fvgpt.demo import Explainer
     from fvgpt.demo.page import LOOPBACK, import_gradio, serve
+
     import_gradio()  # before a model is trained
     if args.host not in LOOPBACK:
-        print(f'WARNING: everybody who reaches {args.host} can use this page; it asks for no password', file=sys.stderr)
+        print(
+            f'WARNING: everybody who reaches {args.host} can use this page; it asks for no password',
+            file=sys.stderr,
+        )
     if not args.checkpoint:
         from fvgpt.demo.quickstart import quickstart_checkpoint
+
         args.checkpoint = str(quickstart_checkpoint(QUICKSTART))
     explainer = Explainer(open_model(args, options))
     inferencer = explainer.inferencer
-    model = type(inferencer.tuner).__name__ + (' with FVG-PT' if inferencer.tuner is not inferencer.model else '')
+    model = type(inferencer.tuner).__name__ + (
+        ' with FVG-PT' if inferencer.tuner is not inferencer.model else ''
+    )
     about = f'{model} on CLIP {Path(inferencer.tuner.clip.name).name}'  # a folder of weights without where it lies
     if inferencer.tuner.clip.name == 'quickstart':
         about += ', which knows drawn shapes of 64 x 64 pixels (such as "striped red star") and nothing of photographs'

@@ -5,8 +5,9 @@
 onnx: classifier.onnx (images -> logits and probabilities of the classes and the branch), image_features.onnx with
 text_features.safetensors (unit features, for classes that change), onnx.json. Each graph is compared with torch by ONNX
 Runtime; the largest difference is printed, and a graph that differs by more than 1e-3 is not kept.
-bundle: bundle.safetensors and bundle.json, which fvgpt.export.load_bundle reads back.
+bundle: bundle.safetensors and bundle.json, which fvgpt.inference.export.load_bundle reads back.
 """
+
 import argparse
 
 from commands import run_command
@@ -14,11 +15,15 @@ from model_arguments import add_class_arguments, add_model_arguments, open_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('checkpoint', help='the trained model')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument('--format', choices=['onnx', 'bundle', 'both'], default='both')
-    parser.add_argument('--overwrite', action='store_true', help='replace the files of an earlier export')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace the files of an earlier export'
+    )
     add_model_arguments(parser)
     add_class_arguments(parser)
     args = parser.parse_args()
@@ -27,13 +32,16 @@ def main() -> None:
 
 def export(args: argparse.Namespace, options: dict) -> None:
     inferencer = open_model(args, options, classes=read_classes(args), branch=args.branch)
-    from fvgpt.export import export_bundle, export_onnx
+    from fvgpt.inference.export import export_bundle, export_onnx
+
     inferencer.set_classes()
     if args.format != 'bundle':
         for name, difference in export_onnx(inferencer, args.out, args.overwrite).items():
             print(f'{args.out}/{name}: differs from torch by at most {difference:.1e}')
     if args.format != 'onnx':
-        print(f'{export_bundle(inferencer, args.out, args.overwrite)}: read it with fvgpt.export.load_bundle')
+        print(
+            f'{export_bundle(inferencer, args.out, args.overwrite)}: read it with fvgpt.inference.export.load_bundle'
+        )
 
 
 if __name__ == '__main__':

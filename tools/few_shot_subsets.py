@@ -7,6 +7,7 @@ Each is a file OUT/<data set>/shot_16-seed_1.json, {"train": [[path relative to 
 [...]}, of all classes. A training takes it in place of drawing with
 --cfg-options 'train_dataloader.dataset.subset_file=OUT/<data set>/shot_{num_shots}-seed_{seed}.json'
 """
+
 import argparse
 from pathlib import Path
 
@@ -14,18 +15,30 @@ from commands import KeyValues, run_command
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='a recipe with that data set')
-    parser.add_argument('--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16], help='images a class')
+    parser.add_argument(
+        '--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16], help='images a class'
+    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
-                        help='change keys of the recipe, e.g. data_root=/data')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValues,
+        default={},
+        metavar='KEY=VALUE',
+        help='change keys of the recipe, e.g. data_root=/data',
+    )
     args = parser.parse_args()
 
     def write(options: dict) -> None:
         from fvgpt.datasets.few_shot_subsets import subset_files, write_new
-        from fvgpt.engine.recipe import datasets_of, load_recipe
+        from fvgpt.engine.runner.config_parts import datasets_of
+        from fvgpt.engine.runner.recipe import load_recipe
+
         settings = datasets_of(load_recipe(args.config, options), ['train'])
         files = subset_files(settings[0], args.shots, args.seeds, Path(args.out))
         write_new(files)

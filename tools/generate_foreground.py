@@ -8,6 +8,7 @@ a data root below <data root>/mask this is the layout of the released archives. 
 same command goes on where it was stopped. MASKS/_report says what came out, with a picture of random and of the worst masks.
 Segmenters and their options: docs/foreground_masks.md.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -16,23 +17,45 @@ from commands import KeyValues, print_safely, run_command
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('images', type=Path, help='folder of images, any depth, or one image')
-    parser.add_argument('--out', type=Path, required=True, metavar='MASKS', help='folder of the masks')
-    parser.add_argument('--segmenter', default='grabcut',
-                        help='grabcut (default; needs no weights), rembg, transformers, mmdet, mmseg, or the dotted path of a '
-                        'class of yours')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='MASKS', help='folder of the masks'
+    )
+    parser.add_argument(
+        '--segmenter',
+        default='grabcut',
+        help='grabcut (default; needs no weights), rembg, transformers, mmdet, mmseg, or the dotted path of a '
+        'class of yours',
+    )
     parser.add_argument('--model', help='name, file or folder of the model')
     parser.add_argument('--device', help='cpu, cuda or cuda:1; a GPU is taken where there is one')
-    parser.add_argument('--segmenter-options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
-                        help='further options of the segmenter')
-    parser.add_argument('--suffix', help="suffix of the mask files, best .png (then mask_suffix='.png' in the data set); the "
-                        "image's own when left out")
-    parser.add_argument('--soft', action='store_true', help='write probabilities, not only black and white')
-    parser.add_argument('--overwrite', action='store_true', help='make masks anew that are there already')
+    parser.add_argument(
+        '--segmenter-options',
+        nargs='+',
+        action=KeyValues,
+        default={},
+        metavar='KEY=VALUE',
+        help='further options of the segmenter',
+    )
+    parser.add_argument(
+        '--suffix',
+        help="suffix of the mask files, best .png (then mask_suffix='.png' in the data set); the "
+        "image's own when left out",
+    )
+    parser.add_argument(
+        '--soft', action='store_true', help='write probabilities, not only black and white'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='make masks anew that are there already'
+    )
     parser.add_argument('--workers', type=int, help='processes on a CPU, or threads around a GPU')
     parser.add_argument('--batch-size', type=int, help='images a call of the segmenter')
-    parser.add_argument('--compare', type=Path, metavar='DIR', help='report the IoU with the masks in this folder')
+    parser.add_argument(
+        '--compare', type=Path, metavar='DIR', help='report the IoU with the masks in this folder'
+    )
     args = parser.parse_args()
     for name in ('workers', 'batch_size'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
@@ -46,16 +69,36 @@ def main() -> None:
     def generate(_: dict) -> None:
         from fvgpt.segmentation.generate import MaskMaker, generate_masks
         from fvgpt.segmentation.report import summary_text
-        given = {key: getattr(args, key) for key in ('model', 'device') if getattr(args, key) is not None}
-        maker = MaskMaker(args.segmenter, {**given, **args.segmenter_options}, args.soft, args.overwrite)
+
+        given = {
+            key: getattr(args, key) for key in ('model', 'device') if getattr(args, key) is not None
+        }
+        maker = MaskMaker(
+            args.segmenter, {**given, **args.segmenter_options}, args.soft, args.overwrite
+        )
         try:
-            summary = generate_masks(args.images, args.out, maker, args.suffix, args.compare, args.workers, args.batch_size)
+            summary = generate_masks(
+                args.images,
+                args.out,
+                maker,
+                args.suffix,
+                args.compare,
+                args.workers,
+                args.batch_size,
+            )
         except KeyboardInterrupt:
             sys.exit('stopped; the same command goes on from here')
         print_safely(summary_text(summary).split('\n| area')[0])
         print(f'more in {args.out / "_report"}')
         if summary['failures']:
-            sys.exit('\n'.join([f'{summary["failed"]} images have no mask:', *list(summary['failures'].values())[:10]]))
+            sys.exit(
+                '\n'.join(
+                    [
+                        f'{summary["failed"]} images have no mask:',
+                        *list(summary['failures'].values())[:10],
+                    ]
+                )
+            )
 
     run_command(args, generate)
 

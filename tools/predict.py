@@ -6,6 +6,7 @@ Images are files or folders, which are searched for images at any depth. A table
 image: {"path": ..., "predictions": [{"class": ..., "score": ...}, ...]}, and a key for each further model with --compare.
 Exit code 1 for wrong input, also where --skip-unreadable left no image at all.
 """
+
 import argparse
 import json
 import sys
@@ -16,46 +17,76 @@ from model_arguments import add_class_arguments, add_model_arguments, open_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('images', nargs='+', metavar='IMAGES', help='image files and folders')
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained model')
     add_model_arguments(parser)
     add_class_arguments(parser)
-    parser.add_argument('--topk', type=int, default=5, help='how many classes an image (default: 5)')
-    parser.add_argument('--compare', action='store_true', help='also what the tuner and zero-shot CLIP say')
+    parser.add_argument(
+        '--topk', type=int, default=5, help='how many classes an image (default: 5)'
+    )
+    parser.add_argument(
+        '--compare', action='store_true', help='also what the tuner and zero-shot CLIP say'
+    )
     parser.add_argument('--json', action='store_true', help='JSON lines in place of the table')
-    parser.add_argument('--batch-size', type=int, default=32, metavar='N', help='images in one pass (default: 32)')
-    parser.add_argument('--skip-unreadable', action='store_true', help='go on after a file that is no image')
-    parser.add_argument('--show-dir', metavar='DIR', help='also draw the predictions onto the images, to this folder')
+    parser.add_argument(
+        '--batch-size', type=int, default=32, metavar='N', help='images in one pass (default: 32)'
+    )
+    parser.add_argument(
+        '--skip-unreadable', action='store_true', help='go on after a file that is no image'
+    )
+    parser.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='also draw the predictions onto the images, to this folder',
+    )
     args = parser.parse_args()
     run_command(args, lambda options: predict(args, options))
 
 
 def predict(args: argparse.Namespace, options: dict) -> None:
     if not args.checkpoint:
-        raise ValueError('which model? --checkpoint FILE names one; '
-                         '`python tools/train.py configs/fvgpt/coop_fvg_quickstart.py` makes '
-                         'work_dirs/coop_fvg_quickstart/epoch_10.pth in a few minutes, without downloads')
+        raise ValueError(
+            'which model? --checkpoint FILE names one; '
+            '`python tools/train.py configs/fvgpt/coop_fvg_quickstart.py` makes '
+            'work_dirs/coop_fvg_quickstart/epoch_10.pth in a few minutes, without downloads'
+        )
     for option in ('topk', 'batch_size'):
         if getattr(args, option) < 1:
-            raise ValueError(f'--{option.replace("_", "-")} must be at least 1, not {getattr(args, option)}')
+            raise ValueError(
+                f'--{option.replace("_", "-")} must be at least 1, not {getattr(args, option)}'
+            )
     classes = read_classes(args)
     inferencer = open_model(args, options, classes=classes, branch=args.branch)
     images = inferencer.find_images(args.images)
     if args.show_dir:
         inferencer.check_drawings(images, args.show_dir)
     tuner = type(inferencer.tuner).__name__
-    writer = JsonLines() if args.json else Table([str(image) for image in images], inferencer.classes, tuner)
+    writer = (
+        JsonLines()
+        if args.json
+        else Table([str(image) for image in images], inferencer.classes, tuner)
+    )
     read, skipped = 0, []
     for start in range(0, len(images), args.batch_size):
-        results = inferencer(images[start:start + args.batch_size], batch_size=args.batch_size, topk=args.topk,
-                             compare=args.compare, skip_unreadable=args.skip_unreadable, show_dir=args.show_dir)
+        results = inferencer(
+            images[start : start + args.batch_size],
+            batch_size=args.batch_size,
+            topk=args.topk,
+            compare=args.compare,
+            skip_unreadable=args.skip_unreadable,
+            show_dir=args.show_dir,
+        )
         for result in results:
             writer.write(result['img_path'], result['top'])
         read += len(results)
         skipped += inferencer.skipped
     if skipped:
-        print_safely('\n'.join([*skipped, f'skipped {len(skipped)} of {len(images)} files']), sys.stderr)
+        print_safely(
+            '\n'.join([*skipped, f'skipped {len(skipped)} of {len(images)} files']), sys.stderr
+        )
     if not read:
         raise ValueError('none of the files could be read as an image')
 
@@ -65,8 +96,10 @@ class JsonLines:
 
     def write(self, path: str, top: Dict[str, list]) -> None:
         keys = ['predictions', *list(top)[1:]]
-        listed = {key: [{'class': name, 'score': round(score, 6)} for name, score in ranking]
-                  for key, ranking in zip(keys, top.values())}
+        listed = {
+            key: [{'class': name, 'score': round(score, 6)} for name, score in ranking]
+            for key, ranking in zip(keys, top.values())
+        }
         print_safely(json.dumps(dict(path=path, **listed), ensure_ascii=False))
 
 
@@ -79,15 +112,21 @@ class Table:
 
     def write(self, path: str, top: Dict[str, list]) -> None:
         from fvgpt.evaluation.results import TITLES
+
         if not self.started:
             self.started = True
             self._line('image', [TITLES[source].format(tuner=self.tuner) for source in top])
         for rank, row in enumerate(zip(*top.values())):
-            self._line('' if rank else path, [f'{name:<{self.class_width}} {100 * score:6.2f}' for name, score in row])
+            self._line(
+                '' if rank else path,
+                [f'{name:<{self.class_width}} {100 * score:6.2f}' for name, score in row],
+            )
 
     def _line(self, path: str, cells: List[str]) -> None:
         width = max(self.class_width + 7, 24)
-        print_safely('  '.join([f'{path:<{self.image_width}}', *(f'{cell:<{width}}' for cell in cells)]))
+        print_safely(
+            '  '.join([f'{path:<{self.image_width}}', *(f'{cell:<{width}}' for cell in cells)])
+        )
 
 
 if __name__ == '__main__':

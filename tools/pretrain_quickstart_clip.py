@@ -6,6 +6,7 @@ Contrastive pretraining as open_clip does it (its model, tokenizer and ClipLoss;
 of the run, as in FLIP), then zero-shot accuracy on the task, of which no composition was seen. A killed run is taken up
 where it stopped. The weights are written next to the model's open_clip configuration, in float16.
 """
+
 import argparse
 import gzip
 import json
@@ -17,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from fvgpt.clip import QUICKSTART_CLIP  # first: it lets open_clip import torchvision
-from fvgpt.datasets import quickstart_world as world
-from fvgpt.datasets.quickstart_scene import SIZE
+from fvgpt.quickstart import world as world
+from fvgpt.quickstart.scene import SIZE
 
 # isort: split
 import numpy as np
@@ -33,7 +34,7 @@ def write_tokenizer(path: Path, vocab_size: int) -> None:
     """The first merges of CLIP's own BPE, as many as the vocabulary holds beside 512 bytes and 2 special tokens."""
     with gzip.open(open_clip.tokenizer.default_bpe()) as file:
         lines = file.read().decode().split('\n')
-    text = '\n'.join(lines[:1 + vocab_size - 512 - 2])
+    text = '\n'.join(lines[: 1 + vocab_size - 512 - 2])
     with gzip.GzipFile(path, 'wb', mtime=0) as file:
         file.write(text.encode())
 
@@ -46,7 +47,11 @@ def draw_chunk(task):
         pairs = [world.pretraining_pair(seed, chunk * POOL_CHUNK + i) for i in range(POOL_CHUNK)]
         unfinished = path.with_suffix('.partial')
         with open(unfinished, 'wb') as file:
-            np.savez(file, images=np.stack([p[0] for p in pairs]), captions=np.array([p[1] for p in pairs]))
+            np.savez(
+                file,
+                images=np.stack([p[0] for p in pairs]),
+                captions=np.array([p[1] for p in pairs]),
+            )
         os.replace(unfinished, path)
     return path
 
@@ -60,12 +65,15 @@ def load_pool(folder: Path, seed: int, size: int):
             paths.append(path)
             if len(paths) % 5 == 0:
                 left = (time.time() - start) / len(paths) * (len(tasks) - len(paths))
-                print(f'drawing images: {len(paths) * POOL_CHUNK}/{size}, eta {left:.0f} s', flush=True)
+                print(
+                    f'drawing images: {len(paths) * POOL_CHUNK}/{size}, eta {left:.0f} s',
+                    flush=True,
+                )
     images = np.empty((size, SIZE, SIZE, 3), np.uint8)
     captions = []
     for i, path in enumerate(paths):
         with np.load(path) as file:
-            images[i * POOL_CHUNK:(i + 1) * POOL_CHUNK] = file['images']
+            images[i * POOL_CHUNK : (i + 1) * POOL_CHUNK] = file['images']
             captions.extend(file['captions'].tolist())
     return images, captions
 
@@ -85,15 +93,25 @@ def zero_shot(model, tokenizer, normalize, per_class: int):
     """Top-1 (%) among the 20 base and among the 20 new classes and 40-way, with the plain prompt and one that names the
     light of the task."""
     model.eval()
-    samples = list(world.task_samples('test', per_class, 0., 'exact'))
+    samples = list(world.task_samples('test', per_class, 0.0, 'exact'))
     images = np.stack([s[1] for s in samples])
     labels = torch.tensor([s[0] for s in samples])
-    features = torch.cat([model.encode_image(normalize(images[i:i + 200]), normalize=True)
-                          for i in range(0, len(images), 200)])
+    features = torch.cat(
+        [
+            model.encode_image(normalize(images[i : i + 200]), normalize=True)
+            for i in range(0, len(images), 200)
+        ]
+    )
     half, accuracy = len(world.TASK) // 2, {}
     for prompt in ('a photo of a {}.', 'a photo of a {} ' + world.TASK_LIGHT + '.'):
-        logits = features @ encode_text(model, tokenizer([prompt.format(c.name) for c in world.TASK])).T
-        for subset, first, last in (('base', 0, half), ('new', half, 2 * half), ('all', 0, 2 * half)):
+        logits = (
+            features @ encode_text(model, tokenizer([prompt.format(c.name) for c in world.TASK])).T
+        )
+        for subset, first, last in (
+            ('base', 0, half),
+            ('new', half, 2 * half),
+            ('all', 0, 2 * half),
+        ):
             rows = (labels >= first) & (labels < last)
             hits = logits[rows, first:last].argmax(1) + first == labels[rows]
             accuracy[f'{subset}, "{prompt}"'] = round(100 * float(hits.float().mean()), 1)
@@ -102,16 +120,26 @@ def zero_shot(model, tokenizer, normalize, per_class: int):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart_clip'))
-    parser.add_argument('--out', type=Path, default=QUICKSTART_CLIP,
-                        help='folder with open_clip_config.json that the weights and the tokenizer go to')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=QUICKSTART_CLIP,
+        help='folder with open_clip_config.json that the weights and the tokenizer go to',
+    )
     parser.add_argument('--pool', type=int, default=80_000, help='number of different images')
     parser.add_argument('--steps', type=int, default=2600)
-    parser.add_argument('--full-steps', type=int, default=500, help='last steps, which see all patches')
+    parser.add_argument(
+        '--full-steps', type=int, default=500, help='last steps, which see all patches'
+    )
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--lr', type=float, default=1e-3)
-    parser.add_argument('--test-per-class', type=int, default=30, help='images of each class in the zero-shot test')
+    parser.add_argument(
+        '--test-per-class', type=int, default=30, help='images of each class in the zero-shot test'
+    )
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
@@ -120,10 +148,15 @@ def make_optimizer(model, args):
     """AdamW, without decay of biases and scales, and its schedule: 200 steps of warm-up, then half a cosine."""
     decay = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW([dict(params=decay, weight_decay=.1), dict(params=rest, weight_decay=0.)],
-                                  lr=args.lr, betas=(.9, .98), eps=1e-6)
+    optimizer = torch.optim.AdamW(
+        [dict(params=decay, weight_decay=0.1), dict(params=rest, weight_decay=0.0)],
+        lr=args.lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, (s + 1) / 200) * .5 * (1 + math.cos(math.pi * s / args.steps)))
+        optimizer, lambda s: min(1, (s + 1) / 200) * 0.5 * (1 + math.cos(math.pi * s / args.steps))
+    )
     return optimizer, schedule
 
 
@@ -131,9 +164,9 @@ def draw_batch(images, step: int, args):
     """Rows of the pool (B,) that a step trains on, and their images (B, 64, 64, 3), half of them mirrored."""
     per_epoch = args.pool // args.batch_size
     order = np.random.default_rng([args.seed, step // per_epoch]).permutation(args.pool)
-    rows = np.sort(order[step % per_epoch * args.batch_size:][:args.batch_size])
+    rows = np.sort(order[step % per_epoch * args.batch_size :][: args.batch_size])
     batch = images[rows]
-    flip = np.random.default_rng([args.seed, 1, step]).random(len(batch)) < .5
+    flip = np.random.default_rng([args.seed, 1, step]).random(len(batch)) < 0.5
     batch[flip] = batch[flip, :, ::-1]
     return rows, batch
 
@@ -149,17 +182,17 @@ def train(model, images, tokens, normalize, evaluate, args) -> None:
         for name, part in kept.items():
             part.load_state_dict(state[name])
         first = state['step']
-    start, running = time.time(), 0.
+    start, running = time.time(), 0.0
     for step in range(first, args.steps):
         rows, batch = draw_batch(images, step, args)
-        model.visual.patch_dropout.prob = .5 if step < args.steps - args.full_steps else 0.
+        model.visual.patch_dropout.prob = 0.5 if step < args.steps - args.full_steps else 0.0
         with torch.autocast('cpu', torch.bfloat16):
             image_features = model.encode_image(normalize(batch), normalize=True)
             text_features = encode_text(model, tokens[torch.from_numpy(rows)])
         loss = contrast(image_features.float(), text_features.float(), model.logit_scale.exp())
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         model.logit_scale.data.clamp_(0, math.log(100))
@@ -167,13 +200,19 @@ def train(model, images, tokens, normalize, evaluate, args) -> None:
         if (step + 1) % 100 == 0 or step + 1 == args.steps:
             done = step + 1 - first
             eta = (time.time() - start) / done * (args.steps - step - 1)
-            print(f'step {step + 1}/{args.steps} loss {running / min(100, done):.3f} '
-                  f'{args.batch_size * done / (time.time() - start):.0f} images/s eta {eta / 60:.1f} min', flush=True)
-            running = 0.
+            print(
+                f'step {step + 1}/{args.steps} loss {running / min(100, done):.3f} '
+                f'{args.batch_size * done / (time.time() - start):.0f} images/s eta {eta / 60:.1f} min',
+                flush=True,
+            )
+            running = 0.0
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
             print('zero-shot', evaluate(), flush=True)
             unfinished = checkpoint.with_suffix('.partial')
-            torch.save(dict({name: part.state_dict() for name, part in kept.items()}, step=step + 1), unfinished)
+            torch.save(
+                dict({name: part.state_dict() for name, part in kept.items()}, step=step + 1),
+                unfinished,
+            )
             os.replace(unfinished, checkpoint)
 
 
@@ -182,13 +221,17 @@ def main():
     args.work_dir.mkdir(parents=True, exist_ok=True)
     config = json.loads((args.out / 'open_clip_config.json').read_text())
     write_tokenizer(args.out / 'bpe.txt.gz', config['model_cfg']['text_cfg']['vocab_size'])
-    tokenizer = open_clip.get_tokenizer(f'local-dir:{args.out}', bpe_path=str(args.out / 'bpe.txt.gz'))
+    tokenizer = open_clip.get_tokenizer(
+        f'local-dir:{args.out}', bpe_path=str(args.out / 'bpe.txt.gz')
+    )
     images, captions = load_pool(args.work_dir, args.seed, args.pool)
     mean, std = (torch.tensor(config['preprocess_cfg'][k]).view(3, 1, 1) for k in ('mean', 'std'))
     normalize = lambda batch: (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std  # noqa: E731
 
     torch.manual_seed(args.seed)
-    model = open_clip.create_model(f'local-dir:{args.out}', load_weights=False, force_patch_dropout=.5)
+    model = open_clip.create_model(
+        f'local-dir:{args.out}', load_weights=False, force_patch_dropout=0.5
+    )
     evaluate = partial(zero_shot, model, tokenizer, normalize, args.test_per_class)
     train(model, images, tokenizer(captions), normalize, evaluate, args)
     print(f'learned logit scale {float(model.logit_scale.exp().detach()):.2f}')

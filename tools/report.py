@@ -6,6 +6,7 @@ Reads what tools/run_protocol.py left in its work dir, finished or not, prints t
 table.csv and table.tex (for \\input, with booktabs), with the figure plot.png: means with their deviation over seeds, the gain
 of FVG-PT over its tuner with a 95 % interval, published numbers beside ours, costs, and which runs are missing.
 """
+
 import argparse
 from pathlib import Path
 
@@ -13,13 +14,20 @@ from commands import run_command
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dir', type=Path, help='the --work-dir of tools/run_protocol.py, which has protocol.json')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'work_dir',
+        type=Path,
+        help='the --work-dir of tools/run_protocol.py, which has protocol.json',
+    )
     parser.add_argument('--out', type=Path, help='folder of the files (default: <work_dir>/report)')
     args = parser.parse_args()
 
     def report(options: dict) -> None:
-        from fvgpt.evaluation.report import write_report
+        from fvgpt.protocols.report import write_report
+
         print(write_report(args.work_dir, args.out))
         print(f'written to {args.out or args.work_dir / "report"}')
 

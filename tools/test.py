@@ -4,6 +4,7 @@
 
 Needs the recipe, the CLIP weights and that one checkpoint; no masks.
 """
+
 import argparse
 from pathlib import Path
 
@@ -11,16 +12,24 @@ from commands import add_common_arguments, run_command
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='the recipe, a config file')
     parser.add_argument('checkpoint', help='checkpoint of this recipe')
     add_common_arguments(parser, 'results.json go (default: the folder of the checkpoint)')
     args = parser.parse_args()
 
     def evaluate(options: dict) -> None:
-        from fvgpt.engine.recipe import evaluate_recipe
-        evaluate_recipe(args.config, args.checkpoint, args.work_dir or str(Path(args.checkpoint).parent), options,
-                        args.launcher)
+        from fvgpt.engine.runner.recipe import evaluate_recipe
+
+        evaluate_recipe(
+            args.config,
+            args.checkpoint,
+            args.work_dir or str(Path(args.checkpoint).parent),
+            options,
+            args.launcher,
+        )
 
     run_command(args, evaluate)
 

@@ -9,17 +9,24 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # two, so that one is whole while the other is written
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, backend_args=dict(backend='whole_file')),
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=2,
+        backend_args=dict(backend='atomic_write'),
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     cost=dict(type='CostHook'),
     finite=dict(type='FiniteHook'),
-    random_state=dict(type='RandomStateHook'))
+    random_state=dict(type='RandomStateHook'),
+)
 custom_hooks = [dict(type='ClassNamesHook'), dict(type='ProvenanceHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_level = 'INFO'
 load_from = None

@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/clip_adapter.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/sgd_10e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/clip_adapter.py',
+    '../_base_/datasets/quickstart.py',
+    '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py',
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)

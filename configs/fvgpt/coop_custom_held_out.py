@@ -2,4 +2,6 @@
 _base_ = './coop_custom.py'
 train_dataloader = dict(dataset=dict(subset='base'))
 _test = _base_.test_dataloader[0]
-test_dataloader = [dict(_test, dataset=dict(_test.dataset, subset=subset)) for subset in ('base', 'new')]
+test_dataloader = [
+    dict(_test, dataset=dict(_test.dataset, subset=subset)) for subset in ('base', 'new')
+]

@@ -1,4 +1,6 @@
 _base_ = [
-    '../_base_/models/coop.py', '../_base_/datasets/eurosat.py', '../_base_/schedules/sgd_20e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/coop.py',
+    '../_base_/datasets/eurosat.py',
+    '../_base_/schedules/sgd_20e.py',
+    '../_base_/default_runtime.py',
 ]

@@ -6,6 +6,8 @@ train_dataloader = dict(
         _delete_=True,
         type='FewShotWrapper',
         dataset=dict(type='mmpretrain.CustomDataset', data_prefix='train'),
-        pipeline=_base_.squash_pipeline))
+        pipeline=_base_.squash_pipeline,
+    )
+)
 _test = dict(type='mmpretrain.CustomDataset', data_prefix='test', pipeline=_base_.test_pipeline)
 test_dataloader = [dict(_base_.test_dataloader[0], dataset=_test)]

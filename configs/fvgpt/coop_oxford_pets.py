@@ -1,4 +1,6 @@
 _base_ = [
-    '../_base_/models/coop.py', '../_base_/datasets/oxford_pets.py', '../_base_/schedules/sgd_10e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/coop.py',
+    '../_base_/datasets/oxford_pets.py',
+    '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py',
 ]

@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/ivlp.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/sgd_10e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/ivlp.py',
+    '../_base_/datasets/quickstart.py',
+    '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py',
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip, depth_text=4, depth_vision=4)  # its towers have six layers

@@ -1,5 +1,7 @@
 _base_ = [
-    '../_base_/models/kgcoop.py', '../_base_/datasets/oxford_flowers.py', '../_base_/schedules/sgd_10e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/kgcoop.py',
+    '../_base_/datasets/oxford_flowers.py',
+    '../_base_/schedules/sgd_10e.py',
+    '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))

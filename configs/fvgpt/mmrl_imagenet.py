@@ -1,5 +1,7 @@
 _base_ = [
-    '../_base_/models/mmrl.py', '../_base_/datasets/imagenet.py', '../_base_/schedules/mmrl.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/mmrl.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/schedules/mmrl.py',
+    '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(dataset=dict(pipeline=_base_.half_crop_pipeline))

@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/mmrl.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/mmrl.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/mmrl.py',
+    '../_base_/datasets/quickstart.py',
+    '../_base_/schedules/mmrl.py',
+    '../_base_/default_runtime.py',
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip, layers=[3, 4, 5, 6], rep_dim=128)  # its towers have six layers

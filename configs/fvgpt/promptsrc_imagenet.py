@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/promptsrc.py', '../_base_/datasets/imagenet.py', '../_base_/schedules/promptsrc.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/promptsrc.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/schedules/promptsrc.py',
+    '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
 custom_hooks = [*_base_.custom_hooks, _base_.aggregation]

@@ -1,9 +1,13 @@
 _base_ = [
-    '../_base_/models/tip_adapter.py', '../_base_/datasets/quickstart.py', '../_base_/schedules/mmrl.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/tip_adapter.py',
+    '../_base_/datasets/quickstart.py',
+    '../_base_/schedules/mmrl.py',
+    '../_base_/default_runtime.py',
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)
-optim_wrapper = dict(optimizer=dict(lr=0.0))  # Tip-Adapter as such: the cache is filled and not trained
+optim_wrapper = dict(
+    optimizer=dict(lr=0.0)
+)  # Tip-Adapter as such: the cache is filled and not trained
 train_cfg = dict(max_epochs=1)
 custom_hooks = [*_base_.custom_hooks, dict(type='TipCacheHook')]

@@ -9,5 +9,12 @@ train_dataloader = dict(
         datasets=[
             dict(_train, data_root='data/quickstart', num_shots=8),
             # here a second drawing, with backgrounds that do not go with the classes
-            dict(_train, data_root='data/quickstart_uncorrelated', num_shots=8, background_correlation=0.),
-        ]))
+            dict(
+                _train,
+                data_root='data/quickstart_uncorrelated',
+                num_shots=8,
+                background_correlation=0.0,
+            ),
+        ],
+    ),
+)

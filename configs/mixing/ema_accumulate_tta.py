@@ -6,6 +6,12 @@ custom_hooks = [
     dict(type='EMAHook', momentum=1e-2),
     dict(type='PrepareTTAHook', tta_cfg=dict(type='AverageScoresTTA')),
 ]
-_flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0., 1.)]
-_pipeline = [dict(type='LoadImage'), dict(type='TestTimeAug', transforms=[_flips, [dict(type='PackInputs')]])]
-test_dataloader = [dict(loader, dataset=dict(loader.dataset, pipeline=_pipeline)) for loader in _base_.test_dataloader]
+_flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
+_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='TestTimeAug', transforms=[_flips, [dict(type='PackInputs')]]),
+]
+test_dataloader = [
+    dict(loader, dataset=dict(loader.dataset, pipeline=_pipeline))
+    for loader in _base_.test_dataloader
+]

@@ -9,10 +9,15 @@ model = dict(
         in_channels=512,
         tuner=dict(type='CoOp', clip=dict(type='FrozenCLIP', name='quickstart'), n_ctx=4),
         checkpoint='work_dirs/coop_quickstart/epoch_10.pth',  # of tools/train.py configs/fvgpt/coop_quickstart.py
-        logit_scale=20.))
+        logit_scale=20.0,
+    ),
+)
 custom_hooks = [dict(type='ClassNamesHook')]
-train_dataloader = dict(dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline))  # no masks
+train_dataloader = dict(
+    dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline)
+)  # no masks
 val_dataloader = dict(dataset=dict(subset='base'))
 test_dataloader = [
-    dict(_base_.val_dataloader, dataset=dict(_base_.val_dataloader.dataset, subset=half)) for half in ('base', 'new')
+    dict(_base_.val_dataloader, dataset=dict(_base_.val_dataloader.dataset, subset=half))
+    for half in ('base', 'new')
 ]

@@ -6,15 +6,23 @@ _frg, _brg = ['entropy', 'cosine', 'area'], ['entropy_full', 'entropy_clip', 'co
 variants = {
     'all inputs': {},
     **{
-        f'FRG without {name}': dict(stage2={
-            'model.reliability_gate': dict(type='ForegroundReliabilityGate', inputs=[x for x in _frg if x != name])
-        })
+        f'FRG without {name}': dict(
+            stage2={
+                'model.reliability_gate': dict(
+                    type='ForegroundReliabilityGate', inputs=[x for x in _frg if x != name]
+                )
+            }
+        )
         for name in _frg
     },
     **{
-        f'BRG without {name}': dict(stage2={
-            'model.calibration': dict(type='PriorCalibration', inputs=[x for x in _brg if x != name])
-        })
+        f'BRG without {name}': dict(
+            stage2={
+                'model.calibration': dict(
+                    type='PriorCalibration', inputs=[x for x in _brg if x != name]
+                )
+            }
+        )
         for name in _brg
-    }
+    },
 }

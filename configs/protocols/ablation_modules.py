@@ -2,7 +2,10 @@
 _base_ = './base_to_new.py'
 title = 'Modules of FVG-PT'
 tuners = ['coop']
-_off = {module: {f'model.{module}': None} for module in ('compensation', 'reliability_gate', 'calibration')}
+_off = {
+    module: {f'model.{module}': None}
+    for module in ('compensation', 'reliability_gate', 'calibration')
+}
 variants = {
     'FDC only': dict(stage2={**_off['reliability_gate'], **_off['calibration']}),
     'PC only': dict(stage2=_off['compensation']),

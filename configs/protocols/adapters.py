@@ -5,6 +5,11 @@ title = 'Input and start of the adapters'
 tuners = ['coop']
 _adapter = 'ForegroundDistillationCompensation'
 variants = {
-    f'{source} {start}': dict(stage2={'model.compensation': dict(type=_adapter, adapter_input=source, residual_init=start)})
-    for source in ('raw', 'unit') for start in ('small_weight', 'layer_scale')
+    f'{source} {start}': dict(
+        stage2={
+            'model.compensation': dict(type=_adapter, adapter_input=source, residual_init=start)
+        }
+    )
+    for source in ('raw', 'unit')
+    for start in ('small_weight', 'layer_scale')
 }

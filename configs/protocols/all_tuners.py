@@ -1,7 +1,17 @@
 # Every tuner, alone and with FVG-PT, on the embedded image set
 title = 'All tuners on the embedded image set'
 tuners = [
-    'coop', 'kgcoop', 'promptsrc', 'mmrl', 'ivlp', 'maple', 'cocoop', 'prograd', 'tcp', 'clip_adapter', 'tip_adapter',
-    'tip_adapter_f'
+    'coop',
+    'kgcoop',
+    'promptsrc',
+    'mmrl',
+    'ivlp',
+    'maple',
+    'cocoop',
+    'prograd',
+    'tcp',
+    'clip_adapter',
+    'tip_adapter',
+    'tip_adapter_f',
 ]
 datasets = ['quickstart']

@@ -2,6 +2,15 @@
 title = 'Base-to-new generalisation'
 tuners = ['coop', 'kgcoop', 'promptsrc', 'mmrl']
 datasets = [
-    'imagenet', 'caltech101', 'oxford_pets', 'stanford_cars', 'oxford_flowers', 'food101', 'fgvc_aircraft', 'sun397', 'dtd',
-    'eurosat', 'ucf101'
+    'imagenet',
+    'caltech101',
+    'oxford_pets',
+    'stanford_cars',
+    'oxford_flowers',
+    'food101',
+    'fgvc_aircraft',
+    'sun397',
+    'dtd',
+    'eurosat',
+    'ucf101',
 ]

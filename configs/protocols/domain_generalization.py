@@ -3,5 +3,7 @@
 _base_ = './cross_dataset.py'
 title = 'Domain generalisation from ImageNet'
 average = ['imagenet_v2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r']
-evaluate = dict(_delete_=True, imagenet={}, **{name: dict(dataset=name, branch='open') for name in average})
+evaluate = dict(
+    _delete_=True, imagenet={}, **{name: dict(dataset=name, branch='open') for name in average}
+)
 columns = ['imagenet', *average]

@@ -2,7 +2,9 @@
 # FVG-PT's configs have for it, the others as always
 _base_ = './base_to_new.py'
 title = 'Few-shot classification'
-_late = {'stage1': {'custom_hooks.2.mean': 45, 'custom_hooks.2.std': 5}}  # prompts averaged around epoch 45 of 50
+_late = {
+    'stage1': {'custom_hooks.2.mean': 45, 'custom_hooks.2.std': 5}
+}  # prompts averaged around epoch 45 of 50
 tuners = dict(
     _delete_=True,
     coop={},
@@ -11,18 +13,22 @@ tuners = dict(
         options={
             'train_cfg.max_epochs': 50,
             'train_dataloader.batch_size': 8,
-            'optim_wrapper.optimizer.lr': 0.005
+            'optim_wrapper.optimizer.lr': 0.005,
         },
-        stage1={
-            'custom_hooks.2.mean': 30,
-            'custom_hooks.2.std': 30
-        },
-        datasets=dict(stanford_cars=_late, oxford_flowers=_late, fgvc_aircraft=_late, dtd=_late, eurosat=_late)),
-    mmrl=dict(options={
-        'train_cfg.max_epochs': 50,
-        'train_dataloader.batch_size': 32
-    }, stage1={'model.reg_weight': 0.5}))
+        stage1={'custom_hooks.2.mean': 30, 'custom_hooks.2.std': 30},
+        datasets=dict(
+            stanford_cars=_late, oxford_flowers=_late, fgvc_aircraft=_late, dtd=_late, eurosat=_late
+        ),
+    ),
+    mmrl=dict(
+        options={'train_cfg.max_epochs': 50, 'train_dataloader.batch_size': 32},
+        stage1={'model.reg_weight': 0.5},
+    ),
+)
 options = {'train_dataloader.dataset.subset': 'all'}
-variants = {f'{shots} shot{"s" if shots > 1 else ""}': dict(options=dict(num_shots=shots)) for shots in (1, 2, 4, 8, 16)}
+variants = {
+    f'{shots} shot{"s" if shots > 1 else ""}': dict(options=dict(num_shots=shots))
+    for shots in (1, 2, 4, 8, 16)
+}
 evaluate = dict(all={})
 columns = ['all']

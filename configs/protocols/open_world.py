@@ -4,5 +4,6 @@ title = 'Open world'
 evaluate = dict(
     base=dict(subset='base'),
     new=dict(subset='new', branch='new'),
-    open=dict(branch='open', halves=True))
+    open=dict(branch='open', halves=True),
+)
 columns = ['base', 'new', 'h', 'open', 'open_base', 'open_new', 'open_h']

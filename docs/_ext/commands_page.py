@@ -1,4 +1,5 @@
 """The page of all commands in tools/, with the options that they take."""
+
 import argparse
 import ast
 import contextlib
@@ -18,11 +19,18 @@ _HELP = dict(COLUMNS='110', NO_COLOR='1')
 
 def commands() -> List[Path]:
     """The files of tools/ that are commands; the others are what these share."""
-    return sorted(path for path in TOOLS.iterdir() if path.suffix == '.sh' or (path.suffix == '.py' and _has_main(path)))
+    return sorted(
+        path
+        for path in TOOLS.iterdir()
+        if path.suffix == '.sh' or (path.suffix == '.py' and _has_main(path))
+    )
 
 
 def _has_main(path: Path) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == 'main' for node in ast.parse(path.read_text()).body)
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == 'main'
+        for node in ast.parse(path.read_text()).body
+    )
 
 
 def parser_of(command: Path) -> argparse.ArgumentParser:
@@ -33,8 +41,12 @@ def parser_of(command: Path) -> argparse.ArgumentParser:
         caught.append(parser)
         raise SystemExit
 
-    with patch.object(sys, 'path', [str(TOOLS), *sys.path]), patch.object(sys, 'argv', [command.name]), \
-            patch.object(argparse.ArgumentParser, 'parse_args', catch), contextlib.suppress(SystemExit):
+    with (
+        patch.object(sys, 'path', [str(TOOLS), *sys.path]),
+        patch.object(sys, 'argv', [command.name]),
+        patch.object(argparse.ArgumentParser, 'parse_args', catch),
+        contextlib.suppress(SystemExit),
+    ):
         runpy.run_path(str(command), run_name='__main__')
     return caught[0]
 
@@ -43,7 +55,9 @@ def help_text(command: Path) -> str:
     """What ``--help`` says; of a shell script its first comment."""
     if command.suffix == '.sh':
         lines = command.read_text().splitlines()[1:]
-        return '\n'.join(line[2:] for line in lines[:next(i for i, line in enumerate(lines) if line[:1] != '#')])
+        return '\n'.join(
+            line[2:] for line in lines[: next(i for i, line in enumerate(lines) if line[:1] != '#')]
+        )
     text = io.StringIO()
     with patch.dict(os.environ, _HELP):
         parser_of(command).print_help(text)

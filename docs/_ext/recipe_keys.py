@@ -1,4 +1,5 @@
 """The keys that a user sets at the top of a recipe, with their defaults as the code has them."""
+
 import inspect
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from repository_links import ROOT
 
 class Key(NamedTuple):
     """A key of a recipe, with a recipe to read its default from."""
+
     name: str
     meaning: str
     recipe: str = 'coop_fvg_imagenet'
@@ -19,24 +21,47 @@ class Key(NamedTuple):
 KEYS = {
     'For the whole recipe, both stages': [
         Key('data_root', 'folder below which images and masks lie'),
-        Key('layout', "`coop` or `archives`: how folders lie below it, see [data sets](../datasets.md#where-files-lie)"),
+        Key(
+            'layout',
+            '`coop` or `archives`: how folders lie below it, see [data sets](../datasets.md#where-files-lie)',
+        ),
         Key('num_shots', 'training images a class; `None` takes all'),
-        Key('seed', 'of the few-shot draw, of initial values and of the order of images; `--seed` is the same'),
+        Key(
+            'seed',
+            'of the few-shot draw, of initial values and of the order of images; `--seed` is the same',
+        ),
         Key('clip.name', 'an open_clip model, `quickstart`, `local-dir:FOLDER` or `hf-hub:NAME`'),
-        Key('clip.pretrained', 'its weights: a tag, a file, or `None` where the name brings its own'),
-        Key('clip.quick_gelu', 'activation of a weights file that does not say it: `True` for those of OpenAI'),
+        Key(
+            'clip.pretrained', 'its weights: a tag, a file, or `None` where the name brings its own'
+        ),
+        Key(
+            'clip.quick_gelu',
+            'activation of a weights file that does not say it: `True` for those of OpenAI',
+        ),
         Key('clip.precision', '`bf16` or `fp16`: the towers in autocast'),
         Key('clip.max_text_tokens', 'prompt tokens whose activations are kept at a time'),
     ],
     'Data': [
         Key('train_dataloader.batch_size', 'of one process'),
-        Key('train_dataloader.num_workers', 'left out: [by the cores](../feature_cache.md#loader-workers)'),
+        Key(
+            'train_dataloader.num_workers',
+            'left out: [by the cores](../feature_cache.md#loader-workers)',
+        ),
         Key('train_dataloader.dataset.subset', '`all`, `base` or `new` classes to train on'),
         Key('train_dataloader.dataset.mask_root', 'folder of the masks, relative to `data_root`'),
-        Key('train_dataloader.dataset.mask_suffix', "of mask files where it differs from the images', such as `.png`"),
-        Key('train_dataloader.dataset.missing_mask', '`error`, or `full`: the whole image is foreground'),
-        Key('train_dataloader.dataset.subset_file', 'images to train on, in place of drawing them, see '
-            '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)'),
+        Key(
+            'train_dataloader.dataset.mask_suffix',
+            "of mask files where it differs from the images', such as `.png`",
+        ),
+        Key(
+            'train_dataloader.dataset.missing_mask',
+            '`error`, or `full`: the whole image is foreground',
+        ),
+        Key(
+            'train_dataloader.dataset.subset_file',
+            'images to train on, in place of drawing them, see '
+            '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)',
+        ),
         Key('test_dataloader.0.batch_size', 'of the first test set; `1` is the second'),
     ],
     'Training': [
@@ -59,7 +84,10 @@ KEYS = {
         Key('model.tuner.n_ctx', 'any key of the tuner, for both stages'),
     ],
     'Kept features': [
-        Key('feature_cache.cache_dir', 'folder; giving any of these keys switches the [cache](../feature_cache.md) on'),
+        Key(
+            'feature_cache.cache_dir',
+            'folder; giving any of these keys switches the [cache](../feature_cache.md) on',
+        ),
         Key('feature_cache.views', 'random crops an image that are kept; `None` keeps none'),
         Key('feature_cache.max_gb', 'size of the folder'),
         Key('feature_cache.batch_size', 'of the pass through the towers'),
@@ -96,7 +124,9 @@ def default(key: Key) -> Any:
 
 def _parameter(kind: Optional[str], name: str, key: Key) -> Any:
     found = [registry.get(kind) for registry in (MODELS, DATASETS, HOOKS)] if kind else []
-    for parent in (parent for registered in found if registered for parent in inspect.getmro(registered)):
+    for parent in (
+        parent for registered in found if registered for parent in inspect.getmro(registered)
+    ):
         parameter = inspect.signature(parent.__init__).parameters.get(name)
         if parameter:
             return parameter.default
@@ -105,7 +135,11 @@ def _parameter(kind: Optional[str], name: str, key: Key) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return f'`dict(type={value["type"]!r}, ...)`' if len(value) > 1 else f'`dict(type={value["type"]!r})`'
+        return (
+            f'`dict(type={value["type"]!r}, ...)`'
+            if len(value) > 1
+            else f'`dict(type={value["type"]!r})`'
+        )
     if isinstance(value, str) and value.startswith(str(ROOT)):
         value = Path(value).name
     return f'`{value!r}`'

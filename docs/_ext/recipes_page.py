@@ -1,4 +1,5 @@
 """The page of all recipes and of their keys."""
+
 import re
 from functools import cache
 from pathlib import Path
@@ -18,13 +19,17 @@ def recipes(folder: str) -> List[Path]:
 def first_comment(path: Path) -> str:
     """The comment at the head of a file as one line, or nothing."""
     lines = path.read_text(encoding='utf-8').splitlines()
-    head = lines[:next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))]
+    head = lines[
+        : next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
+    ]
     return ' '.join(line.lstrip('# ') for line in head)
 
 
 def bases(path: Path) -> List[str]:
     """What a file's ``_base_`` names, as it is written."""
-    match = re.search(r'^_base_ = (\[.*?\]|\S+)$', path.read_text(encoding='utf-8'), re.MULTILINE | re.DOTALL)
+    match = re.search(
+        r'^_base_ = (\[.*?\]|\S+)$', path.read_text(encoding='utf-8'), re.MULTILINE | re.DOTALL
+    )
     return re.findall(r"'([^']+)'", match[1]) if match else []
 
 
@@ -32,10 +37,14 @@ def about(path: Path) -> str:
     """What a recipe is: its first comment; without one, what it puts on another recipe, or its model and its data."""
     if first_comment(path):
         return _text(first_comment(path))
-    stage_1 = re.search(r"^tuner_recipe = '.*/(\w+)\.py'", path.read_text(encoding='utf-8'), re.MULTILINE)
+    stage_1 = re.search(
+        r"^tuner_recipe = '.*/(\w+)\.py'", path.read_text(encoding='utf-8'), re.MULTILINE
+    )
     if stage_1:
         return f'FVG-PT on `{stage_1[1]}.py`'
-    parts = [path.parent / base for base in bases(path) if '/models/' in base or '/datasets/' in base]
+    parts = [
+        path.parent / base for base in bases(path) if '/models/' in base or '/datasets/' in base
+    ]
     return '; '.join(_text(first_comment(part)) for part in parts if first_comment(part))
 
 
@@ -45,8 +54,11 @@ def _text(comment: str) -> str:
 
 
 def _table(paths: List[Path]) -> List[str]:
-    rows = [f'| [`{path.stem}`](../../{path.relative_to(ROOT).as_posix()}) | {about(path)} | '
-            f'{" ".join(f"`{base}`" for base in bases(path))} |' for path in paths]
+    rows = [
+        f'| [`{path.stem}`](../../{path.relative_to(ROOT).as_posix()}) | {about(path)} | '
+        f'{" ".join(f"`{base}`" for base in bases(path))} |'
+        for path in paths
+    ]
     return ['', '| file | what it is | `_base_` |', '|---|---|---|', *rows]
 
 
@@ -72,7 +84,11 @@ def _published() -> List[str]:
     lines = ['', '| data set | pieces |', '|---|---|']
     for path in sorted((CONFIGS / '_base_' / 'datasets').glob('*.py')):
         facts = Config.fromfile(path).get('facts', {})
-        links = [f'[{piece.replace("_", " ")}]({link})' for piece, link in facts.get('published', {}).items() if link]
+        links = [
+            f'[{piece.replace("_", " ")}]({link})'
+            for piece, link in facts.get('published', {}).items()
+            if link
+        ]
         lines += [f'| {facts["title"]} | {", ".join(links)} |'] if 'title' in facts else []
     return lines
 

@@ -1,4 +1,5 @@
 """Pages that are generated from the code: the reference of all registered parts, the recipes, and the commands."""
+
 import re
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ import recipes_page
 from mmengine.registry import Registry
 from repository_links import COPIED, DOCS, ROOT
 
-import fvgpt.clip.mmpretrain_clip  # noqa: F401  registers what `import fvgpt` does not
+import fvgpt.mixing.mmpretrain_clip  # noqa: F401  registers what `import fvgpt` does not
 from fvgpt.segmentation import SEGMENTERS
 
 
@@ -22,30 +23,69 @@ class Page(NamedTuple):
 
 
 PAGES = {
-    'clip': Page('CLIP', ['clip', 'classifier'], [
-        'fvgpt.classifier.CLIPClassifier', 'fvgpt.clip.resolve_template',
-        'fvgpt.clip.token_edits.TokenEdit']),
-    'tuners': Page('Prompt tuners', ['tuners'], ['fvgpt.tuners.PromptTuner', 'fvgpt.tuners.ContextTuner']),
-    'foreground': Page('FVG-PT, and its parts in other models', ['foreground', 'evaluation.average_scores'], [
-        'fvgpt.foreground.ReliabilityGate', 'fvgpt.foreground.reliability_gate.ForegroundTrust',
-        'fvgpt.foreground.distillation_compensation.Adapter', 'fvgpt.foreground.distillation_compensation.Residual',
-        'fvgpt.foreground.prior_calibration.Calibrated', 'fvgpt.foreground.open_world.join_branches']),
+    'clip': Page(
+        'CLIP',
+        ['clip', 'classifier'],
+        [
+            'fvgpt.tuners.classifier.CLIPClassifier',
+            'fvgpt.clip.resolve_template',
+            'fvgpt.clip.token_edits.TokenEdit',
+        ],
+    ),
+    'tuners': Page(
+        'Prompt tuners', ['tuners'], ['fvgpt.tuners.PromptTuner', 'fvgpt.tuners.ContextTuner']
+    ),
+    'foreground': Page(
+        'FVG-PT, and its parts in other models',
+        ['foreground', 'evaluation.average_scores'],
+        [
+            'fvgpt.foreground.ReliabilityGate',
+            'fvgpt.foreground.reliability_gate.ForegroundTrust',
+            'fvgpt.foreground.distillation_compensation.Adapter',
+            'fvgpt.foreground.distillation_compensation.Residual',
+            'fvgpt.foreground.prior_calibration.Calibrated',
+            'fvgpt.foreground.open_world.join_branches',
+        ],
+    ),
     'losses': Page('Losses', ['losses'], ['fvgpt.losses.tempered_kl']),
-    'data': Page('Data sets, samplers and transforms', ['datasets'], [
-        'fvgpt.datasets.few_shot.FewShotDataset', 'fvgpt.datasets.randomness.sample_randomness']),
-    'engine': Page('Hooks, loops, metrics and schedules', ['engine', 'evaluation'], [
-        'fvgpt.engine.feature_cache.FeatureCache', 'fvgpt.engine.run_record.write_record']),
-    'segmenters': Page('Segmenters', ['segmentation'], [
-        'fvgpt.segmentation.ForegroundSegmenter', 'fvgpt.segmentation.mask_file.confidence']),
-    'python': Page('Use from Python', [], [
-        'fvgpt.inferencer.FVGPTInferencer', 'fvgpt.saved_model.load_model', 'fvgpt.export.export_onnx',
-        'fvgpt.export.export_bundle', 'fvgpt.export.load_bundle', 'fvgpt.engine.recipe.load_recipe',
-        'fvgpt.engine.recipe.run_recipe', 'fvgpt.engine.recipe.evaluate_recipe']),
+    'data': Page(
+        'Data sets, samplers and transforms',
+        ['datasets'],
+        ['fvgpt.datasets.few_shot.FewShotDataset', 'fvgpt.datasets.randomness.sample_randomness'],
+    ),
+    'engine': Page(
+        'Hooks, loops, metrics and schedules',
+        ['engine', 'evaluation'],
+        [
+            'fvgpt.engine.feature_cache.FeatureCache',
+            'fvgpt.engine.hooks.class_names.run_record.write_record',
+        ],
+    ),
+    'segmenters': Page(
+        'Segmenters',
+        ['segmentation'],
+        ['fvgpt.segmentation.ForegroundSegmenter', 'fvgpt.segmentation.mask_file.confidence'],
+    ),
+    'python': Page(
+        'Use from Python',
+        [],
+        [
+            'fvgpt.inference.inferencer.FVGPTInferencer',
+            'fvgpt.inference.load.load_model',
+            'fvgpt.inference.export.export_onnx',
+            'fvgpt.inference.export.export_bundle',
+            'fvgpt.inference.export.load_bundle',
+            'fvgpt.engine.runner.recipe.load_recipe',
+            'fvgpt.engine.runner.recipe.run_recipe',
+            'fvgpt.engine.runner.recipe.evaluate_recipe',
+        ],
+    ),
 }
 
 
 class Part(NamedTuple):
     """A registered type."""
+
     name: str
     registry: str
     type: type
@@ -53,8 +93,16 @@ class Part(NamedTuple):
 
 def registered_parts() -> List[Part]:
     """Everything that the package registers, in MMEngine's root registries, in those below them, and among the segmenters."""
-    modules = (mmengine.registry, mmpretrain.registry)  # mmpretrain's tokenizers are in no root registry
-    roots = [value for module in modules for value in vars(module).values() if isinstance(value, Registry)]
+    modules = (
+        mmengine.registry,
+        mmpretrain.registry,
+    )  # mmpretrain's tokenizers are in no root registry
+    roots = [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Registry)
+    ]
     found = {}
     for registry in [*_with_children(roots), SEGMENTERS]:
         for name, kind in registry.module_dict.items():
@@ -76,10 +124,16 @@ def page_of(part: Part) -> str:
         ValueError: none is.
     """
     module = part.type.__module__.removeprefix('fvgpt.') + '.'
-    fitting = [(len(name), page) for page, content in PAGES.items() for name in content.modules
-               if module.startswith(f'{name}.')]
+    fitting = [
+        (len(name), page)
+        for page, content in PAGES.items()
+        for name in content.modules
+        if module.startswith(f'{name}.')
+    ]
     if not fitting:
-        raise ValueError(f'docs/_ext/reference.py: no page lists {part.name} of {part.type.__module__}; add its module to one')
+        raise ValueError(
+            f'docs/_ext/reference.py: no page lists {part.name} of {part.type.__module__}; add its module to one'
+        )
     return max(fitting)[1]
 
 
@@ -87,7 +141,11 @@ def public_path(kind: type) -> str:
     """Where a type is imported from: the first package above its module that has it."""
     names = kind.__module__.split('.')
     paths = ('.'.join(names[:n]) for n in range(2, len(names) + 1))
-    return next(f'{path}.{kind.__name__}' for path in paths if getattr(import_module(path), kind.__name__, None) is kind)
+    return next(
+        f'{path}.{kind.__name__}'
+        for path in paths
+        if getattr(import_module(path), kind.__name__, None) is kind
+    )
 
 
 def reference_page(title: str, parts: List[Part], others: List[str]) -> str:
@@ -95,7 +153,10 @@ def reference_page(title: str, parts: List[Part], others: List[str]) -> str:
     lines = [f'# {title}', '']
     if parts:
         lines += ['| `type` | registry | |', '|---|---|---|']
-        lines += [f'| [`{part.name}`](#{part.name.lower()}) | {part.registry} | {summary(part.type)} |' for part in parts]
+        lines += [
+            f'| [`{part.name}`](#{part.name.lower()}) | {part.registry} | {summary(part.type)} |'
+            for part in parts
+        ]
     for part in parts:
         lines += ['', f'## {part.name}', *_autodoc('class', public_path(part.type))]
     for path in others:
@@ -113,7 +174,11 @@ def summary(kind: type) -> str:
     if not kind.__doc__:
         raise ValueError(f'{kind.__module__}.{kind.__name__} has no docstring')
     paragraph = ' '.join(kind.__doc__.strip().split('\n\n')[0].split())
-    paragraph = re.sub(r':\w+:`~?(?:[\w.]*\.)?(\w+)`', r'`\1`', paragraph).replace('``', '`').replace('|', r'\|')
+    paragraph = (
+        re.sub(r':\w+:`~?(?:[\w.]*\.)?(\w+)`', r'`\1`', paragraph)
+        .replace('``', '`')
+        .replace('|', r'\|')
+    )
     return re.split(r'(?<=[^.][.]) ', paragraph)[0]
 
 
@@ -126,14 +191,21 @@ def pages() -> Dict[str, str]:
     """Name and content of every generated page, in the order of the navigation."""
     parts = registered_parts()
     lists = {name: [part for part in parts if page_of(part) == name] for name in PAGES}
-    content = {name: reference_page(page.title, lists[name], page.others) for name, page in PAGES.items()}
+    content = {
+        name: reference_page(page.title, lists[name], page.others) for name, page in PAGES.items()
+    }
     return {'recipes': recipes_page.page(), 'commands': commands_page.page(), **content}
 
 
 def write_pages(folder: Path) -> None:
     """Write the generated pages, and the copies of files that are pages as well; what is as it was is left as it is."""
     content = {folder / f'{name}.md': text for name, text in pages().items()}
-    content.update({DOCS / f'{page}.md': (ROOT / file).read_text(encoding='utf-8') for page, file in COPIED.items()})
+    content.update(
+        {
+            DOCS / f'{page}.md': (ROOT / file).read_text(encoding='utf-8')
+            for page, file in COPIED.items()
+        }
+    )
     folder.mkdir(exist_ok=True)
     for path in set(folder.iterdir()) - set(content):
         path.unlink()
@@ -148,9 +220,15 @@ def add_navigation(app, docname: str, source: List[str]) -> None:
         return
     for section in re.split(r'^## ', source[0], flags=re.MULTILINE)[1:]:
         entries = re.findall(r'^- \[(.*?)\]\(([\w/]+)\.md\)', section, re.MULTILINE)
-        source[0] += _toctree(section.split('\n')[0], [f'{title} <{page}>' for title, page in entries])
-    source[0] += _toctree('Reference', [f'generated/{name}' for name in ('recipes', 'commands', *PAGES)])
+        source[0] += _toctree(
+            section.split('\n')[0], [f'{title} <{page}>' for title, page in entries]
+        )
+    source[0] += _toctree(
+        'Reference', [f'generated/{name}' for name in ('recipes', 'commands', *PAGES)]
+    )
 
 
 def _toctree(caption: str, names: List[str]) -> str:
-    return '\n'.join(['', '', '```{toctree}', ':hidden:', f':caption: {caption}', '', *names, '```', ''])
+    return '\n'.join(
+        ['', '', '```{toctree}', ':hidden:', f':caption: {caption}', '', *names, '```', '']
+    )

@@ -1,4 +1,5 @@
 """Relative links of the Markdown files: written for GitHub, checked, and turned for the built pages."""
+
 import os
 import re
 from pathlib import Path
@@ -37,7 +38,10 @@ def is_external(target: str) -> bool:
 def anchors(text: str) -> List[str]:
     """The anchors that GitHub gives to the headings of a document."""
     fences = re.compile(r'^(```+).*?^\1\s*$', re.MULTILINE | re.DOTALL)
-    headings = (re.sub(r'\[([^]]*)\]\([^)]*\)', r'\1', title) for title in _HEADING.findall(fences.sub('', text)))
+    headings = (
+        re.sub(r'\[([^]]*)\]\([^)]*\)', r'\1', title)
+        for title in _HEADING.findall(fences.sub('', text))
+    )
     return [re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in headings]
 
 
@@ -47,12 +51,16 @@ def broken_links(document: Path) -> List[str]:
     for match in links(text):
         path, _, anchor = match[0].partition('#')
         target = (document.parent / path).resolve() if path else document
-        where = f'{document.relative_to(ROOT)}, line {text[:match.start()].count(chr(10)) + 1}: {match[0]}'
+        where = f'{document.relative_to(ROOT)}, line {text[: match.start()].count(chr(10)) + 1}: {match[0]}'
         if is_external(match[0]):
             continue
         if not target.exists() or ROOT not in target.parents:
             found.append(f'{where} does not exist')
-        elif anchor and target.suffix == '.md' and anchor not in anchors(target.read_text(encoding='utf-8')):
+        elif (
+            anchor
+            and target.suffix == '.md'
+            and anchor not in anchors(target.read_text(encoding='utf-8'))
+        ):
             found.append(f'{where}: no heading has this anchor')
     return found
 
@@ -73,6 +81,6 @@ def turn_links(app, docname: str, source: List[str]) -> None:
         if path and not is_external(match[0]):
             target = (folder / path).resolve()
             relative = Path(os.path.relpath(pages.get(target, target), page.parent)).as_posix()
-            turned += [text[end:match.start()], relative + hash_ + anchor]
+            turned += [text[end : match.start()], relative + hash_ + anchor]
             end = match.end()
     source[0] = ''.join([*turned, text[end:]])

@@ -4,28 +4,28 @@
 
     custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
 """
-from .engine.compatibility import prepare
 
-prepare()
+from .compat import apply_patches
 
-from .engine.name_clashes import clashes_named, warn_of_hidden_names
+apply_patches()
+
+from .compat.config_prefix import register_config_prefix
+from .compat.name_clashes import clashes_named, warn_of_hidden_names
+from .io.errors import UserError
 
 with clashes_named(__name__):
-    from . import clip, datasets, engine, evaluation, foreground, losses, segmentation, tuners
-    from .engine import (  # noqa: F401
-        cost,
-        feature_cache_hook,
-        finite,
-        hooks,
-        loss_history,
-        prompt_aggregation,
-        random_state,
-        resume,
-        subset_loop,
-        tip_cache,
-        warmup_cosine_lr,
+    from . import (
+        clip,
+        datasets,
+        engine,
+        evaluation,
+        foreground,
+        losses,
+        mixing,
+        segmentation,
+        tuners,
     )
-from .engine.config_prefix import register_config_prefix
+    from .engine import hooks, runner  # noqa: F401
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 register_config_prefix()
@@ -33,6 +33,23 @@ warn_of_hidden_names(__name__)
 
 __version__ = '0.1.0'
 __all__ = [
-    'DATASETS', 'HOOKS', 'LOOPS', 'LOSSES', 'METRICS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS', 'clip', 'datasets',
-    'engine', 'evaluation', 'foreground', 'losses', 'segmentation', 'tuners', '__version__'
+    'DATASETS',
+    'HOOKS',
+    'LOOPS',
+    'LOSSES',
+    'METRICS',
+    'MODELS',
+    'PARAM_SCHEDULERS',
+    'TRANSFORMS',
+    'UserError',
+    'clip',
+    'datasets',
+    'engine',
+    'evaluation',
+    'foreground',
+    'losses',
+    'mixing',
+    'segmentation',
+    'tuners',
+    '__version__',
 ]

@@ -3,6 +3,7 @@
 The plain way is what public implementations do: every prompt computed at all 77 positions, text encoded anew in every step,
 every image through the towers in every step, one pass a view. Both ways give the same numbers, which is tested elsewhere.
 """
+
 import multiprocessing
 import statistics
 import time
@@ -18,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .clip.frozen_clip import PRECISIONS, FrozenCLIP
 from .clip.prompt_encoder import encode_prompts_plain, text_tokens_that_fit
-from .engine.cost import device as device_name
+from .engine.hooks.cost import device as device_name
 from .foreground.fvgpt import FVGPT
 from .tuners import CoOp
 
@@ -28,6 +29,7 @@ SHOTS, EPOCHS = 16, 10  # of the estimated training
 class Setting(NamedTuple):
     """What is measured: the CLIP (random weights), number of classes, batch size in training, repeats, device, precision of
     the towers. The default CLIP has the activation of OpenAI's weights."""
+
     clip: str = 'ViT-B-16-quickgelu'
     classes: int = 100
     batch_size: int = 4
@@ -42,15 +44,19 @@ class PlainCoOp(CoOp):
     def encode_text(self) -> Dict[str, Tensor]:
         """Text features (C, D)."""
         with self.clip.in_precision():
-            features = encode_prompts_plain(self.clip.text_tower, self.prompts(), length=self.clip.context_length)
+            features = encode_prompts_plain(
+                self.clip.text_tower, self.prompts(), length=self.clip.context_length
+            )
         return dict(feature=features.float())
 
 
 def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
     """A CoOp of kind ``kind`` with four context tokens that knows its classes, on a CLIP with random weights."""
     torch.manual_seed(0)
-    tuner = kind(FrozenCLIP(setting.clip, pretrained='random', precision=setting.precision), n_ctx=4)
-    tuner.to(setting.device).set_class_names(IMAGENET_SIMPLE_CATEGORIES[:setting.classes])
+    tuner = kind(
+        FrozenCLIP(setting.clip, pretrained='random', precision=setting.precision), n_ctx=4
+    )
+    tuner.to(setting.device).set_class_names(IMAGENET_SIMPLE_CATEGORIES[: setting.classes])
     tuner.set_trained_classes(tuner.class_names)
     return tuner
 
@@ -60,15 +66,19 @@ def plain_setting(setting: Setting, clip: FrozenCLIP) -> Setting:
     classes follow from those for some."""
     tokens = clip.context_length * setting.classes
     fitting = 2 * text_tokens_that_fit(clip.text_tower, clip.device)
-    return setting._replace(classes=max(2, setting.classes * fitting // tokens) if tokens > fitting else setting.classes)
+    return setting._replace(
+        classes=max(2, setting.classes * fitting // tokens) if tokens > fitting else setting.classes
+    )
 
 
-def a_batch(setting: Setting, clip: FrozenCLIP, size: Optional[int] = None) -> Tuple[Tensor, List[DataSample], Tensor]:
+def a_batch(
+    setting: Setting, clip: FrozenCLIP, size: Optional[int] = None
+) -> Tuple[Tensor, List[DataSample], Tensor]:
     """Random images (B, 3, S, S), their labels, and masks (B, 1, S, S) of half the image."""
     size = size or setting.batch_size
     images = torch.randn(size, 3, clip.image_size, clip.image_size, device=setting.device)
     masks = torch.zeros(size, 1, clip.image_size, clip.image_size, device=setting.device)
-    masks[..., clip.image_size // 2:] = 1
+    masks[..., clip.image_size // 2 :] = 1
     samples = [DataSample().set_gt_label(i % setting.classes) for i in range(size)]
     for sample, mask in zip(samples, masks):
         sample.set_field(mask, 'mask', dtype=torch.Tensor)
@@ -82,7 +92,7 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def seconds(step: Callable[[], object], device: str, at_least: float = .2) -> float:
+def seconds(step: Callable[[], object], device: str, at_least: float = 0.2) -> float:
     """Seconds a call, over as many calls as take ``at_least`` seconds."""
     count, start = 0, time.perf_counter()
     while True:
@@ -118,6 +128,7 @@ def text_step(tuner: CoOp) -> Callable[[], object]:
     def step() -> None:
         tuner.zero_grad()
         (F.normalize(tuner.encode_text()['feature'], dim=-1) * weights).sum().backward()
+
     return step
 
 
@@ -125,18 +136,27 @@ def benchmark_text(setting: Setting) -> Dict[str, Any]:
     """CoOp's text step: seconds and peak memory, fast and plain."""
     fast = build_tuner(setting)
     some = plain_setting(setting, fast.clip)
-    steps = {'text_fast_s': text_step(fast), 'text_plain_s': text_step(build_tuner(some, PlainCoOp))}
+    steps = {
+        'text_fast_s': text_step(fast),
+        'text_plain_s': text_step(build_tuner(some, PlainCoOp)),
+    }
     times = medians(in_turns(steps, setting))
     with FlopCounterMode(display=False) as counter:
         steps['text_fast_s']()
-    figures = dict(times, text_fast_peak_mb=peak_of_text_step(setting, CoOp),
-                   text_plain_peak_mb=peak_of_text_step(some, PlainCoOp))
+    figures = dict(
+        times,
+        text_fast_peak_mb=peak_of_text_step(setting, CoOp),
+        text_plain_peak_mb=peak_of_text_step(some, PlainCoOp),
+    )
     for key in ('text_plain_s', 'text_plain_peak_mb'):
         figures[key] = ratio(figures[key] * setting.classes, some.classes)
     return dict(
-        figures, text_plain_classes=some.classes, text_fast_flops=counter.get_total_flops(),
+        figures,
+        text_plain_classes=some.classes,
+        text_fast_flops=counter.get_total_flops(),
         text_step_speedup=ratio(figures['text_plain_s'], times['text_fast_s']),
-        text_peak_memory_ratio=ratio(figures['text_fast_peak_mb'], figures['text_plain_peak_mb']))
+        text_peak_memory_ratio=ratio(figures['text_fast_peak_mb'], figures['text_plain_peak_mb']),
+    )
 
 
 def peak_of_text_step(setting: Setting, kind: type) -> float:
@@ -162,19 +182,26 @@ def _resident_peak(setting: Setting, kind: type) -> float:
 
 def _resident_mb(key: str) -> float:
     """Resident memory of this process, now (VmRSS) or at its peak (VmHWM)."""
-    line = next(line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(key))
+    line = next(
+        line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(key)
+    )
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def training_step(model, inputs: Callable[[], object], samples: Sequence[DataSample]) -> Callable[[], object]:
+def training_step(
+    model, inputs: Callable[[], object], samples: Sequence[DataSample]
+) -> Callable[[], object]:
     """A step of SGD on what ``inputs`` gives."""
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6, momentum=.9)
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-6, momentum=0.9
+    )
 
     def step() -> None:
         terms = model(inputs(), samples, mode='loss')
         optimizer.zero_grad()
         sum(value for key, value in terms.items() if 'loss' in key).backward()
         optimizer.step()
+
     return step
 
 
@@ -184,12 +211,21 @@ def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
     some = plain_setting(setting, fast.clip)
     plain = build_tuner(some, PlainCoOp)
     images, samples, _ = a_batch(some, fast.clip)
-    kept = fast.encode_frozen(images)
-    times = medians(in_turns(dict(
-        fast=training_step(fast, lambda: kept, samples), plain=training_step(plain, lambda: images, samples),
-        images=lambda: fast.encode_frozen(images)), setting))
+    kept = fast.extract_feat(images)
+    times = medians(
+        in_turns(
+            dict(
+                fast=training_step(fast, lambda: kept, samples),
+                plain=training_step(plain, lambda: images, samples),
+                images=lambda: fast.extract_feat(images),
+            ),
+            setting,
+        )
+    )
     text = times['plain'] - times['images']
-    return speedup('stage1', setting, times['fast'], times['images'] + text * setting.classes / some.classes)
+    return speedup(
+        'stage1', setting, times['fast'], times['images'] + text * setting.classes / some.classes
+    )
 
 
 def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
@@ -197,16 +233,28 @@ def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
     fast, plain = build_fvgpt(setting), build_fvgpt(setting, PlainCoOp)
     clip = plain.tuner.clip
     images, samples, masks = a_batch(setting, clip)
-    kept = fast.encode_frozen(images, masks)
+    kept = fast.extract_feat(images, masks)
 
     def encode_all() -> Dict[str, Tensor]:
         plain.tuner._text_cache.clear()
-        clip.encode_image(images)  # untouched CLIP's, which the plain way does not know to be the tuner's too
-        return {'full.clip': clip.encode_image(images), 'fg.clip': clip.encode_image(plain.foreground_view(images, masks)),
-                'area': masks.mean((1, 2, 3))}
+        clip.encode_image(
+            images
+        )  # untouched CLIP's, which the plain way does not know to be the tuner's too
+        return {
+            'full.clip': clip.encode_image(images),
+            'fg.clip': clip.encode_image(plain.foreground_view(images, masks)),
+            'area': masks.mean((1, 2, 3)),
+        }
 
-    times = medians(in_turns(dict(fast=training_step(fast, lambda: kept, samples),
-                                  plain=training_step(plain, encode_all, samples)), setting))
+    times = medians(
+        in_turns(
+            dict(
+                fast=training_step(fast, lambda: kept, samples),
+                plain=training_step(plain, encode_all, samples),
+            ),
+            setting,
+        )
+    )
     return speedup('stage2', setting, times['fast'], times['plain'])
 
 
@@ -219,8 +267,12 @@ def build_fvgpt(setting: Setting, kind: type = CoOp) -> FVGPT:
 
 def speedup(part: str, setting: Setting, fast: float, plain: float) -> Dict[str, Any]:
     """Seconds of both steps, and how many times as fast the fast one is."""
-    return {f'{part}_fast_s': fast, f'{part}_plain_s': ratio(plain, 1), f'{part}_speedup': ratio(plain, fast),
-            f'{part}_fast_images_per_s': ratio(setting.batch_size, fast)}
+    return {
+        f'{part}_fast_s': fast,
+        f'{part}_plain_s': ratio(plain, 1),
+        f'{part}_speedup': ratio(plain, fast),
+        f'{part}_fast_images_per_s': ratio(setting.batch_size, fast),
+    }
 
 
 def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any]:
@@ -234,19 +286,35 @@ def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any
         def predict() -> None:
             model.set_class_names(model.class_names, name)
             model(images)
+
         return predict
 
     @torch.inference_mode()
     def encode() -> None:
         clip.encode_image(images)
 
-    times = medians(in_turns(dict(inference_clip_s=encode, inference_base_s=branch('base'), inference_new_s=branch('new')),
-                             setting))
+    times = medians(
+        in_turns(
+            dict(
+                inference_clip_s=encode,
+                inference_base_s=branch('base'),
+                inference_new_s=branch('new'),
+            ),
+            setting,
+        )
+    )
     slowest = max(times['inference_base_s'], times['inference_new_s'])
-    with FlopCounterMode(display=False) as counter, torch.no_grad():  # in inference mode torch 2.4 counts nothing
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.no_grad(),
+    ):  # in inference mode torch 2.4 counts nothing
         clip.encode_image(images)
-    return dict(times, inference_overhead=round(slowest / times['inference_clip_s'] - 1, 4),
-                inference_images_per_s=ratio(batch_size, slowest), inference_clip_flops=counter.get_total_flops())
+    return dict(
+        times,
+        inference_overhead=round(slowest / times['inference_clip_s'] - 1, 4),
+        inference_images_per_s=ratio(batch_size, slowest),
+        inference_clip_flops=counter.get_total_flops(),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- the hardware
@@ -257,9 +325,13 @@ def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, Any]:
     a, b = torch.randn(2, size, size, device=setting.device, dtype=precision)
     source = torch.empty(64 * 2**20, dtype=torch.float32, device=setting.device)
     target = torch.empty_like(source)
-    times = medians(in_turns(dict(matmul=lambda: a @ b, copy=lambda: target.copy_(source)), setting))
-    return dict(matmul_flop_per_s=ratio(2 * size**3, times['matmul']),
-                copy_bytes_per_s=ratio(2 * source.numel() * 4, times['copy']))
+    times = medians(
+        in_turns(dict(matmul=lambda: a @ b, copy=lambda: target.copy_(source)), setting)
+    )
+    return dict(
+        matmul_flop_per_s=ratio(2 * size**3, times['matmul']),
+        copy_bytes_per_s=ratio(2 * source.numel() * 4, times['copy']),
+    )
 
 
 def ratio(one: float, other: float) -> float:
@@ -267,18 +339,29 @@ def ratio(one: float, other: float) -> float:
     return float(f'{one / other:.4g}') if other else float('nan')
 
 
-BENCHMARKS = dict(text=benchmark_text, stage1=benchmark_stage1, stage2=benchmark_stage2, inference=benchmark_inference)
+BENCHMARKS = dict(
+    text=benchmark_text,
+    stage1=benchmark_stage1,
+    stage2=benchmark_stage2,
+    inference=benchmark_inference,
+)
 
 
 def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, Any]:
     """Figures of the named parts, with the limits of the hardware and the share of them that the towers reach."""
-    figures: Dict[str, Any] = dict(setting._asdict(), threads=torch.get_num_threads(), torch=str(torch.__version__),
-                                      hardware=device_name())
+    figures: Dict[str, Any] = dict(
+        setting._asdict(),
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        hardware=device_name(),
+    )
     figures.update(hardware_limits(setting))
     for part in parts:
         figures.update(BENCHMARKS[part](setting))
-    for flops, time_key, name in (('text_fast_flops', 'text_fast_s', 'text_flop_utilization'),
-                                  ('inference_clip_flops', 'inference_clip_s', 'image_flop_utilization')):
+    for flops, time_key, name in (
+        ('text_fast_flops', 'text_fast_s', 'text_flop_utilization'),
+        ('inference_clip_flops', 'inference_clip_s', 'image_flop_utilization'),
+    ):
         if flops in figures:
             figures[name] = ratio(figures[flops] / figures[time_key], figures['matmul_flop_per_s'])
     if set(parts) == set(BENCHMARKS):

@@ -1,6 +1,26 @@
 """Where our parts are registered: MMEngine's root registries, so every OpenMMLab scope finds them by name."""
-from mmengine.registry import DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
 
 LOSSES = MODELS  # OpenMMLab registers losses as models
 
-__all__ = ['DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'LOSSES', 'METRICS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS']
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'HOOKS',
+    'LOOPS',
+    'LOSSES',
+    'METRICS',
+    'MODELS',
+    'PARAM_SCHEDULERS',
+    'TRANSFORMS',
+]

@@ -1,4 +1,5 @@
 """Roll-out and Grad-CAM against slow formulas, on towers with and without a tuner's tokens in them."""
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fvgpt.analysis.attention import class_token_rollout, grad_cam, patch_positions, rollout, share_inside
+from fvgpt.analysis.attention import (
+    class_token_rollout,
+    grad_cam,
+    patch_positions,
+    rollout,
+    share_inside,
+)
 from fvgpt.clip import FrozenCLIP
 from fvgpt.clip.image_watch import ImagePass, can_be_watched, fresh_tokens, watch_image_tower
 from fvgpt.tuners import IVLP, MMRL, CoOp, MaPLe
@@ -55,9 +62,14 @@ def test_watching_changes_nothing_and_leaves_nothing_behind(tuner_and_start):
 def slow_attention(block, x):
     """softmax(q k^T / sqrt(d)) head by head, then their mean."""
     h, heads = block.ln_1(x), block.attn.num_heads
-    q, k, _ = torch.nn.functional.linear(h, block.attn.in_proj_weight, block.attn.in_proj_bias).chunk(3, -1)
+    q, k, _ = torch.nn.functional.linear(
+        h, block.attn.in_proj_weight, block.attn.in_proj_bias
+    ).chunk(3, -1)
     width = q.shape[-1] // heads
-    maps = [((q[..., i:i + width] @ k[..., i:i + width].mT) / width**.5).softmax(-1) for i in range(0, heads * width, width)]
+    maps = [
+        ((q[..., i : i + width] @ k[..., i : i + width].mT) / width**0.5).softmax(-1)
+        for i in range(0, heads * width, width)
+    ]
     return sum(maps) / heads
 
 
@@ -70,7 +82,7 @@ def test_attention_is_that_of_the_tower_and_rollout_the_product(random_clip):
     for block, seen in zip(visual.transformer.resblocks, passes[0].attention):
         attention = slow_attention(block, x)
         torch.testing.assert_close(seen, attention)
-        product = (.5 * attention + .5 * torch.eye(1 + PATCHES)) @ product
+        product = (0.5 * attention + 0.5 * torch.eye(1 + PATCHES)) @ product
         x = block(x)
     torch.testing.assert_close(rollout(passes[0])[..., :-1], product)
     torch.testing.assert_close(class_token_rollout(passes[0]), product[:, 0, 1:])
@@ -96,27 +108,44 @@ def test_patches_are_found_where_the_tuner_left_them(tuner_and_start):
 
 def test_rollout_by_hand_with_inserted_and_replaced_tokens():
     """One patch; a token inserted before block 2, and replaced before block 3, so what it had gathered is gone."""
-    a = torch.tensor([[.5, .5], [0., 1.]])  # class token reads itself and the patch
-    b = torch.tensor([[0., 1., 0.], [0., 0., 1.], [0., 0., 1.]])  # class token reads the new one, that one the patch
-    seen = ImagePass(1, [a[None], b[None], b[None]], [torch.tensor([False] * 2), torch.tensor([False, True, False]),
-                                                      torch.tensor([False, True, False])])
+    a = torch.tensor([[0.5, 0.5], [0.0, 1.0]])  # class token reads itself and the patch
+    b = torch.tensor(
+        [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+    )  # class token reads the new one, that one the patch
+    seen = ImagePass(
+        1,
+        [a[None], b[None], b[None]],
+        [
+            torch.tensor([False] * 2),
+            torch.tensor([False, True, False]),
+            torch.tensor([False, True, False]),
+        ],
+    )
     # columns: class token, patch, put in.  Block 1: class (.75, .25, 0), patch (0, 1, 0)
     # block 2: class half itself, half the new token (0, 0, 1): (.375, .125, .5); new one half patch: (0, .5, .5)
     # before block 3 the new one is replaced: (0, 0, 1); class: (.1875, .0625, .25 + .5)
-    expected = torch.tensor([[.1875, .0625, .75], [0, .5, .5], [0, 1, 0]])
+    expected = torch.tensor([[0.1875, 0.0625, 0.75], [0, 0.5, 0.5], [0, 1, 0]])
     torch.testing.assert_close(rollout(seen)[0], expected)
 
 
-@pytest.mark.parametrize('start, count, insert', [(1, 2, True), (3, 1, True), (5, 2, True), (1, 2, False), (3, 2, False)])
+@pytest.mark.parametrize(
+    'start, count, insert', [(1, 2, True), (3, 1, True), (5, 2, True), (1, 2, False), (3, 2, False)]
+)
 def test_fresh_tokens(start, count, insert):
     before, new = torch.randn(5, 4), torch.randn(count, 4)
-    after = torch.cat([before[:start], new, before[start + (0 if insert else count):]])
-    assert fresh_tokens(before, after).nonzero().flatten().tolist() == list(range(start, start + count))
+    after = torch.cat([before[:start], new, before[start + (0 if insert else count) :]])
+    assert fresh_tokens(before, after).nonzero().flatten().tolist() == list(
+        range(start, start + count)
+    )
 
 
 def test_a_tower_without_class_token_is_refused(tmp_path):
-    config = dict(TINY_CONFIG, embed_dim=16, vision_cfg=dict(image_size=32, layers=[1, 1, 1, 1], width=8, patch_size=None),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=1))
+    config = dict(
+        TINY_CONFIG,
+        embed_dim=16,
+        vision_cfg=dict(image_size=32, layers=[1, 1, 1, 1], width=8, patch_size=None),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=1),
+    )
     clip = FrozenCLIP(f'local-dir:{write_clip_folder(tmp_path, config)}', pretrained='random')
     assert not can_be_watched(clip)
     with pytest.raises(ValueError, match='no ViT with a class token'), watch_image_tower(clip):
@@ -135,7 +164,9 @@ def test_grad_cam_against_finite_differences(tuner_and_start):
     attention = tuner.clip.model.visual.transformer.resblocks[-1].attn
 
     def score(delta):
-        handle = attention.register_forward_pre_hook(lambda module, args: tuple(a + delta for a in args))
+        handle = attention.register_forward_pre_hook(
+            lambda module, args: tuple(a + delta for a in args)
+        )
         with torch.no_grad():
             z = tuner.logits(tuner.encode_image(x), text)[:, 1].double()
         handle.remove()
@@ -157,26 +188,32 @@ def test_grad_cam_against_finite_differences(tuner_and_start):
 
 def hand_pass(tokens):
     fresh = [torch.zeros(tokens.shape[1], dtype=torch.bool)]
-    return ImagePass(tokens.shape[1] - 1, [torch.eye(tokens.shape[1])[None]], fresh, tokens.requires_grad_())
+    return ImagePass(
+        tokens.shape[1] - 1, [torch.eye(tokens.shape[1])[None]], fresh, tokens.requires_grad_()
+    )
 
 
 def test_grad_cam_by_hand():
     """A score that is linear in the tokens: alpha is the mean of its weights over the patches."""
-    tokens = torch.tensor([[[9., 9.], [1., 2.], [3., -4.]]])  # class token, two patches
-    weights = torch.tensor([[[5., 5.], [1., 0.], [0., 1.]]])
+    tokens = torch.tensor([[[9.0, 9.0], [1.0, 2.0], [3.0, -4.0]]])  # class token, two patches
+    weights = torch.tensor([[[5.0, 5.0], [1.0, 0.0], [0.0, 1.0]]])
     seen = hand_pass(tokens)
     other = hand_pass(torch.ones(1, 3, 2))
     # alpha = (.5, .5): maps 1.5 and -.5
     assert grad_cam([seen, other], (weights * seen.tokens).sum()).tolist() == [[1.5, 0]]
     # the other pass adds 2 to both before the relu
-    assert grad_cam([seen, other], (weights * seen.tokens).sum() + 2 * other.tokens[:, 1:].sum()).tolist() == [[5.5, 3.5]]
+    assert grad_cam(
+        [seen, other], (weights * seen.tokens).sum() + 2 * other.tokens[:, 1:].sum()
+    ).tolist() == [[5.5, 3.5]]
 
 
 # ------------------------------------------------------------------ shares
 @settings(max_examples=50, deadline=None)
-@given(arrays(float, (2, 4), elements=st.floats(.01, 10)), arrays(bool, (2, 8, 8)))
+@given(arrays(float, (2, 4), elements=st.floats(0.01, 10)), arrays(bool, (2, 8, 8)))
 def test_share_is_that_of_the_map_spread_over_the_pixels(patch_map, mask):
-    found = share_inside(torch.tensor(patch_map), torch.tensor(mask, dtype=torch.double)[:, None], (2, 2))
+    found = share_inside(
+        torch.tensor(patch_map), torch.tensor(mask, dtype=torch.double)[:, None], (2, 2)
+    )
     spread = np.kron(patch_map.reshape(2, 2, 2), np.ones((4, 4)))
     np.testing.assert_allclose(found, (spread * mask).sum((1, 2)) / spread.sum((1, 2)), atol=1e-9)
     full = share_inside(torch.tensor(patch_map), torch.ones(2, 1, 8, 8, dtype=torch.double), (2, 2))

@@ -1,4 +1,5 @@
 """ECE, AUROC, BCE and bins against slow formulas and constructed cases."""
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from fvgpt.analysis.calibration import (
     score_bins,
 )
 
-SCORE = st.one_of(st.floats(0, 1), st.sampled_from([0, .2, .5, 1]))  # with ties
+SCORE = st.one_of(st.floats(0, 1), st.sampled_from([0, 0.2, 0.5, 1]))  # with ties
 SCORES = st.lists(st.tuples(SCORE, st.booleans()), min_size=1, max_size=60)
 
 
@@ -26,7 +27,7 @@ def columns(pairs):
 @given(SCORES)
 def test_auroc_is_the_share_of_pairs_in_order(pairs):
     score, positive = columns(pairs)
-    wins = [1 if p > n else .5 if p == n else 0 for p in score[positive] for n in score[~positive]]
+    wins = [1 if p > n else 0.5 if p == n else 0 for p in score[positive] for n in score[~positive]]
     expected = np.mean(wins) if wins else np.nan
     np.testing.assert_allclose(auroc(score, positive), expected, atol=1e-12)
 
@@ -37,10 +38,14 @@ def test_ece_is_the_weighted_gap_of_fifteen_bins(pairs):
     score, true = columns(pairs)
     total = 0
     for i in range(15):
-        low, high = np.linspace(0, 1, 16)[i:i + 2]
+        low, high = np.linspace(0, 1, 16)[i : i + 2]
         inside = [(s, t) for s, t in zip(score, true) if low < s <= high or (i == 0 and s == 0)]
         if inside:
-            total += len(inside) / len(score) * abs(np.mean([t for _, t in inside]) - np.mean([s for s, _ in inside]))
+            total += (
+                len(inside)
+                / len(score)
+                * abs(np.mean([t for _, t in inside]) - np.mean([s for s, _ in inside]))
+            )
     bins = score_bins(score, true)
     assert expected_calibration_error(bins) == pytest.approx(total, abs=1e-12)
     assert sum(b.size for b in bins) == len(score)
@@ -48,18 +53,26 @@ def test_ece_is_the_weighted_gap_of_fifteen_bins(pairs):
 
 def test_ece_of_constructed_predictions():
     right = np.arange(100) < 80
-    assert expected_calibration_error(score_bins(np.full(100, .8), right)) == pytest.approx(0, abs=1e-12)
-    assert expected_calibration_error(score_bins(np.ones(100), right)) == pytest.approx(.2)
-    half = np.r_[np.full(50, .9), np.full(50, .3)]  # right 40 of 50 and 40 of 50: gaps .1 and .5
-    assert expected_calibration_error(score_bins(half, np.tile(np.arange(50) < 40, 2))) == pytest.approx(.3)
+    assert expected_calibration_error(score_bins(np.full(100, 0.8), right)) == pytest.approx(
+        0, abs=1e-12
+    )
+    assert expected_calibration_error(score_bins(np.ones(100), right)) == pytest.approx(0.2)
+    half = np.r_[np.full(50, 0.9), np.full(50, 0.3)]  # right 40 of 50 and 40 of 50: gaps .1 and .5
+    assert expected_calibration_error(
+        score_bins(half, np.tile(np.arange(50) < 40, 2))
+    ) == pytest.approx(0.3)
 
 
 @settings(max_examples=100, deadline=None)
 @given(SCORES)
 def test_bce_is_torchs(pairs):
     score, true = columns(pairs)
-    expected = torch.nn.functional.binary_cross_entropy(torch.tensor(score), torch.tensor(true, dtype=torch.double))
-    assert binary_cross_entropy(score, true.astype(float)) == pytest.approx(float(expected), rel=1e-9, abs=1e-12)
+    expected = torch.nn.functional.binary_cross_entropy(
+        torch.tensor(score), torch.tensor(true, dtype=torch.double)
+    )
+    assert binary_cross_entropy(score, true.astype(float)) == pytest.approx(
+        float(expected), rel=1e-9, abs=1e-12
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -76,11 +89,16 @@ def test_equal_parts_are_in_order_and_hold_everything(pairs):
 
 def test_a_gate_that_knows_beats_a_constant_and_one_that_does_not_cannot():
     target = np.arange(40) % 4 == 0
-    knows, does_not = gate_summary(np.where(target, .9, .1), target), gate_summary(np.full(40, .5), target)
+    knows, does_not = (
+        gate_summary(np.where(target, 0.9, 0.1), target),
+        gate_summary(np.full(40, 0.5), target),
+    )
     assert knows['auroc'] == 1 and knows['bce'] < knows['bce_constant']
-    assert does_not['auroc'] == .5 and does_not['bce'] > does_not['bce_constant']
-    assert knows['trust_if_positive'] == pytest.approx(.9) and knows['trust_if_negative'] == pytest.approx(.1)
-    assert knows['positive'] == .25
+    assert does_not['auroc'] == 0.5 and does_not['bce'] > does_not['bce_constant']
+    assert knows['trust_if_positive'] == pytest.approx(0.9) and knows[
+        'trust_if_negative'
+    ] == pytest.approx(0.1)
+    assert knows['positive'] == 0.25
 
 
 def test_without_images_there_is_nothing_to_say():

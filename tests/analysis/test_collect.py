@@ -1,4 +1,5 @@
 """One pass over the data: the same predictions as evaluation, masks that are counted, numbers that follow their formulas."""
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,10 @@ TUNERS = {
 
 
 def filled(tip):
-    tip.fill_cache(torch.randn(3, tip.clip.embed_dim, generator=torch.Generator().manual_seed(5)), torch.arange(3))
+    tip.fill_cache(
+        torch.randn(3, tip.clip.embed_dim, generator=torch.Generator().manual_seed(5)),
+        torch.arange(3),
+    )
     return tip
 
 
@@ -31,7 +35,9 @@ class Images:
     """Noise images with masks: of every four, the third mask is missing and the fourth is empty."""
 
     def __init__(self, branch='base', count=8, with_masks=True):
-        self.metainfo = dict(classes=NAMES, branch=branch, subset='all' if branch == 'open' else branch)
+        self.metainfo = dict(
+            classes=NAMES, branch=branch, subset='all' if branch == 'open' else branch
+        )
         self.count, self.with_masks = count, with_masks
 
     def __len__(self):
@@ -39,20 +45,27 @@ class Images:
 
     def __getitem__(self, index):
         generator = torch.Generator().manual_seed(int(index))
-        paths = dict(mask_path=None if index % 4 == 2 else f'{index}.png') if self.with_masks else {}
+        paths = (
+            dict(mask_path=None if index % 4 == 2 else f'{index}.png') if self.with_masks else {}
+        )
         sample = DataSample(metainfo=dict(paths, img_path=f'{index}.png'))
         sample.set_gt_label(int(index) % 3)
         mask = np.ones((32, 32), np.uint8) if index % 4 == 2 else np.zeros((32, 32), np.uint8)
         if index % 4 < 2:
-            mask[4:20, index:index + 16] = 1
+            mask[4:20, index : index + 16] = 1
         if self.with_masks:
             sample.set_mask(mask)
-        return dict(inputs=torch.randint(0, 255, (3, 32, 32), generator=generator, dtype=torch.uint8), data_samples=sample)
+        return dict(
+            inputs=torch.randint(0, 255, (3, 32, 32), generator=generator, dtype=torch.uint8),
+            data_samples=sample,
+        )
 
 
 def fvgpt(tuner):
     torch.manual_seed(3)
-    compensation = dict(type='ForegroundDistillationCompensation', residual_init='small_weight', init_scale=.1)
+    compensation = dict(
+        type='ForegroundDistillationCompensation', residual_init='small_weight', init_scale=0.1
+    )
     model = FVGPT(tuner, compensation=compensation)
     model.set_class_names(NAMES)
     model.set_trained_classes(NAMES)
@@ -76,15 +89,23 @@ def test_predictions_are_those_of_evaluation(model, branch):
     usable = np.array([True, True, False, False] * 2)
     for source in ('zero_shot', 'tuner', 'fvgpt'):
         p = expected[source].softmax(-1)
-        np.testing.assert_allclose(column.values[f'{source}/confidence'], p.max(-1).values, atol=1e-4)
-        np.testing.assert_allclose(column.values[f'{source}/p_true'], p[range(8), labels], atol=1e-4)
+        np.testing.assert_allclose(
+            column.values[f'{source}/confidence'], p.max(-1).values, atol=1e-4
+        )
+        np.testing.assert_allclose(
+            column.values[f'{source}/p_true'], p[range(8), labels], atol=1e-4
+        )
         assert (column.correct(source) == (p.argmax(-1) == labels).numpy()).all()
-        shift = tempered_kl(expected[source], foreground[source], 2.).numpy()
-        np.testing.assert_allclose(column.values[f'{source}/shift'][usable], shift[usable], atol=1e-3)
+        shift = tempered_kl(expected[source], foreground[source], 2.0).numpy()
+        np.testing.assert_allclose(
+            column.values[f'{source}/shift'][usable], shift[usable], atol=1e-3
+        )
         assert np.isnan(column.values[f'{source}/shift'][~usable]).all()
         for name in ('rollout', 'gradcam'):
             share = column.values[f'{source}/{name}'][usable]
-            assert ((share >= 0) & (share <= 1) | np.isnan(share)).all() and np.isfinite(share).any()
+            assert ((share >= 0) & (share <= 1) | np.isnan(share)).all() and np.isfinite(
+                share
+            ).any()
     same = column.values['zero_shot/rollout'][usable] == column.values['tuner/rollout'][usable]
     assert same.all() == model.tuner.image_tower_is_clip
     assert ('r' in column.values) == (branch == 'base') and 'b' in column.values
@@ -96,15 +117,21 @@ def test_gates_are_asked_as_in_training(random_clip, name):
     observer, dataset = Observer(model), Images(count=16)
     column = observer.collect(dataset)
     images, labels, masks, _ = observer.load([dataset[i] for i in range(16)])
-    frozen = model.encode_frozen(images, masks)
+    frozen = model.extract_feat(images, masks)
     text = model.text_features()
-    z_full, z_fg = (model.tuner.logits(model.view(frozen, view), text, 'base') for view in ('full', 'fg'))
+    z_full, z_fg = (
+        model.tuner.logits(model.view(frozen, view), text, 'base') for view in ('full', 'fg')
+    )
     trust = model.reliability_gate(z_full, z_fg, frozen['area'])
     asked = np.array([0, 1, 4, 5, 8, 9, 12, 13])
     assert np.flatnonzero(column.known('r')).tolist() == asked.tolist()
     np.testing.assert_allclose(column.values['r'][asked], trust.r[asked], atol=1e-5)
-    cross_entropy = [torch.nn.functional.cross_entropy(z, labels, reduction='none') for z in (z_full, z_fg)]
-    np.testing.assert_array_equal(column.values['r_star'][asked], (cross_entropy[1] < cross_entropy[0]).float()[asked])
+    cross_entropy = [
+        torch.nn.functional.cross_entropy(z, labels, reduction='none') for z in (z_full, z_fg)
+    ]
+    np.testing.assert_array_equal(
+        column.values['r_star'][asked], (cross_entropy[1] < cross_entropy[0]).float()[asked]
+    )
     z_main = model.tuner.logits(model.view(frozen, 'full'), text, 'new')
     b = model.calibration(z_main, model.prior_logits(frozen['full.clip'])).b
     np.testing.assert_allclose(column.values['b'], b, atol=1e-5)
@@ -118,7 +145,9 @@ def test_towers_in_half_precision_show_much_the_same(random_clip):
     half = Observer(model).collect(Images()).values
     for source in ('zero_shot', 'tuner', 'fvgpt'):
         for name in ('rollout', 'gradcam', 'confidence'):
-            np.testing.assert_allclose(half[f'{source}/{name}'], whole[f'{source}/{name}'], atol=.1)
+            np.testing.assert_allclose(
+                half[f'{source}/{name}'], whole[f'{source}/{name}'], atol=0.1
+            )
     assert not np.array_equal(half['tuner/confidence'], whole['tuner/confidence'])
 
 
@@ -129,11 +158,15 @@ def test_missing_and_empty_masks_are_counted_and_left_out(random_clip):
     summary = column_summary(column, observer.sources)
     assert summary['masks'] == dict(usable=8, missing=4, empty=4)
     assert summary['tuner']['shift']['images'] == 8 and summary['foreground_gate']['images'] == 8
-    assert summary['area'] == pytest.approx(.25)
-    assert '8 with a usable mask (4 missing, 4 empty)' in overview(dict(columns=dict(base=summary)), dict(tuner='CoOp'))
+    assert summary['area'] == pytest.approx(0.25)
+    assert '8 with a usable mask (4 missing, 4 empty)' in overview(
+        dict(columns=dict(base=summary)), dict(tuner='CoOp')
+    )
     bare = observer.collect(Images(with_masks=False))
     summary = column_summary(bare, observer.sources)
-    assert summary['masks'] == dict(usable=0, missing=8, empty=0) and 'shift' not in summary['tuner']
+    assert (
+        summary['masks'] == dict(usable=0, missing=8, empty=0) and 'shift' not in summary['tuner']
+    )
     assert 'foreground_gate' not in summary and 'area' not in summary and summary['backbone_gate']
 
 
@@ -142,9 +175,13 @@ def test_a_tuner_is_compared_with_clip_alone(random_clip):
     tuner.set_class_names(NAMES)
     observer, dataset = Observer(tuner), Images()
     column = observer.collect(dataset)
-    assert observer.sources == ['zero_shot', 'tuner'] and not any(key.startswith('fvgpt') for key in column.values)
+    assert observer.sources == ['zero_shot', 'tuner'] and not any(
+        key.startswith('fvgpt') for key in column.values
+    )
     images, *_ = observer.load([dataset[i] for i in range(8)])
-    np.testing.assert_allclose(column.values['tuner/confidence'], tuner(images).softmax(-1).max(-1).values, atol=1e-5)
+    np.testing.assert_allclose(
+        column.values['tuner/confidence'], tuner(images).softmax(-1).max(-1).values, atol=1e-5
+    )
     assert 'r' not in column.values and 'b' not in column.values
 
 
@@ -153,17 +190,26 @@ def test_other_models_are_refused():
         Observer(torch.nn.Linear(1, 1))
 
 
-@pytest.mark.parametrize('count, expected', [(None, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
+@pytest.mark.parametrize(
+    'count, expected', [(None, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])]
+)
 def test_fewer_images_are_spread_over_the_classes(count, expected):
     assert spread(5, count).tolist() == expected
 
 
 def test_backbone_gate_counts_images_of_which_one_is_right():
-    values = {'label': np.zeros(4, int), 'mask': np.ones(4), 'b': np.array([.9, .2, .5, .6])}
-    for source, pred in dict(zero_shot=[0, 1, 0, 1], tuner=[1, 0, 0, 1], fvgpt=[0, 0, 0, 0]).items():
-        values.update({f'{source}/pred': np.array(pred), f'{source}/confidence': np.full(4, .5)})
+    values = {'label': np.zeros(4, int), 'mask': np.ones(4), 'b': np.array([0.9, 0.2, 0.5, 0.6])}
+    for source, pred in dict(
+        zero_shot=[0, 1, 0, 1], tuner=[1, 0, 0, 1], fvgpt=[0, 0, 0, 0]
+    ).items():
+        values.update({f'{source}/pred': np.array(pred), f'{source}/confidence': np.full(4, 0.5)})
     column = Column('new', 'new', ('a', 'b'), 4, np.arange(4), ['x'] * 4, values)
     summary = column_summary(column, ['zero_shot', 'tuner', 'fvgpt'])
     gate = summary['backbone_gate']
-    assert gate['images'] == 2 and gate['auroc'] == 1 and gate['trust_if_positive'] == .9 and gate['trust_if_negative'] == .2
+    assert (
+        gate['images'] == 2
+        and gate['auroc'] == 1
+        and gate['trust_if_positive'] == 0.9
+        and gate['trust_if_negative'] == 0.2
+    )
     assert summary['fixed'] == 2 and summary['broken'] == 0

@@ -1,4 +1,5 @@
 """D_fg against its formula."""
+
 import math
 
 import pytest
@@ -17,10 +18,14 @@ def softmax(z, temperature):
 
 
 @settings(max_examples=100, deadline=None)
-@given(LOGITS, LOGITS, st.sampled_from([1., 2., 5.]))
+@given(LOGITS, LOGITS, st.sampled_from([1.0, 2.0, 5.0]))
 def test_shift_is_the_divergence_of_the_softened_predictions(full, fg, temperature):
     p, q = softmax(full, temperature), softmax(fg, temperature)
     expected = sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q))
-    found = foreground_shift(torch.tensor([full], dtype=torch.double), torch.tensor([fg], dtype=torch.double), temperature)
-    assert found.shape == (1, ) and float(found) == pytest.approx(expected, abs=1e-9)
+    found = foreground_shift(
+        torch.tensor([full], dtype=torch.double),
+        torch.tensor([fg], dtype=torch.double),
+        temperature,
+    )
+    assert found.shape == (1,) and float(found) == pytest.approx(expected, abs=1e-9)
     assert float(found) >= 0

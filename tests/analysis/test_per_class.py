@@ -1,4 +1,5 @@
 """Gains by class, and who changed sides."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +9,14 @@ from fvgpt.analysis.per_class import changed, class_accuracies, evenly_spread
 
 def test_classes_without_images_are_left_out_and_gains_are_of_the_last_source():
     labels = np.array([0, 0, 2, 2, 2, 2])
-    clip, tuner, ours = (np.array(right, bool) for right in ([1] * 6, [1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]))
+    clip, tuner, ours = (
+        np.array(right, bool) for right in ([1] * 6, [1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0])
+    )
     rows = class_accuracies(['ant', 'bee', 'cat'], labels, [clip, tuner, ours])
     assert [(row.name, row.images, row.accuracy, row.gain) for row in rows] == [
-        ('ant', 2, (100, 50, 100), 50), ('cat', 4, (100, 25, 75), 50)]
+        ('ant', 2, (100, 50, 100), 50),
+        ('cat', 4, (100, 25, 75), 50),
+    ]
 
 
 def test_fixed_and_broken():

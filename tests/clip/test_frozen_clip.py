@@ -1,4 +1,5 @@
 """The frozen CLIP: same features as open_clip, never changed, weights from wherever the user has them."""
+
 import copy
 import json
 import os
@@ -14,7 +15,12 @@ from torch import nn
 
 from fvgpt.clip import FrozenCLIP, prompt_encoder, torchscript, weights
 
-TEXTS = ['a photo of a cat.', 'X X X X 2012 Acura RL Sedan.', 'a', 'a centered satellite photo of Annual Crop Land.']
+TEXTS = [
+    'a photo of a cat.',
+    'X X X X 2012 Acura RL Sedan.',
+    'a',
+    'a centered satellite photo of Annual Crop Land.',
+]
 ARCHITECTURE = 'fvgpt-test-vit'
 
 
@@ -33,12 +39,16 @@ def test_text_features_equal_open_clips_full_context(random_clip):
     model = random_clip.double().model
     tokens = open_clip.get_tokenizer('ViT-B-16')(TEXTS)
     assert tokens.shape[1] == 77
-    torch.testing.assert_close(random_clip.encode_text(TEXTS), model.encode_text(tokens), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        random_clip.encode_text(TEXTS), model.encode_text(tokens), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_image_features_equal_open_clips(random_clip):
     images = torch.randn(3, 3, 32, 32)
-    torch.testing.assert_close(random_clip.encode_image(images), random_clip.model.encode_image(images))
+    torch.testing.assert_close(
+        random_clip.encode_image(images), random_clip.model.encode_image(images)
+    )
 
 
 def test_nothing_to_train_and_nothing_to_save(random_clip):
@@ -98,14 +108,16 @@ def test_openai_archive_implies_quick_gelu(architecture, tmp_path):
     openai_archive(model, path)
     clip = FrozenCLIP(architecture, str(path))
     assert clip.quick_gelu
-    assert clip.logit_scale == pytest.approx(1 / .07, rel=1e-3)
+    assert clip.logit_scale == pytest.approx(1 / 0.07, rel=1e-3)
     expected = torch.jit.load(str(path)).state_dict()
     assert all(torch.equal(v, expected[k].float()) for k, v in clip.model.state_dict().items())
     with pytest.raises(ValueError, match='quick_gelu=False does not fit'):
         FrozenCLIP(architecture, str(path), quick_gelu=False)
 
 
-@pytest.mark.parametrize('name', ['weights.pt', 'open_clip_pytorch_model.bin', 'weights.safetensors'])
+@pytest.mark.parametrize(
+    'name', ['weights.pt', 'open_clip_pytorch_model.bin', 'weights.safetensors']
+)
 def test_state_dict_files(architecture, tmp_path, name):
     model = open_clip.create_model(architecture)
     path = tmp_path / name
@@ -180,7 +192,9 @@ def test_an_archive_that_unfolds_to_more_than_it_is_is_refused(architecture, tmp
         FrozenCLIP(architecture, str(bomb))
 
 
-def test_open_clip_does_not_read_unsafely_after_an_error_of_the_safe_reader(architecture, tmp_path, monkeypatch):
+def test_open_clip_does_not_read_unsafely_after_an_error_of_the_safe_reader(
+    architecture, tmp_path, monkeypatch
+):
     """It tries again without ``weights_only`` after a TypeError, which a file can bring about."""
     forced, load = [], torch.load
 
@@ -189,6 +203,7 @@ def test_open_clip_does_not_read_unsafely_after_an_error_of_the_safe_reader(arch
         if len(forced) == 1:
             raise TypeError
         return load(*args, **kwargs)
+
     monkeypatch.setattr(torch, 'load', unlucky)
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
@@ -209,6 +224,7 @@ def test_quick_gelu_that_contradicts_the_tag_is_an_error():
 def test_missing_weights_say_where_they_are_published(monkeypatch):
     def no_network(*args, **kwargs):
         raise OSError('no route to host')
+
     monkeypatch.setattr(weights.open_clip, 'create_model', no_network)
     with pytest.raises(FileNotFoundError) as error:
         FrozenCLIP('ViT-B-16', 'openai')
@@ -242,21 +258,27 @@ def test_half_precision_towers_give_float32_features_near_the_full_ones(random_c
     full = FrozenCLIP(name, pretrained='random')
     torch.manual_seed(0)
     half = FrozenCLIP(name, pretrained='random', precision='bf16')
-    for encode, inputs in (('encode_image', images), ('encode_text', ['a cat', 'a dog and a cat']),
-                           ('encode_image_tokens', images)):
+    for encode, inputs in (
+        ('encode_image', images),
+        ('encode_text', ['a cat', 'a dog and a cat']),
+        ('encode_image_tokens', images),
+    ):
         one, other = getattr(full, encode)(inputs), getattr(half, encode)(inputs)
         assert other.dtype == torch.float32 and not torch.equal(one, other)
-        assert torch.cosine_similarity(one.flatten(1), other.flatten(1)).min() > .99
+        assert torch.cosine_similarity(one.flatten(1), other.flatten(1)).min() > 0.99
     with pytest.raises(ValueError, match='precision must be one of bf16, fp16'):
         FrozenCLIP(name, pretrained='random', precision='int8')
     with pytest.raises(ValueError, match='max_text_tokens must be at least 1'):
         FrozenCLIP(name, pretrained='random', max_text_tokens=0)
 
 
-@pytest.mark.parametrize('free, expected', [(10**12, 2**18), (24 * 10**9, 8192), (10**6, 1024), (0, 1024)])
+@pytest.mark.parametrize(
+    'free, expected', [(10**12, 2**18), (24 * 10**9, 8192), (10**6, 1024), (0, 1024)]
+)
 def test_chunks_follow_the_free_memory_in_powers_of_two(monkeypatch, free, expected):
-    tower = SimpleNamespace(positional_embedding=torch.zeros(77, 512),
-                            transformer=SimpleNamespace(resblocks=range(12)))
+    tower = SimpleNamespace(
+        positional_embedding=torch.zeros(77, 512), transformer=SimpleNamespace(resblocks=range(12))
+    )
     monkeypatch.setattr(prompt_encoder, 'free_memory', lambda device: free)
     tokens = prompt_encoder.text_tokens_that_fit(tower, torch.device('cpu'))
     assert tokens == expected

@@ -1,4 +1,5 @@
 """The fast text encoding equals the plain one, in features and gradients, for every way of prompting."""
+
 import pytest
 import torch
 from open_clip.transformer import ResidualAttentionBlock
@@ -8,13 +9,22 @@ from fvgpt.clip.prompt_encoder import encode_prompts, encode_prompts_in_chunks, 
 from fvgpt.clip.token_edits import insert_tokens, replace_tokens
 
 NAMES = ['cat', '2012 Acura RL Sedan', 'yellow-crested cockatoo', 'a', '2012 Acura TL Sedan', 'cat']
-KINDS = ['none', 'deep', 'deep in every block', 'inserted', 'inserted, then replaced', 'own for each prompt',
-         'own for each prompt, over shared ones']
+KINDS = [
+    'none',
+    'deep',
+    'deep in every block',
+    'inserted',
+    'inserted, then replaced',
+    'own for each prompt',
+    'own for each prompt, over shared ones',
+]
 
 
 def tokens(clip, *shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return (torch.randn(*shape, clip.text_width, generator=generator, dtype=torch.float64) * .05).requires_grad_()
+    return (
+        torch.randn(*shape, clip.text_width, generator=generator, dtype=torch.float64) * 0.05
+    ).requires_grad_()
 
 
 def edits_of(kind, clip, count):
@@ -25,9 +35,15 @@ def edits_of(kind, clip, count):
         'deep': ({1: replace_tokens(shared)}, [shared]),
         'deep in every block': ({0: replace_tokens(shared), 1: replace_tokens(shared)}, [shared]),
         'inserted': ({1: insert_tokens(shared)}, [shared]),
-        'inserted, then replaced': ({0: insert_tokens(shared), 1: replace_tokens(shared)}, [shared]),
+        'inserted, then replaced': (
+            {0: insert_tokens(shared), 1: replace_tokens(shared)},
+            [shared],
+        ),
         'own for each prompt': ({1: replace_tokens(own)}, [own]),
-        'own for each prompt, over shared ones': ({0: replace_tokens(shared), 1: replace_tokens(own, 2)}, [shared, own]),
+        'own for each prompt, over shared ones': (
+            {0: replace_tokens(shared), 1: replace_tokens(own, 2)},
+            [shared, own],
+        ),
     }[kind]
 
 
@@ -35,15 +51,19 @@ def table_of(prompts):
     """Leaf of the embeddings, one a beginning that occurs, and which of them the places of the prompts are (N, L): the same
     function of the same variables for ways that compute a beginning once or several times."""
     rows, index = {}, torch.zeros(prompts.embeddings.shape[:2], dtype=torch.long)
-    for n, symbols in enumerate(prompts.symbols):
-        for position in range(len(symbols)):
-            index[n, position], _ = rows.setdefault(symbols[:position + 1], (len(rows), (n, position)))
-    return torch.stack([prompts.embeddings[place] for _, place in rows.values()]).requires_grad_(), index
+    for n, prefix_ids in enumerate(prompts.prefix_ids):
+        for position in range(len(prefix_ids)):
+            index[n, position], _ = rows.setdefault(
+                prefix_ids[: position + 1], (len(rows), (n, position))
+            )
+    return torch.stack(
+        [prompts.embeddings[place] for _, place in rows.values()]
+    ).requires_grad_(), index
 
 
 def outcome(encode, clip, prompts, kind):
     """Features and gradients of one way of encoding."""
-    edits, leaves = edits_of(kind, clip, len(prompts.symbols))
+    edits, leaves = edits_of(kind, clip, len(prompts.prefix_ids))
     table, index = table_of(prompts)
     features = encode(clip.text_tower, prompts._replace(embeddings=table[index]), edits)
     weights = torch.linspace(-1, 1, features.numel(), dtype=features.dtype).view_as(features)
@@ -56,14 +76,19 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize('names', [NAMES, NAMES[:1], ['cat', 'cat'], 20 * NAMES + list(map(str, range(70)))],
-                         ids=['some', 'one', 'equal', 'many'])
+@pytest.mark.parametrize(
+    'names',
+    [NAMES, NAMES[:1], ['cat', 'cat'], 20 * NAMES + list(map(str, range(70)))],
+    ids=['some', 'one', 'equal', 'many'],
+)
 @pytest.mark.parametrize('template', ['a photo of a {}.', '{} texture, seen from near.'])
 def test_features_and_gradients(random_clip, monkeypatch, kind, names, template):
     random_clip.double()
     prompts = random_clip.embed_prompts(random_clip.tokenize([template.format(n) for n in names]))
     plain = outcome(encode_prompts_plain, random_clip, prompts, kind)
-    monkeypatch.setattr(prompt_encoder, 'encode_prompts_plain', None)  # each kind is encoded the fast way, none falls back
+    monkeypatch.setattr(
+        prompt_encoder, 'encode_prompts_plain', None
+    )  # each kind is encoded the fast way, none falls back
     assert_same(outcome(encode_prompts, random_clip, prompts, kind), plain)
 
 
@@ -71,26 +96,44 @@ def test_features_and_gradients(random_clip, monkeypatch, kind, names, template)
 @pytest.mark.parametrize('kind', ['none', 'deep', 'inserted'])
 def test_less_may_be_declared_shared(random_clip, own, kind):
     random_clip.double()
-    prompts = random_clip.embed_prompts(random_clip.tokenize([f'a photo of a {n}.' for n in NAMES]))._replace(own=own)
-    assert_same(outcome(encode_prompts, random_clip, prompts, kind), outcome(encode_prompts_plain, random_clip, prompts, kind))
+    prompts = random_clip.embed_prompts(
+        random_clip.tokenize([f'a photo of a {n}.' for n in NAMES])
+    )._replace(own=own)
+    assert_same(
+        outcome(encode_prompts, random_clip, prompts, kind),
+        outcome(encode_prompts_plain, random_clip, prompts, kind),
+    )
 
 
 def odd_edits(clip):
     shared, own = tokens(clip, 2, seed=1), tokens(clip, len(NAMES), 2, seed=2)
-    return {'two insertions': {0: insert_tokens(shared), 1: insert_tokens(shared)},
-            'replaced before an insertion': {0: replace_tokens(shared), 1: insert_tokens(shared)},
-            'insertion behind what is shared': {1: insert_tokens(shared, 6)},
-            'insertion of own tokens': {1: insert_tokens(own)},
-            'insertion, then own tokens': {0: insert_tokens(shared), 1: replace_tokens(own)}}
+    return {
+        'two insertions': {0: insert_tokens(shared), 1: insert_tokens(shared)},
+        'replaced before an insertion': {0: replace_tokens(shared), 1: insert_tokens(shared)},
+        'insertion behind what is shared': {1: insert_tokens(shared, 6)},
+        'insertion of own tokens': {1: insert_tokens(own)},
+        'insertion, then own tokens': {0: insert_tokens(shared), 1: replace_tokens(own)},
+    }
 
 
-@pytest.mark.parametrize('kind', ['two insertions', 'replaced before an insertion', 'insertion behind what is shared',
-                                  'insertion of own tokens', 'insertion, then own tokens'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'two insertions',
+        'replaced before an insertion',
+        'insertion behind what is shared',
+        'insertion of own tokens',
+        'insertion, then own tokens',
+    ],
+)
 def test_rare_edits_are_left_to_the_plain_way(random_clip, kind):
     random_clip.double()
     prompts = random_clip.embed_prompts(random_clip.tokenize([f'a photo of a {n}.' for n in NAMES]))
     edits = odd_edits(random_clip)[kind]
-    features, plain = (encode(random_clip.text_tower, prompts, edits) for encode in (encode_prompts, encode_prompts_plain))
+    features, plain = (
+        encode(random_clip.text_tower, prompts, edits)
+        for encode in (encode_prompts, encode_prompts_plain)
+    )
     torch.testing.assert_close(features, plain, rtol=1e-9, atol=1e-11)
 
 
@@ -101,7 +144,9 @@ def test_a_block_of_another_kind_keeps_its_own_forward(random_clip, monkeypatch)
 
     prompts = random_clip.embed_prompts(random_clip.tokenize(NAMES))
     monkeypatch.setattr(random_clip.text_tower.transformer.resblocks[0], '__class__', Twice)
-    features, plain = (encode(random_clip.text_tower, prompts) for encode in (encode_prompts, encode_prompts_plain))
+    features, plain = (
+        encode(random_clip.text_tower, prompts) for encode in (encode_prompts, encode_prompts_plain)
+    )
     torch.testing.assert_close(features, plain)
 
 
@@ -117,11 +162,16 @@ def test_chunks_with_recomputation_give_the_same_gradients(random_clip, kind, ma
 
     random_clip.double()
     prompts = random_clip.embed_prompts(random_clip.tokenize([f'a photo of a {n}.' for n in NAMES]))
-    assert_same(outcome(in_chunks, random_clip, prompts, kind), outcome(encode_prompts_plain, random_clip, prompts, kind))
+    assert_same(
+        outcome(in_chunks, random_clip, prompts, kind),
+        outcome(encode_prompts_plain, random_clip, prompts, kind),
+    )
 
 
 def test_what_was_prepared_without_gradient_serves_in_training(random_clip):
-    prompts = random_clip.embed_prompts(random_clip.tokenize(['a photo of a sea lion.', 'a photo of a sea snake.']))
+    prompts = random_clip.embed_prompts(
+        random_clip.tokenize(['a photo of a sea lion.', 'a photo of a sea snake.'])
+    )
     with torch.inference_mode():
         encode_prompts(random_clip.text_tower, prompts)
     embeddings = prompts.embeddings.clone().requires_grad_()

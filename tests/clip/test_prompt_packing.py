@@ -1,4 +1,5 @@
 """Prompts packed as a tree: every place has a slot, every slot sees exactly what stands before it."""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,18 +19,18 @@ def test_a_slot_sees_the_beginning_that_it_stands_for(prompts, own, reserved):
     packing = pack(prompts, own, (start, reserved))
     size = packing.mask.shape[1]
     assert packing.shared == shared_length(prompts, own) + reserved
-    symbols = [prompts[n][p] for n, p in zip(packing.prompt.tolist(), packing.position.tolist())]
+    prefix_ids = [prompts[n][p] for n, p in zip(packing.prompt.tolist(), packing.position.tolist())]
     for n, prompt in enumerate(prompts):
         slots = packing.slot[n]
         assert (slots >= 0).sum() == len(prompt) and slots[len(prompt) - 1] == packing.end[n]
-        slots = slots[:len(prompt)].tolist()
-        assert [symbols[slot] for slot in slots] == list(prompt)
+        slots = slots[: len(prompt)].tolist()
+        assert [prefix_ids[slot] for slot in slots] == list(prompt)
         for position, slot in enumerate(slots):
             row, place = divmod(slot, size)
             seen = packing.mask[row, place].nonzero().squeeze(1).tolist()
             seen = [s if s < packing.shared else row * size + s - packing.shared for s in seen]
             seen = [s for s in seen if not start <= s < start + reserved]
-            assert seen == slots[:position + 1]
+            assert seen == slots[: position + 1]
 
 
 @settings(max_examples=50, deadline=None)
@@ -37,7 +38,9 @@ def test_a_slot_sees_the_beginning_that_it_stands_for(prompts, own, reserved):
 def test_in_one_row_every_beginning_is_there_once(prompts):
     packing = pack(prompts)
     if len(packing.mask) == 1:
-        assert len(packing.prompt) == len({prompt[:i + 1] for prompt in prompts for i in range(len(prompt))})
+        assert len(packing.prompt) == len(
+            {prompt[: i + 1] for prompt in prompts for i in range(len(prompt))}
+        )
 
 
 @settings(max_examples=50, deadline=None)
@@ -51,7 +54,10 @@ def test_behind_own_nothing_is_shared(prompts, own):
 def test_a_thousand_prompts_leave_few_slots_empty():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(2, 8, (1000,), generator=generator).tolist()
-    prompts = tuple((7, 1, 1, 1, 1, *range(1000 * n, 1000 * n + length), END) for n, length in enumerate(lengths))
+    prompts = tuple(
+        (7, 1, 1, 1, 1, *range(1000 * n, 1000 * n + length), END)
+        for n, length in enumerate(lengths)
+    )
     packing = pack(prompts)
     assert len(packing.prompt) < 1.02 * (5 + sum(lengths) + 1000)
 
@@ -70,7 +76,11 @@ def test_tokens_cannot_come_in_behind_what_is_shared():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), min_size=1, max_size=5).map(tuple))
+@given(
+    st.lists(
+        st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), min_size=1, max_size=5
+    ).map(tuple)
+)
 def test_shared_length_is_the_longest_common_beginning(all_ids):
     count = shared_length(all_ids)
     assert count < min(map(len, all_ids))

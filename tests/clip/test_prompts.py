@@ -1,20 +1,30 @@
 """Prompt texts and class names."""
+
 import pytest
 
 from fvgpt.clip import fill_template, resolve_template
-from fvgpt.clip.prompts import check_class_names
+from fvgpt.datasets.class_names import check_class_names
 
 
 def test_templates_by_text_and_by_data_set():
-    assert fill_template('a photo of a {}.', ['golden_retriever']) == ['a photo of a golden retriever.']
+    assert fill_template('a photo of a {}.', ['golden_retriever']) == [
+        'a photo of a golden retriever.'
+    ]
     assert fill_template('EuroSAT', ['Forest']) == ['a centered satellite photo of Forest.']
     with pytest.raises(ValueError, match='has no {}'):
         resolve_template('a photo')
 
 
-@pytest.mark.parametrize('names, message', [
-    ([], 'empty'), (['cat', ''], r'class_names\[1\]'), (['cat', '  '], r'class_names\[1\]'),
-    (['cat', '_'], r'class_names\[1\]'), ([3], r'class_names\[0\]')])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        ([], 'empty'),
+        (['cat', ''], r'class_names\[1\]'),
+        (['cat', '  '], r'class_names\[1\]'),
+        (['cat', '_'], r'class_names\[1\]'),
+        ([3], r'class_names\[0\]'),
+    ],
+)
 def test_bad_class_names_are_named(names, message):
     with pytest.raises(ValueError, match=message):
         check_class_names(names)

@@ -1,4 +1,5 @@
 """The data sets of the field: their config parts against the public split files, and the classes that read them."""
+
 import json
 import pickle
 from pathlib import Path
@@ -20,9 +21,14 @@ from ..conftest import ROOT
 DATA_SETS = load_data_sets(ROOT / 'configs' / '_base_' / 'datasets')
 # last base name, first new name, images of 16 shots of the base half
 HALVES = dict(
-    caltech101=('helicopter', 'ibis', 800), oxford_pets=('keeshond', 'leonberger', 304),
-    stanford_cars=('1998 Eagle Talon Hatchback', '2012 FIAT 500 Abarth', 1568), oxford_flowers=('petunia', 'wild pansy', 816),
-    dtd=('marbled', 'matted', 384), eurosat=('Industrial Buildings', 'Pasture Land', 80), ucf101=('Long_Jump', 'Lunges', 816))
+    caltech101=('helicopter', 'ibis', 800),
+    oxford_pets=('keeshond', 'leonberger', 304),
+    stanford_cars=('1998 Eagle Talon Hatchback', '2012 FIAT 500 Abarth', 1568),
+    oxford_flowers=('petunia', 'wild pansy', 816),
+    dtd=('marbled', 'matted', 384),
+    eurosat=('Industrial Buildings', 'Pasture Land', 80),
+    ucf101=('Long_Jump', 'Lunges', 816),
+)
 
 
 def build(config, **changes):
@@ -46,7 +52,9 @@ def test_there_is_a_part_for_every_data_set_with_a_template():
         assert all(url is None or url.startswith('http') for url in config.facts.published.values())
 
 
-@pytest.mark.parametrize('name, layout', [*((name, 'archives') for name in HALVES), ('dtd', 'coop')])
+@pytest.mark.parametrize(
+    'name, layout', [*((name, 'archives') for name in HALVES), ('dtd', 'coop')]
+)
 def test_parts_agree_with_the_public_split_files(name, layout, splits, tmp_path):
     config = DATA_SETS[name]
     given, facts = config.test_dataset, config.facts
@@ -66,7 +74,9 @@ def test_parts_agree_with_the_public_split_files(name, layout, splits, tmp_path)
     assert (len(whole), len(whole.metainfo['classes'])) == (facts.test, facts.classes)
     image = json.loads(content)['test'][0][0]
     assert whole.get_data_info(0)['img_path'] == str(place / given.img_dir / image)
-    report = DataSetCheck(config, str(tmp_path), layout).run()  # numbers and md5 sum are right, images are absent
+    report = DataSetCheck(
+        config, str(tmp_path), layout
+    ).run()  # numbers and md5 sum are right, images are absent
     assert list(report.files) == ['absent'] and len(report.problems) == 1
 
 
@@ -78,16 +88,23 @@ def test_masks_of_the_archives_lie_below_the_archive(tmp_path):
         mask = place / 'mask' / 'fgvc_aircraft' / 'images' / image.name
         mask.parent.mkdir(parents=True, exist_ok=True)
         Image.new('L', (4, 4), 255).save(mask)
-    info = build(config, data_root=str(tmp_path), layout='archives', mask_root='mask').get_data_info(0)
+    info = build(
+        config, data_root=str(tmp_path), layout='archives', mask_root='mask'
+    ).get_data_info(0)
     assert info['mask_path'] == info['img_path'].replace(str(place), str(place / 'mask'))
-    with pytest.raises(FileNotFoundError, match="fgvc-aircraft-2013b does not exist: data_root must be .*'archives'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="fgvc-aircraft-2013b does not exist: data_root must be .*'archives'",
+    ):
         build(config, data_root=str(place), layout='archives')
     with pytest.raises(ValueError, match='layout must be one of coop, archives'):
         build(config, data_root=str(tmp_path), layout='zip')
 
 
 def test_imagenet_has_no_validation_list(tmp_path):
-    touch(*(tmp_path / 'imagenet/images' / split / 'n01440764/a.JPEG' for split in ('train', 'val')))
+    touch(
+        *(tmp_path / 'imagenet/images' / split / 'n01440764/a.JPEG' for split in ('train', 'val'))
+    )
     with pytest.raises(ValueError, match="no folder for the split 'val'"):
         build(DATA_SETS['imagenet'].train_dataloader.dataset, data_root=str(tmp_path), split='val')
     with pytest.raises(ValueError, match='val has 1 class folders, there must be 1000'):
@@ -100,8 +117,12 @@ def write_aircraft(root):
     (folder / 'images').mkdir(parents=True)
     (folder / 'variants.txt').write_text('F/A-18\n707-320\nCessna 525\n')
     for number, split in enumerate(('train', 'val', 'test')):
-        (folder / f'images_variant_{split}.txt').write_text(''.join(
-            f'{number}{i} {name}\n' for i, name in enumerate(['Cessna 525', '707-320', 'F/A-18', '707-320'])))
+        (folder / f'images_variant_{split}.txt').write_text(
+            ''.join(
+                f'{number}{i} {name}\n'
+                for i, name in enumerate(['Cessna 525', '707-320', 'F/A-18', '707-320'])
+            )
+        )
         touch(*(folder / 'images' / f'{number}{i}.jpg' for i in range(4)))
 
 
@@ -110,14 +131,34 @@ def test_aircraft_labels_follow_the_lines_of_the_variants(tmp_path):
     test = AircraftDataset(str(tmp_path), split='test', serialize_data=False)
     assert test.metainfo['classes'] == ('F/A-18', '707-320', 'Cessna 525')
     assert [(Path(info['img_path']).name, info['gt_label']) for info in test.load_data_list()] == [
-        ('20.jpg', 2), ('21.jpg', 1), ('22.jpg', 0), ('23.jpg', 1)]
+        ('20.jpg', 2),
+        ('21.jpg', 1),
+        ('22.jpg', 0),
+        ('23.jpg', 1),
+    ]
     assert len(AircraftDataset(str(tmp_path), num_shots=1, subset='base')) == 2
 
 
-@pytest.mark.parametrize('break_it, error, message', [
-    (lambda folder: (folder / 'variants.txt').unlink(), FileNotFoundError, r'variants\.txt does not exist: list_dir'),
-    (lambda folder: (folder / 'images_variant_test.txt').write_text('1 MiG-21\n'), ValueError, "the line '1 MiG-21'"),
-    (lambda folder: (folder / 'images_variant_test.txt').write_text('../../x F/A-18\n'), ValueError, 'must be relative')])
+@pytest.mark.parametrize(
+    'break_it, error, message',
+    [
+        (
+            lambda folder: (folder / 'variants.txt').unlink(),
+            FileNotFoundError,
+            r'variants\.txt does not exist: list_dir',
+        ),
+        (
+            lambda folder: (folder / 'images_variant_test.txt').write_text('1 MiG-21\n'),
+            ValueError,
+            "the line '1 MiG-21'",
+        ),
+        (
+            lambda folder: (folder / 'images_variant_test.txt').write_text('../../x F/A-18\n'),
+            ValueError,
+            'must be relative',
+        ),
+    ],
+)
 def test_broken_aircraft_lists_are_named(tmp_path, break_it, error, message):
     write_aircraft(tmp_path)
     break_it(tmp_path / 'fgvc_aircraft')
@@ -138,23 +179,45 @@ def test_imagenet_names_belong_to_wnids_and_to_numbers(tmp_path):
 def test_numeric_folders_are_sorted_by_their_value(tmp_path_factory, numbers):
     root = tmp_path_factory.mktemp('v2')
     touch(root / 'README.txt', *(root / str(number) / 'image.jpeg' for number in numbers))
-    data = ClassFolderDataset(str(root), folders=dict(test=''), split='test', class_names='imagenet', num_classes=len(numbers))
-    assert data.metainfo['classes'] == tuple(IMAGENET_SIMPLE_CATEGORIES[number] for number in sorted(numbers))
+    data = ClassFolderDataset(
+        str(root),
+        folders=dict(test=''),
+        split='test',
+        class_names='imagenet',
+        num_classes=len(numbers),
+    )
+    assert data.metainfo['classes'] == tuple(
+        IMAGENET_SIMPLE_CATEGORIES[number] for number in sorted(numbers)
+    )
 
 
 def test_splits_with_different_class_folders_are_refused(tmp_path):
-    touch(tmp_path / 'train/a/1.png', tmp_path / 'train/b/1.png', tmp_path / 'test/a/1.png', tmp_path / 'test/c/1.png')
-    with pytest.raises(ValueError, match=r"train and .*test must have the same class folders; 'b' is in one of them only"):
+    touch(
+        tmp_path / 'train/a/1.png',
+        tmp_path / 'train/b/1.png',
+        tmp_path / 'test/a/1.png',
+        tmp_path / 'test/c/1.png',
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"train and .*test must have the same class folders; 'b' is in one of them only",
+    ):
         ClassFolderDataset(str(tmp_path), folders=dict(train='train', test='test'))
 
 
 # ------------------------------------------------------------------ reading once
 def test_a_split_file_is_read_once_and_not_kept(tmp_path, monkeypatch):
     (tmp_path / 'images').mkdir()
-    text = json.dumps(dict(train=[[f'{i}.jpg', i % 4, 'abcd'[i % 4]] for i in range(300)], test=[['t.jpg', 0, 'a']]))
+    text = json.dumps(
+        dict(
+            train=[[f'{i}.jpg', i % 4, 'abcd'[i % 4]] for i in range(300)], test=[['t.jpg', 0, 'a']]
+        )
+    )
     (tmp_path / 'split.json').write_text(text)
     reads = []
-    monkeypatch.setattr(json, 'loads', lambda text, loads=json.loads: reads.append(len(text)) or loads(text))
+    monkeypatch.setattr(
+        json, 'loads', lambda text, loads=json.loads: reads.append(len(text)) or loads(text)
+    )
     data = SplitFileDataset(str(tmp_path), 'split.json', 'images', num_shots=2, subset='base')
     assert reads == [len(text)] and len(data) == 4
     assert len(pickle.dumps(data)) < len(text) / 2
@@ -162,14 +225,26 @@ def test_a_split_file_is_read_once_and_not_kept(tmp_path, monkeypatch):
 
 # ------------------------------------------------------------------ the guide
 def test_the_table_of_the_guide_states_the_facts():
-    rows = [line.split(' | ') for line in (ROOT / 'docs' / 'datasets.md').read_text().splitlines() if line.startswith('| `')]
+    rows = [
+        line.split(' | ')
+        for line in (ROOT / 'docs' / 'datasets.md').read_text().splitlines()
+        if line.startswith('| `')
+    ]
     assert {cells[0].strip('|` ') for cells in rows} == set(DATA_SETS)
     for name, title, classes, images, halves, shots, folder, split_file, archive in rows:
         facts, given = DATA_SETS[name.strip('|` ')].facts, DATA_SETS[name.strip('|` ')].test_dataset
-        assert title == facts.title and classes.startswith(f'{facts.classes:,}') and images.endswith(f'{facts.test:,}')
-        assert folder.strip('`').startswith(given.img_dir) and archive.strip('` |') == given.get('archive', '-')
+        assert (
+            title == facts.title
+            and classes.startswith(f'{facts.classes:,}')
+            and images.endswith(f'{facts.test:,}')
+        )
+        assert folder.strip('`').startswith(given.img_dir) and archive.strip('` |') == given.get(
+            'archive', '-'
+        )
         if 'train' in facts:
-            assert images.startswith(f'{facts.train:,} / {facts.val:,}' if 'val' in facts else f'{facts.train:,} / -')
+            assert images.startswith(
+                f'{facts.train:,} / {facts.val:,}' if 'val' in facts else f'{facts.train:,} / -'
+            )
             assert shots == f'{16 * ((facts.classes + 1) // 2):,}'
         if 'test_base' in facts:
             assert halves == f'{facts.test_base:,} / {facts.test_new:,}'

@@ -1,4 +1,5 @@
 """Sampling, subsets, masks and errors of the data sets, on small trees made here."""
+
 import json
 import random
 
@@ -8,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fvgpt.datasets import ClassFolderDataset, FewShotWrapper, Sample, SplitFileDataset, sample_shots, subset_labels
+from fvgpt.datasets import (
+    ClassFolderDataset,
+    FewShotWrapper,
+    Sample,
+    SplitFileDataset,
+    sample_shots,
+    subset_labels,
+)
 from fvgpt.registry import DATASETS
 
 
@@ -57,7 +65,11 @@ def root(tmp_path):
 
 
 def dataset(root, **kwargs):
-    return SplitFileDataset(**dict(dict(data_root=str(root), split_file='set/split.json', img_dir='set/images'), **kwargs))
+    return SplitFileDataset(
+        **dict(
+            dict(data_root=str(root), split_file='set/split.json', img_dir='set/images'), **kwargs
+        )
+    )
 
 
 def test_subset_is_relabelled_and_says_what_it_is(root):
@@ -70,8 +82,10 @@ def test_subset_is_relabelled_and_says_what_it_is(root):
 
 
 def test_base_images_are_those_drawn_for_all_classes(root):
-    drawn = {s: {i['img_path'] for i in dataset(root, subset=s, num_shots=2, seed=5).load_data_list()}
-             for s in ('all', 'base', 'new')}
+    drawn = {
+        s: {i['img_path'] for i in dataset(root, subset=s, num_shots=2, seed=5).load_data_list()}
+        for s in ('all', 'base', 'new')
+    }
     assert drawn['base'] | drawn['new'] == drawn['all'] and len(drawn['all']) == 10
 
 
@@ -82,7 +96,10 @@ def test_masks_mirror_the_images(root):
 
 def test_missing_masks_are_an_error_or_counted(root, caplog):
     (root / 'mask/set/images/ant/train0.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'1 of 20 foreground masks are missing, the first is .*ant/train0\.png'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'1 of 20 foreground masks are missing, the first is .*ant/train0\.png',
+    ):
         dataset(root, mask_root='mask')
     infos = dataset(root, mask_root='mask', missing_mask='full').load_data_list()
     assert [info['mask_path'] is None for info in infos].count(True) == 1
@@ -95,24 +112,38 @@ def test_masks_with_another_suffix(root):
     assert all(info['mask_path'].endswith('.bmp') for info in infos)
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(data_root='/nowhere'), r'/nowhere does not exist: data_root'),
-    (dict(split_file='set/other.json'), r'other\.json does not exist: split_file'),
-    (dict(img_dir='set/pictures'), r'pictures does not exist: img_dir'),
-    (dict(mask_root='masks'), r'masks does not exist: mask_root'),
-    (dict(split='training'), r'split must be one of'), (dict(subset='old'), r'subset must be one of'),
-    (dict(num_shots=0), r'num_shots must be a whole number of at least 1'),
-    (dict(missing_mask='skip'), r'missing_mask must be one of')])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(data_root='/nowhere'), r'/nowhere does not exist: data_root'),
+        (dict(split_file='set/other.json'), r'other\.json does not exist: split_file'),
+        (dict(img_dir='set/pictures'), r'pictures does not exist: img_dir'),
+        (dict(mask_root='masks'), r'masks does not exist: mask_root'),
+        (dict(split='training'), r'split must be one of'),
+        (dict(subset='old'), r'subset must be one of'),
+        (dict(num_shots=0), r'num_shots must be a whole number of at least 1'),
+        (dict(missing_mask='skip'), r'missing_mask must be one of'),
+    ],
+)
 def test_wrong_settings_name_the_key_before_anything_is_read(root, change, message):
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         dataset(root, lazy_init=True, **change)
 
 
-@pytest.mark.parametrize('content, message', [
-    ('{', 'not valid JSON'), ('[]', "no list 'train'"), ('{"train": [], "test": [[1, 2]]}', r"entry \[1, 2\]"),
-    ('{"train": [["a.png", 0, "ant"], ["b.png", 0, "bee"]], "test": []}', 'label 0 both'),
-    ('{"train": [["../../etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay below'),
-    ('{"train": [["/etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay below')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('{', 'not valid JSON'),
+        ('[]', "no list 'train'"),
+        ('{"train": [], "test": [[1, 2]]}', r'entry \[1, 2\]'),
+        ('{"train": [["a.png", 0, "ant"], ["b.png", 0, "bee"]], "test": []}', 'label 0 both'),
+        (
+            '{"train": [["../../etc/passwd", 0, "ant"]], "test": []}',
+            'must be relative and stay below',
+        ),
+        ('{"train": [["/etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay below'),
+    ],
+)
 def test_broken_split_files_are_named(root, content, message):
     (root / 'set' / 'split.json').write_text(content)
     with pytest.raises(ValueError, match=message):
@@ -120,7 +151,9 @@ def test_broken_split_files_are_named(root, content, message):
 
 
 def test_a_subset_without_classes_or_images_is_an_error(root):
-    (root / 'set' / 'split.json').write_text('{"train": [["ant/train0.png", 0, "ant"]], "test": []}')
+    (root / 'set' / 'split.json').write_text(
+        '{"train": [["ant/train0.png", 0, "ant"]], "test": []}'
+    )
     with pytest.raises(ValueError, match='at least two classes'):
         dataset(root, subset='new')
     with pytest.raises(ValueError, match="'test' has no images"):
@@ -129,7 +162,7 @@ def test_a_subset_without_classes_or_images_is_an_error(root):
 
 # ------------------------------------------------------------------ class folders
 def test_one_tree_is_divided_for_good(root):
-    kwargs = dict(data_root=str(root), img_dir='set/images', test_fraction=.34)
+    kwargs = dict(data_root=str(root), img_dir='set/images', test_fraction=0.34)
     train, test = (ClassFolderDataset(split=split, **kwargs) for split in ('train', 'test'))
     paths = [{info['img_path'] for info in d.load_data_list()} for d in (train, test)]
     assert train.metainfo['classes'] == tuple(CLASSES)
@@ -141,13 +174,22 @@ def test_a_folder_a_split_and_names_from_a_file(root):
         for label, wnid in enumerate(('n02', 'n01')):
             write_image(root / 'net' / part / wnid / f'{label}.JPG')
     (root / 'names.txt').write_text('n01 great white shark\nn02 tench\n')
-    data = ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train', test='val'), split='test',
-                              class_names='names.txt')
+    data = ClassFolderDataset(
+        data_root=str(root),
+        img_dir='net',
+        folders=dict(train='train', test='val'),
+        split='test',
+        class_names='names.txt',
+    )
     assert data.metainfo['classes'] == ('great white shark', 'tench')
     with pytest.raises(ValueError, match='no folder for the split'):
-        ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train'), split='test')
+        ClassFolderDataset(
+            data_root=str(root), img_dir='net', folders=dict(train='train'), split='test'
+        )
     with pytest.raises(ValueError, match='2 class folders, there must be 3'):
-        ClassFolderDataset(data_root=str(root), img_dir='net', folders=dict(train='train'), num_classes=3)
+        ClassFolderDataset(
+            data_root=str(root), img_dir='net', folders=dict(train='train'), num_classes=3
+        )
 
 
 def test_empty_and_single_image_classes_are_named(root):
@@ -161,8 +203,15 @@ def test_empty_and_single_image_classes_are_named(root):
 
 # ------------------------------------------------------------------ any mmpretrain data set
 def test_a_data_set_of_mmpretrain_is_wrapped(root):
-    inner = dict(type='mmpretrain.CustomDataset', data_root=str(root), data_prefix='set/images', with_label=True)
-    data = DATASETS.build(dict(type='FewShotWrapper', dataset=inner, data_root=str(root), subset='base', num_shots=3))
+    inner = dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(root),
+        data_prefix='set/images',
+        with_label=True,
+    )
+    data = DATASETS.build(
+        dict(type='FewShotWrapper', dataset=inner, data_root=str(root), subset='base', num_shots=3)
+    )
     assert isinstance(data, FewShotWrapper)
     assert data.metainfo['classes'] == ('ant', 'bee', 'cat') and len(data) == 9
     with pytest.raises(ValueError, match='lies outside data_root'):
@@ -170,7 +219,11 @@ def test_a_data_set_of_mmpretrain_is_wrapped(root):
 
 
 def test_items_pass_through_the_pipeline(root):
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadForegroundMask'), dict(type='PackForegroundInputs')]
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadForegroundMask'),
+        dict(type='PackForegroundInputs'),
+    ]
     item = dataset(root, mask_root='mask', pipeline=pipeline)[0]
     assert item['inputs'].shape == (3, 6, 8)
     assert np.array_equal(item['data_samples'].mask.numpy(), np.zeros((6, 8)))

@@ -1,4 +1,5 @@
 """The files of the guide "Add a data set" are data sets, recipes and a protocol that its commands run."""
+
 import json
 import os
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fvgpt.engine.recipe import check_inputs, datasets_of, load_recipe
+from fvgpt.engine.runner.config_parts import datasets_of
+from fvgpt.engine.runner.recipe import check_inputs, load_recipe
 from fvgpt.registry import DATASETS
 
 from ..conftest import ROOT, run_tool
@@ -18,8 +20,10 @@ from ..segmentation.conftest import square_picture
 GUIDE = (ROOT / 'docs' / 'add_a_dataset.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'```python\n# (my/\w+\.py)\n(.*?)```', GUIDE, re.S)
 ROWS = re.findall(r'^\| `(dict\(type=.*?\))` \|', GUIDE, re.M)
-COMMANDS, = re.findall(r'```bash\n(.*?)```', GUIDE, re.S)
-KINDS = dict(blue_tit=(30, 60, 220), great_tit=(200, 200, 30), red_kite=(220, 30, 30), robin=(230, 120, 20))
+(COMMANDS,) = re.findall(r'```bash\n(.*?)```', GUIDE, re.S)
+KINDS = dict(
+    blue_tit=(30, 60, 220), great_tit=(200, 200, 30), red_kite=(220, 30, 30), robin=(230, 120, 20)
+)
 NUMBERS = range(10)
 TRAIN = 7  # of the ten images of a class, as 30 % are for the test
 
@@ -59,13 +63,17 @@ def write_files(folder: Path, place) -> None:
 def choose(folder: Path, dataset: str) -> None:
     """Put a row of the guide's table into the part of the data set."""
     part = folder / 'my' / 'birds.py'
-    text, times = re.subn(r'dict\(type=.*?(?=, metainfo)', dataset.rstrip(')'), part.read_text(), count=1)
+    text, times = re.subn(
+        r'dict\(type=.*?(?=, metainfo)', dataset.rstrip(')'), part.read_text(), count=1
+    )
     assert times
     part.write_text(text)
 
 
 def wrapped(folder: Path) -> None:
-    (folder / 'my' / 'birds.py').write_text(next(code for _, code in BLOCKS if 'FewShotWrapper' in code))
+    (folder / 'my' / 'birds.py').write_text(
+        next(code for _, code in BLOCKS if 'FewShotWrapper' in code)
+    )
 
 
 WAYS = {
@@ -90,15 +98,22 @@ def test_every_way_gives_the_same_data_sets(way, tmp_path, monkeypatch, unregist
     place, write_part = WAYS[way]
     write_files(tmp_path, place)
     write_part(tmp_path)
-    shutil.copytree(tmp_path / 'data' / 'birds' / 'images', tmp_path / 'data' / 'mask' / 'birds' / 'images')
+    shutil.copytree(
+        tmp_path / 'data' / 'birds' / 'images', tmp_path / 'data' / 'mask' / 'birds' / 'images'
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     config = load_recipe('my/coop_fvg_birds.py', dict(data_root='data', num_shots=4))
     check_inputs(config)
-    train, base, new = (DATASETS.build(dict(dataset, pipeline=[])) for dataset in datasets_of(config))
+    train, base, new = (
+        DATASETS.build(dict(dataset, pipeline=[])) for dataset in datasets_of(config)
+    )
     names = list(KINDS)
     assert [train.metainfo['classes'], base.metainfo['classes'], new.metainfo['classes']] == [
-        tuple(names[:2]), tuple(names[:2]), tuple(names[2:])]
+        tuple(names[:2]),
+        tuple(names[:2]),
+        tuple(names[2:]),
+    ]
     assert [len(train), len(base), len(new)] == [8, 6, 6]
     assert all('mask/birds/images' in train.get_data_info(i)['mask_path'] for i in range(8))
 
@@ -107,13 +122,23 @@ def test_its_commands_make_masks_train_and_end_with_the_table(tmp_path):
     write_files(tmp_path, in_one_folder)
     choose(tmp_path, ROWS[2])
     small = ' clip.name=quickstart clip.pretrained=None num_shots=4 train_cfg.max_epochs=1'
-    commands = re.sub('(data_root=data)', rf'\1{small}', COMMANDS).replace('--seeds 1 2 3', '--seeds 1')
+    commands = re.sub('(data_root=data)', rf'\1{small}', COMMANDS).replace(
+        '--seeds 1 2 3', '--seeds 1'
+    )
     masks, train, protocol = commands.splitlines()
-    assert 'tools/train.py my/coop_fvg_birds.py' in train  # the same as the protocol's runs, which are tried
+    assert (
+        'tools/train.py my/coop_fvg_birds.py' in train
+    )  # the same as the protocol's runs, which are tried
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
-    done = run_tool('bash', '-euc', f'{masks} --workers 1\n{protocol}', cwd=tmp_path, env=dict(PATH=path))
+    done = run_tool(
+        'bash', '-euc', f'{masks} --workers 1\n{protocol}', cwd=tmp_path, env=dict(PATH=path)
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     table = (tmp_path / 'work_dirs' / 'protocol' / 'report' / 'table.md').read_text()
     assert table.strip() in done.stdout and 'birds' in table.lower() and 'FVG-PT' in table
-    results = json.loads((tmp_path / 'work_dirs/protocol/coop_birds/seed1/results.json').read_text())
-    assert [set(results[source]) for source in ('zero_shot', 'tuner', 'fvgpt')] == [{'base', 'new', 'h'}] * 3
+    results = json.loads(
+        (tmp_path / 'work_dirs/protocol/coop_birds/seed1/results.json').read_text()
+    )
+    assert [set(results[source]) for source in ('zero_shot', 'tuner', 'fvgpt')] == [
+        {'base', 'new', 'h'}
+    ] * 3

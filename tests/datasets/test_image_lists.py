@@ -1,4 +1,5 @@
 """Lists of images: bounded, and nothing in them leads out of the data root."""
+
 import json
 import os
 
@@ -6,11 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fvgpt import text_file
 from fvgpt.datasets import AircraftDataset, ListFileDataset, SplitFileDataset
 from fvgpt.datasets.image_lists import check_relative, read_lists
+from fvgpt.io import text_file
 
-PARTS = st.lists(st.sampled_from(['..', '.', '', 'a', 'b c', '~', 'C:', '\\', '\0', '...', '..a', '%2e%2e']), min_size=1)
+PARTS = st.lists(
+    st.sampled_from(['..', '.', '', 'a', 'b c', '~', 'C:', '\\', '\0', '...', '..a', '%2e%2e']),
+    min_size=1,
+)
 
 
 @given(PARTS.map('/'.join))
@@ -43,9 +47,13 @@ def test_no_list_leads_out_of_the_data_root(kind, path, root):
     path = path.format(outside=root.parent)
     entry = [[path, 0, 'cat'], ['b.png', 1, 'dog']]
     fine = [['images/a.png', 0, 'cat'], ['images/b.png', 1, 'dog']]
-    (root / 'split.json').write_text(json.dumps(dict(train=entry if kind == 'split' else fine, test=fine)))
+    (root / 'split.json').write_text(
+        json.dumps(dict(train=entry if kind == 'split' else fine, test=fine))
+    )
     (root / 'subset.json').write_text(json.dumps(dict(train=entry, val=[])))
-    rows = ('{},cat,\nb.png,dog,\n' if kind == 'csv image' else 'a.png,cat,{}\nb.png,dog,\n').format(path)
+    rows = (
+        '{},cat,\nb.png,dog,\n' if kind == 'csv image' else 'a.png,cat,{}\nb.png,dog,\n'
+    ).format(path)
     (root / 'list.csv').write_text(f'image,class,mask\n{rows}')
     (root / 'variants.txt').write_text('cat\ndog\n')
     for split in ('train', 'val', 'test'):
@@ -54,8 +62,11 @@ def test_no_list_leads_out_of_the_data_root(kind, path, root):
         'split': lambda: SplitFileDataset(str(root), 'split.json', ''),
         'csv image': lambda: ListFileDataset(str(root), 'list.csv'),
         'csv mask': lambda: ListFileDataset(str(root), 'list.csv'),
-        'subset': lambda: SplitFileDataset(str(root), 'split.json', '', subset_file=str(root / 'subset.json')),
-        'aircraft': lambda: AircraftDataset(str(root), list_dir='', img_dir='images')}
+        'subset': lambda: SplitFileDataset(
+            str(root), 'split.json', '', subset_file=str(root / 'subset.json')
+        ),
+        'aircraft': lambda: AircraftDataset(str(root), list_dir='', img_dir='images'),
+    }
     with pytest.raises(ValueError, match='paths must be relative and stay below the image folder'):
         makers[kind]()
 
@@ -63,13 +74,23 @@ def test_no_list_leads_out_of_the_data_root(kind, path, root):
 @pytest.mark.parametrize('label', [True, -1, 1.5, '1', None, [1]])
 def test_labels_are_whole_numbers_from_0(label, tmp_path):
     (tmp_path / 'split.json').write_text(json.dumps(dict(train=[['a.png', label, 'cat']])))
-    with pytest.raises(ValueError, match=r'split\.json has the entry .* in .train.; expected \[path, label, class name\]'):
+    with pytest.raises(
+        ValueError,
+        match=r'split\.json has the entry .* in .train.; expected \[path, label, class name\]',
+    ):
         read_lists(tmp_path / 'split.json', ['train'])
 
 
-@pytest.mark.parametrize('content, message', [
-    ('[' * 100_000, 'nested too deeply'), ('{"train": [', 'is not valid JSON'), (b'\xff\xfe', 'is no text in UTF-8'),
-    ('{"train": [["a.png", ' + '1' * 5000 + ', "cat"]]}', r'split\.json'), ('', 'is not valid JSON')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('[' * 100_000, 'nested too deeply'),
+        ('{"train": [', 'is not valid JSON'),
+        (b'\xff\xfe', 'is no text in UTF-8'),
+        ('{"train": [["a.png", ' + '1' * 5000 + ', "cat"]]}', r'split\.json'),
+        ('', 'is not valid JSON'),
+    ],
+)
 def test_what_is_no_list_is_named(content, message, tmp_path):
     path = tmp_path / 'split.json'
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

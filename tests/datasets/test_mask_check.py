@@ -1,4 +1,5 @@
 """Wrong masks are noticed before training, right ones are not."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,32 +7,40 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fvgpt.datasets.mask_check import LOOKED_AT, check_masks, suspicion
-from fvgpt.datasets.quickstart_world import task_samples
+from fvgpt.quickstart.world import task_samples
 
 
-def disc(radius=.3, centre=(.5, .5), size=(60, 80)):
+def disc(radius=0.3, centre=(0.5, 0.5), size=(60, 80)):
     y, x = (np.arange(n)[:, None] / n for n in size)
     return np.hypot(y - centre[0], x.T - centre[1]) < radius
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(.1, .45), st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@given(st.floats(0.1, 0.45), st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_an_object_is_no_cause_for_suspicion_and_its_inverse_is(radius, centre):
     mask = disc(radius, centre)
     assert suspicion(mask, (80, 60)) == ''
-    if min(*centre, 1 - max(centre)) > radius + .06:  # it does not reach the border
+    if min(*centre, 1 - max(centre)) > radius + 0.06:  # it does not reach the border
         assert suspicion(~mask, (80, 60)) == 'inverted'
 
 
 def test_the_embedded_masks_are_right_and_their_inverses_are_not():
-    masks = [mask.astype(bool) for _, _, mask in task_samples('train', 1, .7, 'exact')]
+    masks = [mask.astype(bool) for _, _, mask in task_samples('train', 1, 0.7, 'exact')]
     assert [suspicion(mask, (64, 64)) for mask in masks] == [''] * len(masks)
-    assert sum(suspicion(~mask, (64, 64)) == 'inverted' for mask in masks) > .9 * len(masks)
+    assert sum(suspicion(~mask, (64, 64)) == 'inverted' for mask in masks) > 0.9 * len(masks)
 
 
-@pytest.mark.parametrize('foreground, size, kind', [
-    (np.zeros((6, 8), bool), (8, 6), 'empty'), (np.ones((6, 8), bool), (8, 6), 'full'), (disc(), (60, 80), 'stretched'),
-    (disc(), (400, 300), ''), (disc(size=(512, 341)), (1365, 2048), ''), (np.ones((1, 1), bool), (1, 1), 'full')])
+@pytest.mark.parametrize(
+    'foreground, size, kind',
+    [
+        (np.zeros((6, 8), bool), (8, 6), 'empty'),
+        (np.ones((6, 8), bool), (8, 6), 'full'),
+        (disc(), (60, 80), 'stretched'),
+        (disc(), (400, 300), ''),
+        (disc(size=(512, 341)), (1365, 2048), ''),
+        (np.ones((1, 1), bool), (1, 1), 'full'),
+    ],
+)
 def test_kinds(foreground, size, kind):
     assert suspicion(foreground, size) == kind
 
@@ -40,14 +49,20 @@ def test_kinds(foreground, size, kind):
 def pairs(tmp_path, monkeypatch):
     """Gives image and mask files, and what is told of them."""
     told = []
-    monkeypatch.setattr('fvgpt.datasets.mask_check.tell', lambda message, level: told.append(message))
+    monkeypatch.setattr(
+        'fvgpt.datasets.mask_check.log_once', lambda message, level: told.append(message)
+    )
 
     def make(masks):
         Image.new('RGB', (80, 60)).save(tmp_path / 'image.png')
         for number, mask in enumerate(masks):
             Image.fromarray(mask).save(tmp_path / f'{number}.png')
-        check_masks('photos', [(tmp_path / 'image.png', tmp_path / f'{number}.png') for number in range(len(masks))])
+        check_masks(
+            'photos',
+            [(tmp_path / 'image.png', tmp_path / f'{number}.png') for number in range(len(masks))],
+        )
         return told
+
     return make
 
 
@@ -67,7 +82,10 @@ def test_masks_of_zeros_and_ones_are_called_empty(pairs):
 
 def test_no_more_are_read_than_it_takes_and_broken_ones_are_named(pairs, tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr('fvgpt.datasets.mask_check.read_image', lambda path: read.append(path) or Image.new('RGB', (80, 60)))
+    monkeypatch.setattr(
+        'fvgpt.datasets.mask_check.read_image',
+        lambda path: read.append(path) or Image.new('RGB', (80, 60)),
+    )
     pairs([disc().astype(np.uint8)] * 100)
     assert len(read) == LOOKED_AT
     monkeypatch.undo()

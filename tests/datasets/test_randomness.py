@@ -1,4 +1,5 @@
 """What an image is augmented with follows from the run's seed, the epoch and the image, not from who loads it."""
+
 import pickle
 import random
 
@@ -25,8 +26,17 @@ class Draws(FewShotDataset):
         return [Sample(f'{i}.png', i % 2) for i in range(IMAGES)]
 
     def __init__(self, data_root):
-        super().__init__(str(data_root), pipeline=[
-            lambda info: (info['sample_idx'], random.random(), float(np.random.rand()), float(torch.rand(())))])
+        super().__init__(
+            str(data_root),
+            pipeline=[
+                lambda info: (
+                    info['sample_idx'],
+                    random.random(),
+                    float(np.random.rand()),
+                    float(torch.rand(())),
+                )
+            ],
+        )
 
 
 def epochs(dataset, workers, epochs=(0, 1), rank=0, world_size=1, seed=5):
@@ -34,8 +44,13 @@ def epochs(dataset, workers, epochs=(0, 1), rank=0, world_size=1, seed=5):
     sampler.rank, sampler.world_size = rank, world_size
     sampler.num_samples = -(-len(dataset) // world_size)
     sampler.total_size = sampler.num_samples * world_size
-    loader = DataLoader(dataset, batch_sampler=WholeBatchSampler(sampler, 4 // world_size), num_workers=workers,
-                        persistent_workers=workers > 0, collate_fn=list)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=WholeBatchSampler(sampler, 4 // world_size),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=list,
+    )
     found = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -58,8 +73,10 @@ def test_processes_together_see_the_batches_of_one(tmp_path, world_size):
     dataset = Draws(tmp_path)
     shares = [epochs(dataset, 1, rank=rank, world_size=world_size) for rank in range(world_size)]
     for number, epoch in enumerate(epochs(dataset, 1)):
-        together = [[item for batch in batches for item in batch]
-                    for batches in zip(*(share[number] for share in shares), strict=True)]
+        together = [
+            [item for batch in batches for item in batch]
+            for batches in zip(*(share[number] for share in shares), strict=True)
+        ]
         assert [sorted(batch) for batch in together] == [sorted(batch) for batch in epoch]
 
 
@@ -79,6 +96,7 @@ def test_a_seeded_index_is_an_index_that_keeps_its_seed_on_the_way_to_a_worker()
 def test_generators_go_on_as_if_nothing_had_been_drawn():
     def draw():
         return random.random(), float(np.random.rand()), float(torch.rand(()))
+
     for generator in (torch.manual_seed, np.random.seed, random.seed):
         generator(1)
     expected = draw()
@@ -94,9 +112,17 @@ def test_generators_go_on_as_if_nothing_had_been_drawn():
 @pytest.mark.parametrize('world_size', [1, 2, 4])
 @pytest.mark.parametrize('images', [8, 82, 83])
 def test_processes_drop_what_one_process_would_drop(images, world_size):
-    loader = Runner.build_dataloader(dict(
-        dataset=list(range(images)), batch_size=4 // world_size, num_workers=0, collate_fn=dict(type='default_collate'),
-        sampler=dict(type='DefaultSampler', shuffle=True), batch_sampler=dict(type='WholeBatchSampler')), seed=1)
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=list(range(images)),
+            batch_size=4 // world_size,
+            num_workers=0,
+            collate_fn=dict(type='default_collate'),
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            batch_sampler=dict(type='WholeBatchSampler'),
+        ),
+        seed=1,
+    )
     sampler = loader.batch_sampler.sampler
     sampler.world_size = world_size
     sampler.num_samples = -(-images // world_size)

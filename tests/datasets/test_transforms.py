@@ -1,4 +1,5 @@
 """Image and mask stay together, and masks of every kind are read."""
+
 import numpy as np
 import pytest
 import torch
@@ -29,20 +30,20 @@ def test_colour_modes(tmp_path, mode):
 def test_jpeg_noise_is_removed(tmp_path):
     expected = disc(40, 60)
     Image.fromarray(expected.astype(np.uint8) * 255).save(tmp_path / 'm.jpg', quality=60)
-    assert (load(tmp_path / 'm.jpg') != expected).mean() < .01
+    assert (load(tmp_path / 'm.jpg') != expected).mean() < 0.01
 
 
 def test_another_size_is_resized_with_nearest(tmp_path):
     Image.fromarray(disc(80, 120).astype(np.uint8) * 255).save(tmp_path / 'm.png')
     mask = load(tmp_path / 'm.png')
     assert mask.shape == (40, 60) and set(np.unique(mask)) == {0, 1}
-    assert (mask != disc(40, 60)).mean() < .03
+    assert (mask != disc(40, 60)).mean() < 0.03
 
 
 def test_soft_masks_are_cut_at_the_threshold(tmp_path):
     Image.fromarray(np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))).save(tmp_path / 'm.png')
     assert load(tmp_path / 'm.png').mean() == pytest.approx(28 / 60)
-    assert load(tmp_path / 'm.png', threshold=.2).mean() == pytest.approx(47 / 60)
+    assert load(tmp_path / 'm.png', threshold=0.2).mean() == pytest.approx(47 / 60)
 
 
 def test_masks_of_16_bits(tmp_path):
@@ -66,10 +67,13 @@ def test_crop_moves_image_and_mask_alike(height, width, seed):
     image = np.repeat(mask[..., None] * 255, 3, 2)
     torch.manual_seed(seed)
     out = PairedRandomResizedCrop(32)(dict(img=image, gt_seg_map=mask))
-    assert out['img'].shape == (32, 32, 3) and out['gt_seg_map'].shape == out['img_shape'] == (32, 32)
+    assert out['img'].shape == (32, 32, 3) and out['gt_seg_map'].shape == out['img_shape'] == (
+        32,
+        32,
+    )
     assert set(np.unique(out['gt_seg_map'])) <= {0, 1}
     # away from the border of the object the picture of the mask is the mask
-    assert (abs(out['img'][..., 0] / 255. - out['gt_seg_map']) > .6).mean() < .1
+    assert (abs(out['img'][..., 0] / 255.0 - out['gt_seg_map']) > 0.6).mean() < 0.1
 
 
 def test_crop_without_a_mask_and_packing():

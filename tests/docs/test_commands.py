@@ -1,4 +1,5 @@
 """Every command in the documents is one that its parser takes, on recipes and keys that there are."""
+
 import contextlib
 import io
 import re
@@ -38,7 +39,11 @@ def launched(script: str, *words: str) -> Iterator[List[str]]:
     """What a launcher starts; nothing where no recipe is named."""
     config = [word for word in words if word.startswith('configs/')]
     first_option = next((i for i, word in enumerate(words) if word.startswith('--')), len(words))
-    start = ['tools/test.py', *config, 'CHECKPOINT'] if '_test' in script else ['tools/train.py', *config]
+    start = (
+        ['tools/test.py', *config, 'CHECKPOINT']
+        if '_test' in script
+        else ['tools/train.py', *config]
+    )
     if config:
         yield [*start, *words[first_option:]]
 
@@ -52,7 +57,9 @@ def mistake(tool: str, *arguments: str) -> str:
             args = vars(parser_of(ROOT / 'tools' / name).parse_args(arguments))
     except SystemExit:
         return told.getvalue().splitlines()[-1]
-    missing = [word for word in arguments if word.startswith('configs/') and not (ROOT / word).is_file()]
+    missing = [
+        word for word in arguments if word.startswith('configs/') and not (ROOT / word).is_file()
+    ]
     if missing:
         return f'there is no {missing[0]}'
     config = Path(args.get('config') or '')
@@ -65,10 +72,14 @@ def mistake(tool: str, *arguments: str) -> str:
     return ''
 
 
-@pytest.mark.parametrize('document', repository_links.documents(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    'document', repository_links.documents(), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_commands_are_taken_by_their_parsers(document):
     text = document.read_text(encoding='utf-8')
-    ours = [f'there is no {path}' for path in re.findall(r'^# (configs/\S+)$', text, re.MULTILINE)]  # the reader writes these
+    ours = [
+        f'there is no {path}' for path in re.findall(r'^# (configs/\S+)$', text, re.MULTILINE)
+    ]  # the reader writes these
     wrong = {' '.join(words): mistake(*words) for words in commands(text)}
     assert {command: what for command, what in wrong.items() if what and what not in ours} == {}
 
@@ -85,7 +96,9 @@ def test_mistakes_are_found():
         python tools/predict.py photos/ --checkpoint FILE
     """
     assert [mistake(*words) for words in commands(text)] == [
-        'train.py: error: unrecognized arguments: --sed 2', 'there is no configs/fvgpt/no.py',
+        'train.py: error: unrecognized arguments: --sed 2',
+        'there is no configs/fvgpt/no.py',
         'test.py: error: the following arguments are required: checkpoint',
-        "'docs/_ext/recipe_keys.py: coop_dtd.py has no key clip.pretrain'", ''
+        "'docs/_ext/recipe_keys.py: coop_dtd.py has no key clip.pretrain'",
+        '',
     ]

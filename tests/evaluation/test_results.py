@@ -1,4 +1,5 @@
 """Accuracies, their harmonic mean, and the table."""
+
 import json
 
 import pytest
@@ -7,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmpretrain.structures import DataSample
 
-from fvgpt.evaluation import SubsetAccuracy, harmonic_mean, harmonic_means, nested_results, results_table
-from fvgpt.evaluation.results import write_json
+from fvgpt.evaluation import (
+    SubsetAccuracy,
+    harmonic_mean,
+    harmonic_means,
+    nested_results,
+    results_table,
+)
+from fvgpt.io.json_file import write_json
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
@@ -18,11 +25,11 @@ def test_harmonic_mean_lies_between(base, new):
 
 
 def test_published_average():
-    assert harmonic_mean(80.94, 70.03) == pytest.approx(75.09, abs=.01)
+    assert harmonic_mean(80.94, 70.03) == pytest.approx(75.09, abs=0.01)
 
 
 def test_means_only_where_both_subsets_are():
-    metrics = {'tuner/base': 80., 'tuner/new': 60., 'pred/all': 50.}
+    metrics = {'tuner/base': 80.0, 'tuner/new': 60.0, 'pred/all': 50.0}
     assert harmonic_means(metrics) == {'tuner/h': pytest.approx(68.5714, abs=1e-3)}
 
 
@@ -36,19 +43,32 @@ def sample(label, **scores):
 def test_accuracy_of_each_source_on_the_subset():
     metric = SubsetAccuracy()
     metric.dataset_meta = dict(subset='new')
-    metric.process(None, [sample(0, tuner=[.9, .1], fvgpt=[.9, .1], pred=[.9, .1]),
-                          sample(1, tuner=[.9, .1], fvgpt=[.2, .8], pred=[.2, .8])])
-    assert metric.evaluate(2) == {'tuner/new': 50., 'fvgpt/new': 100.}
+    metric.process(
+        None,
+        [
+            sample(0, tuner=[0.9, 0.1], fvgpt=[0.9, 0.1], pred=[0.9, 0.1]),
+            sample(1, tuner=[0.9, 0.1], fvgpt=[0.2, 0.8], pred=[0.2, 0.8]),
+        ],
+    )
+    assert metric.evaluate(2) == {'tuner/new': 50.0, 'fvgpt/new': 100.0}
 
 
 def test_a_classifier_that_names_no_source():
     metric = SubsetAccuracy()
-    metric.process(None, [sample(0, pred=[.9, .1])])
-    assert metric.evaluate(1) == {'pred/all': 100.}
+    metric.process(None, [sample(0, pred=[0.9, 0.1])])
+    assert metric.evaluate(1) == {'pred/all': 100.0}
 
 
 def test_table_and_file(tmp_path):
-    results = nested_results({'fvgpt/base': 82.4, 'fvgpt/new': 73.62, 'fvgpt/h': 77.76, 'zero_shot/base': 70., 'time': 1.})
+    results = nested_results(
+        {
+            'fvgpt/base': 82.4,
+            'fvgpt/new': 73.62,
+            'fvgpt/h': 77.76,
+            'zero_shot/base': 70.0,
+            'time': 1.0,
+        }
+    )
     assert list(results) == ['zero_shot', 'fvgpt']
     lines = results_table(results, 'CoOp').splitlines()
     assert lines[0].split() == ['base', 'new', 'H']

@@ -1,4 +1,5 @@
 """The contracts of FVG-PT, on a tuner that is written here: FVGPT knows a tuner only through its contract."""
+
 import itertools
 
 import pytest
@@ -18,7 +19,7 @@ class ShiftedNames(PromptTuner):
 
     def __init__(self, clip, class_names=None):
         super().__init__(clip, class_names)
-        self.shift = nn.Parameter(torch.full((clip.embed_dim, ), .1))
+        self.shift = nn.Parameter(torch.full((clip.embed_dim,), 0.1))
         self.init_classes()
 
     def _build_classes(self, class_names):
@@ -30,6 +31,7 @@ class ShiftedNames(PromptTuner):
 
 class ShiftedImages(ShiftedNames):
     """The same with an image side of its own, and other logits for new classes than for base ones (as MMRL has)."""
+
     image_tower_is_clip = False
 
     def encode_image(self, images):
@@ -37,11 +39,18 @@ class ShiftedImages(ShiftedNames):
         return dict(feature=feature + self.shift, other=feature - self.shift)
 
     def logits(self, image, text, branch='base'):
-        f, g = F.normalize(image['feature' if branch == 'base' else 'other'], dim=-1), F.normalize(text['feature'], dim=-1)
+        f, g = (
+            F.normalize(image['feature' if branch == 'base' else 'other'], dim=-1),
+            F.normalize(text['feature'], dim=-1),
+        )
         return self.clip.logit_scale * f @ g.T
 
 
-TUNERS = {'shifted_names': ShiftedNames, 'shifted_images': ShiftedImages, 'coop': lambda clip: CoOp(clip, n_ctx=2)}
+TUNERS = {
+    'shifted_names': ShiftedNames,
+    'shifted_images': ShiftedImages,
+    'coop': lambda clip: CoOp(clip, n_ctx=2),
+}
 
 
 @pytest.fixture(params=sorted(TUNERS))
@@ -64,13 +73,15 @@ def batch(seed, with_masks=True):
     if with_masks:
         for i, sample in enumerate(samples):
             mask = torch.zeros(32, 32, dtype=torch.uint8)
-            mask[i:20 + i, 4:20] = 1
+            mask[i : 20 + i, 4:20] = 1
             sample.set_mask(mask)
     return images, samples
 
 
-def train(model, steps=4, lr=.05, **kwargs):
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr, momentum=.9, weight_decay=5e-4)
+def train(model, steps=4, lr=0.05, **kwargs):
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=lr, momentum=0.9, weight_decay=5e-4
+    )
     model.train()
     history = []
     for step in range(steps):
@@ -95,21 +106,26 @@ def same(one, other):
 @pytest.mark.parametrize('dim, expected', [(512, 132_546), (768, 198_594)])
 def test_number_of_trainable_parameters(dim, expected):
     clip = nn.Module()
-    clip.embed_dim, clip.logit_scale, clip.tokenize = dim, 100., None
-    tuner = type('Empty', (PromptTuner, ), dict(_build_classes=None, encode_text=None))(clip)
+    clip.embed_dim, clip.logit_scale, clip.tokenize = dim, 100.0, None
+    tuner = type('Empty', (PromptTuner,), dict(_build_classes=None, encode_text=None))(clip)
     assert sum(p.numel() for p in FVGPT(tuner).parameters() if p.requires_grad) == expected
 
 
 def test_checkpoint_at_vit_b_16_is_under_two_megabytes(tmp_path):
     clip = nn.Module()
-    clip.embed_dim, clip.text_width, clip.logit_scale, clip.tokenize = 512, 512, 100., None
+    clip.embed_dim, clip.text_width, clip.logit_scale, clip.tokenize = 512, 512, 100.0, None
     model = FVGPT(CoOp(clip, n_ctx=4))
-    optimizer = torch.optim.SGD(model.parameters(), lr=.0035, momentum=.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0035, momentum=0.9)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
     optimizer.step()
-    torch.save(dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()), tmp_path / 'epoch_10.pth')
-    assert (tmp_path / 'epoch_10.pth').stat().st_size < 1_500_000  # leaves half a megabyte for logs and the recipe
+    torch.save(
+        dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()),
+        tmp_path / 'epoch_10.pth',
+    )
+    assert (
+        tmp_path / 'epoch_10.pth'
+    ).stat().st_size < 1_500_000  # leaves half a megabyte for logs and the recipe
 
 
 # ------------------------------------------------------------------ identity
@@ -126,8 +142,12 @@ def test_switched_off_it_is_the_tuner(tuner, branch):
     model.set_class_names(NEW, branch)
     images, _ = batch(0)
     tuner.eval()
-    assert torch.equal(model(images), tuner(images) if branch == 'base' else
-                       tuner.logits(tuner.encode_image(images), tuner.cached_text(), 'new'))
+    assert torch.equal(
+        model(images),
+        tuner(images)
+        if branch == 'base'
+        else tuner.logits(tuner.encode_image(images), tuner.cached_text(), 'new'),
+    )
 
 
 def test_calibration_spans_tuner_and_clip(tuner):
@@ -145,15 +165,21 @@ def test_calibration_spans_tuner_and_clip(tuner):
 # ------------------------------------------------------------------ independence of the branches
 def test_base_branch_does_not_see_the_new_branch(tuner):
     trained = []
-    for weight in (0., 1.):
+    for weight in (0.0, 1.0):
         model = build(tuner, calibration_loss=dict(type='PriorCalibrationLoss', loss_weight=weight))
         train(model)
         trained.append(group(model, 'compensation', 'reliability_gate'))
     assert same(*trained)
 
 
-@pytest.mark.parametrize('off, kept', [('calibration', ('compensation', 'reliability_gate')),
-                                       ('compensation', ('calibration', )), ('reliability_gate', ('calibration', ))])
+@pytest.mark.parametrize(
+    'off, kept',
+    [
+        ('calibration', ('compensation', 'reliability_gate')),
+        ('compensation', ('calibration',)),
+        ('reliability_gate', ('calibration',)),
+    ],
+)
 def test_a_module_that_is_off_changes_nothing_else(tuner, off, kept):
     trained = []
     for settings in ({}, {off: None}):
@@ -166,9 +192,12 @@ def test_a_module_that_is_off_changes_nothing_else(tuner, off, kept):
 
 def test_new_branch_does_not_see_the_base_branch(tuner):
     trained = []
-    for weight in (0., 10.):
-        model = build(tuner, distillation_loss=dict(type='ForegroundDistillationLoss', loss_weight=weight),
-                      gate_loss=dict(type='ReliabilityLoss', loss_weight=weight))
+    for weight in (0.0, 10.0):
+        model = build(
+            tuner,
+            distillation_loss=dict(type='ForegroundDistillationLoss', loss_weight=weight),
+            gate_loss=dict(type='ReliabilityLoss', loss_weight=weight),
+        )
         train(model)
         trained.append(group(model, 'calibration'))
     assert same(*trained)
@@ -177,7 +206,10 @@ def test_new_branch_does_not_see_the_base_branch(tuner):
 def test_gradient_of_the_calibration_loss_into_the_adapters_is_none(tuner):
     model = build(tuner)
     model(*batch(0), mode='loss')['loss_prior'].backward()
-    assert all(p.grad is None for p in [*model.compensation.parameters(), *model.reliability_gate.parameters()])
+    assert all(
+        p.grad is None
+        for p in [*model.compensation.parameters(), *model.reliability_gate.parameters()]
+    )
     assert any(p.grad.any() for p in model.calibration.parameters())
 
 
@@ -186,7 +218,7 @@ def test_training_changes_the_plug_in_and_nothing_else(tuner):
     model = build(tuner)
     clip_before, tuner_before = tuner.clip.weight_hash, group(model, 'tuner')
     plug_in_before = group(model, 'compensation', 'reliability_gate', 'calibration')
-    optimizer = torch.optim.AdamW(model.parameters(), lr=.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     model.train()
     assert not model.tuner.training
     sum(v for k, v in model(*batch(0), mode='loss').items() if 'loss' in k).backward()
@@ -214,11 +246,16 @@ FRG = dict(type='ForegroundReliabilityGate')
 PC = dict(type='PriorCalibration')
 
 
-@pytest.mark.parametrize('fdc, frg, pc', [c for c in itertools.product((None, FDC), (None, FRG), (None, PC)) if any(c[::2])])
+@pytest.mark.parametrize(
+    'fdc, frg, pc',
+    [c for c in itertools.product((None, FDC), (None, FRG), (None, PC)) if any(c[::2])],
+)
 def test_each_module_can_be_switched_off(tuner, fdc, frg, pc):
     model = build(tuner, compensation=fdc, reliability_gate=frg, calibration=pc)
     history = train(model, with_masks=fdc is not None)
-    expected = ({'loss_fdc', 'loss_distill'} if fdc else set()) | ({'loss_gate'} if fdc and frg else set())
+    expected = ({'loss_fdc', 'loss_distill'} if fdc else set()) | (
+        {'loss_gate'} if fdc and frg else set()
+    )
     expected |= {'loss_prior'} if pc else set()
     assert {key for key in history[0] if 'loss' in key} == expected
     assert all(torch.isfinite(torch.tensor(list(terms.values()))).all() for terms in history)
@@ -237,7 +274,7 @@ def test_each_module_can_be_switched_off(tuner, fdc, frg, pc):
 
 
 def test_without_a_gate_the_foreground_is_trusted_as_configured(tuner):
-    full = build(tuner, reliability_gate=None, fixed_trust=0.)(*batch(0), mode='loss')
+    full = build(tuner, reliability_gate=None, fixed_trust=0.0)(*batch(0), mode='loss')
     assert full['trust_foreground'].item() == 0
     # at the start z_FDC = z_full, so distilling from the full view alone costs nothing where the logits are the tuner's own
     if tuner.image_tower_is_clip:
@@ -248,7 +285,7 @@ def test_without_a_gate_the_foreground_is_trusted_as_configured(tuner):
 def test_foreground_view_keeps_the_object_and_fills_the_rest(tuner):
     images, masks = torch.randn(2, 3, 8, 8), torch.zeros(2, 1, 8, 8)
     masks[:, :, 2:5] = 1
-    for fill, expected in (('mean', 0.), ('black', -0.48145466 / 0.26862954)):
+    for fill, expected in (('mean', 0.0), ('black', -0.48145466 / 0.26862954)):
         view = build(tuner, fg_fill=fill).foreground_view(images, masks)
         assert torch.equal(view[:, :, 2:5], images[:, :, 2:5])
         torch.testing.assert_close(view[:, 0, 5:], torch.full_like(view[:, 0, 5:], expected))
@@ -264,13 +301,19 @@ def test_unusable_masks_are_not_trusted_and_do_not_teach_the_gate(tuner):
     assert terms['loss_gate'].item() == 0
 
 
-@pytest.mark.parametrize('options', itertools.product(('raw', 'unit'), ('zero', 'small_weight', 'layer_scale')))
+@pytest.mark.parametrize(
+    'options', itertools.product(('raw', 'unit'), ('zero', 'small_weight', 'layer_scale'))
+)
 def test_every_form_of_the_adapters_trains(tuner, options):
     adapter_input, residual_init = options
-    model = build(tuner, compensation=dict(FDC, adapter_input=adapter_input, residual_init=residual_init))
+    model = build(
+        tuner, compensation=dict(FDC, adapter_input=adapter_input, residual_init=residual_init)
+    )
     history = train(model, steps=3)
-    assert {'adapter_image_norm', 'adapter_text_norm', 'trust_foreground', 'trust_clip'} <= set(history[0])
-    assert history[0]['adapter_image_norm'] < .05 < 1
+    assert {'adapter_image_norm', 'adapter_text_norm', 'trust_foreground', 'trust_clip'} <= set(
+        history[0]
+    )
+    assert history[0]['adapter_image_norm'] < 0.05 < 1
     extra = 2 if residual_init == 'layer_scale' else 0
     plain = build(tuner, compensation=FDC)
     count = lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad)  # noqa: E731
@@ -302,10 +345,15 @@ def test_a_tuner_that_was_never_trained_is_refused(random_clip_folder):
     model(*batch(0), mode='loss')
 
 
-@pytest.mark.parametrize('settings, key', [
-    (dict(fg_fill='white'), 'fg_fill'), (dict(compensation=dict(FDC, adapter_input='half')), 'adapter_input'),
-    (dict(compensation=dict(FDC, residual_init='one')), 'residual_init'),
-    (dict(reliability_gate=dict(FRG, layers=4)), 'layers')])
+@pytest.mark.parametrize(
+    'settings, key',
+    [
+        (dict(fg_fill='white'), 'fg_fill'),
+        (dict(compensation=dict(FDC, adapter_input='half')), 'adapter_input'),
+        (dict(compensation=dict(FDC, residual_init='one')), 'residual_init'),
+        (dict(reliability_gate=dict(FRG, layers=4)), 'layers'),
+    ],
+)
 def test_bad_settings_name_the_key(tuner, settings, key):
     with pytest.raises(ValueError, match=key):
         build(tuner, **settings)

@@ -1,4 +1,5 @@
 """Gates, adapters and branches: inside their bounds, finite and differentiable, whatever comes in."""
+
 import math
 
 import pytest
@@ -25,10 +26,15 @@ def precise(dtype):
 # ------------------------------------------------------------------ gates
 @settings(max_examples=60, deadline=None)
 @given(SHAPES, SCALES, SCALES, st.integers(0, 99), DTYPES, st.booleans())
-def test_statistics_are_inside_their_bounds_and_gates_between_zero_and_one(shape, scale, other, seed, dtype, normalize):
+def test_statistics_are_inside_their_bounds_and_gates_between_zero_and_one(
+    shape, scale, other, seed, dtype, normalize
+):
     z, z2 = logits(shape, scale, seed, dtype), logits(shape, other, seed + 1, dtype)
     torch.manual_seed(0)
-    frg, brg = (gate(normalize_entropy=normalize) for gate in (ForegroundReliabilityGate, BackboneReliabilityGate))
+    frg, brg = (
+        gate(normalize_entropy=normalize)
+        for gate in (ForegroundReliabilityGate, BackboneReliabilityGate)
+    )
     highest = (1 if normalize else math.log(shape[1])) + 1e-4
     if shape[1] == 1:
         highest = 1e-6
@@ -46,16 +52,20 @@ def test_statistics_are_inside_their_bounds_and_gates_between_zero_and_one(shape
     assert ((trust.r == 0) | trust.valid).all()
 
 
-@pytest.mark.parametrize('size', [30., 1e30])
+@pytest.mark.parametrize('size', [30.0, 1e30])
 def test_with_huge_weights_gates_reach_their_ends_and_no_further(size):
     # in float32 sigmoid is 1 from 17 on; trust is a weight, for which 0 and 1 are as good, and its loss takes the logit
     gate = BackboneReliabilityGate(layers=1)
     for sign in (-1, 1):
         with torch.no_grad():
             gate.mlp[0].weight.fill_(sign * size)
-        z_full, z_clip = logits((4, 2000), 1., 0), logits((4, 2000), 1., 1)
+        z_full, z_clip = logits((4, 2000), 1.0, 0), logits((4, 2000), 1.0, 1)
         b = gate(z_full, z_clip)
-        assert ((b >= 0) & (b <= 1)).all() and (sign > 0 or (b < 1e-30).all()) and (sign < 0 or (b == 1).all())
+        assert (
+            ((b >= 0) & (b <= 1)).all()
+            and (sign > 0 or (b < 1e-30).all())
+            and (sign < 0 or (b == 1).all())
+        )
         calibration = PriorCalibration(layers=1)
         calibration.gate = gate
         torch.testing.assert_close(calibration(z_full, z_clip).z_pc, z_clip if sign > 0 else z_full)
@@ -67,10 +77,12 @@ def test_entropy_lies_between_zero_of_one_hot_and_ln_c_of_uniform(classes):
     certain = torch.zeros(1, classes)
     certain[0, 0] = 1
     assert entropy(certain).item() == 0
-    assert entropy(torch.full((1, classes), 1 / classes)).item() == pytest.approx(math.log(classes), rel=1e-4, abs=1e-6)
+    assert entropy(torch.full((1, classes), 1 / classes)).item() == pytest.approx(
+        math.log(classes), rel=1e-4, abs=1e-6
+    )
 
 
-@pytest.mark.parametrize('scale', [1., 1e4])
+@pytest.mark.parametrize('scale', [1.0, 1e4])
 @pytest.mark.parametrize('classes', [2, 2000])
 def test_statistics_of_one_hot_and_uniform_predictions(classes, scale):
     certain, uniform = one_hot(classes, 0, scale), torch.zeros(1, classes, dtype=torch.float64)
@@ -79,13 +91,15 @@ def test_statistics_of_one_hot_and_uniform_predictions(classes, scale):
     p = (certain / 2).softmax(-1)
     assert h_uniform.item() == pytest.approx(math.log(classes))
     assert h_certain.item() == pytest.approx(0 if scale > 1 else torch.special.entr(p).sum().item())
-    assert cosine.item() == pytest.approx(1 / (p.norm().item() * classes**.5))
+    assert cosine.item() == pytest.approx(1 / (p.norm().item() * classes**0.5))
     assert gate.statistics(certain, certain)[0, 2].item() == pytest.approx(1)
 
 
 def test_with_one_class_everything_is_certain():
-    z = torch.tensor([[-7e3], [0.], [5.]])
-    torch.testing.assert_close(BackboneReliabilityGate().statistics(z, -z), torch.tensor([[0., 0., 1.]] * 3))
+    z = torch.tensor([[-7e3], [0.0], [5.0]])
+    torch.testing.assert_close(
+        BackboneReliabilityGate().statistics(z, -z), torch.tensor([[0.0, 0.0, 1.0]] * 3)
+    )
     assert PriorCalibration()(z, -z).z_pc.shape == (3, 1)
 
 
@@ -93,9 +107,15 @@ def test_with_one_class_everything_is_certain():
 @pytest.mark.parametrize('batch, classes', [(1, 1), (1, 5), (4, 5)])
 def test_gradients_of_the_gates_against_finite_differences(layers, batch, classes):
     torch.manual_seed(0)
-    z, z2 = (logits((batch, classes), 3., seed, torch.float64) for seed in range(2))
+    z, z2 = (logits((batch, classes), 3.0, seed, torch.float64) for seed in range(2))
     area = torch.rand(batch, dtype=torch.float64)
-    assert passes_gradcheck(ForegroundReliabilityGate(layers=layers).double(), z, z2, area, read=lambda trust: trust.logit)
+    assert passes_gradcheck(
+        ForegroundReliabilityGate(layers=layers).double(),
+        z,
+        z2,
+        area,
+        read=lambda trust: trust.logit,
+    )
     assert passes_gradcheck(BackboneReliabilityGate(layers=layers).double(), z, z2)
 
 
@@ -114,27 +134,42 @@ def test_calibrated_logits_lie_between_the_two_models(shape, scale, other, seed,
     low, high = (bound(z_full, z_clip).to(z_pc.dtype) for bound in (torch.minimum, torch.maximum))
     slack = 1e-6 * (1 + scale + other)
     assert z_pc.dtype == precise(dtype) and ((z_pc >= low - slack) & (z_pc <= high + slack)).all()
-    assert torch.equal(PriorCalibration()(z_full, z_full).z_pc.argmax(-1), z_full.argmax(-1)) or scale < 1
+    assert (
+        torch.equal(PriorCalibration()(z_full, z_full).z_pc.argmax(-1), z_full.argmax(-1))
+        or scale < 1
+    )
 
 
 @pytest.mark.parametrize('batch, classes', [(1, 1), (3, 4)])
 def test_gradients_of_the_calibration_against_finite_differences(batch, classes):
     torch.manual_seed(0)
-    z_full, z_clip = (logits((batch, classes), 2., seed, torch.float64) for seed in range(2))
-    assert passes_gradcheck(PriorCalibration().double(), z_full, z_clip, read=lambda calibrated: calibrated.z_pc)
+    z_full, z_clip = (logits((batch, classes), 2.0, seed, torch.float64) for seed in range(2))
+    assert passes_gradcheck(
+        PriorCalibration().double(), z_full, z_clip, read=lambda calibrated: calibrated.z_pc
+    )
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 4), st.sampled_from([1, 2, 2000]), st.sampled_from([0., 1e-3, 1., 1e4]), DTYPES,
-       st.sampled_from(['zero', 'small_weight', 'layer_scale']), st.sampled_from(['raw', 'unit']))
-def test_compensated_logits_are_cosines_times_the_scale_and_their_gradients_finite(batch, classes, scale, dtype, init, reads):
+@given(
+    st.integers(1, 4),
+    st.sampled_from([1, 2, 2000]),
+    st.sampled_from([0.0, 1e-3, 1.0, 1e4]),
+    DTYPES,
+    st.sampled_from(['zero', 'small_weight', 'layer_scale']),
+    st.sampled_from(['raw', 'unit']),
+)
+def test_compensated_logits_are_cosines_times_the_scale_and_their_gradients_finite(
+    batch, classes, scale, dtype, init, reads
+):
     torch.manual_seed(0)
     fdc = ForegroundDistillationCompensation(8, 4, residual_init=init, adapter_input=reads)
     if dtype == torch.float64:
         fdc = fdc.double()
-    f, g = logits((batch, 8), scale, 0, dtype), logits((classes, 8), 1., 1, dtype)
+    f, g = logits((batch, 8), scale, 0, dtype), logits((classes, 8), 1.0, 1, dtype)
     z = fdc(f, g)
-    assert z.shape == (batch, classes) and z.dtype == precise(dtype) and (z.abs() <= 100 + 1e-3).all()
+    assert (
+        z.shape == (batch, classes) and z.dtype == precise(dtype) and (z.abs() <= 100 + 1e-3).all()
+    )
     z.sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in fdc.parameters() if p.grad is not None)
 
@@ -143,25 +178,39 @@ def test_compensated_logits_are_cosines_times_the_scale_and_their_gradients_fini
 @pytest.mark.parametrize('reads', ['raw', 'unit'])
 def test_gradients_of_the_adapters_against_finite_differences(init, reads):
     torch.manual_seed(0)
-    fdc = ForegroundDistillationCompensation(4, 3, residual_init=init, adapter_input=reads, init_scale=.1).double()
-    assert passes_gradcheck(fdc, logits((1, 4), 1., 0, torch.float64), logits((3, 4), 1., 1, torch.float64))
+    fdc = ForegroundDistillationCompensation(
+        4, 3, residual_init=init, adapter_input=reads, init_scale=0.1
+    ).double()
+    assert passes_gradcheck(
+        fdc, logits((1, 4), 1.0, 0, torch.float64), logits((3, 4), 1.0, 1, torch.float64)
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(SHAPES, SCALES, DTYPES, st.sampled_from(['all', 'none', 'some']), st.integers(0, 99))
-def test_joined_branches_have_finite_gradients_whoever_was_trained_on(shape, scale, dtype, known, seed):
+def test_joined_branches_have_finite_gradients_whoever_was_trained_on(
+    shape, scale, dtype, known, seed
+):
     z_fdc, z_pc = (logits(shape, scale, seed + i, dtype).requires_grad_() for i in range(2))
-    trained = dict(all=torch.ones, none=torch.zeros, some=torch.ones)[known](shape[1], dtype=torch.bool)
+    trained = dict(all=torch.ones, none=torch.zeros, some=torch.ones)[known](
+        shape[1], dtype=torch.bool
+    )
     if known == 'some':
         trained[::2] = False
     log_p = join_branches(z_fdc, z_pc, trained)
     assert log_p.dtype == precise(dtype) and torch.isfinite(log_p).all()
-    torch.testing.assert_close(log_p.exp().sum(-1), torch.ones_like(log_p[:, 0]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        log_p.exp().sum(-1), torch.ones_like(log_p[:, 0]), rtol=1e-4, atol=1e-4
+    )
     log_p[:, 0].sum().backward()
     assert torch.isfinite(z_fdc.grad).all() and torch.isfinite(z_pc.grad).all()
 
 
-@pytest.mark.parametrize('trained', [[True, True, True], [False, False, False], [True, False, True]])
+@pytest.mark.parametrize(
+    'trained', [[True, True, True], [False, False, False], [True, False, True]]
+)
 def test_gradients_of_the_joined_branches_against_finite_differences(trained):
-    z_fdc, z_pc = (logits((2, 3), 2., seed, torch.float64).requires_grad_() for seed in range(2))
-    assert torch.autograd.gradcheck(lambda a, b: join_branches(a, b, torch.tensor(trained)), (z_fdc, z_pc))
+    z_fdc, z_pc = (logits((2, 3), 2.0, seed, torch.float64).requires_grad_() for seed in range(2))
+    assert torch.autograd.gradcheck(
+        lambda a, b: join_branches(a, b, torch.tensor(trained)), (z_fdc, z_pc)
+    )

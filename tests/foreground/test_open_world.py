@@ -1,4 +1,5 @@
 """One ranking of trained and new classes."""
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,11 +12,16 @@ from fvgpt.tuners import CoOp
 from .test_fvgpt import BASE, NEW, batch, build, train
 
 
-@given(st.integers(0, 2**31), st.integers(1, 9), st.sampled_from([1., 30., 1e4]), st.sampled_from(['all', 'none', 'some']))
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 9),
+    st.sampled_from([1.0, 30.0, 1e4]),
+    st.sampled_from(['all', 'none', 'some']),
+)
 def test_probabilities_add_up_and_keep_both_rankings(seed, classes, scale, known):
     generator = torch.Generator().manual_seed(seed)
     z_fdc, z_pc = scale * torch.randn(2, 5, classes, generator=generator, dtype=torch.float64)
-    trained = torch.rand(classes, generator=generator) < dict(all=2, none=-1, some=.5)[known]
+    trained = torch.rand(classes, generator=generator) < dict(all=2, none=-1, some=0.5)[known]
     log_p = join_branches(z_fdc, z_pc, trained)
     p, p_pc = log_p.exp(), z_pc.softmax(-1)
     torch.testing.assert_close(p.sum(-1), torch.ones(5, dtype=torch.float64))
@@ -58,13 +64,17 @@ def test_with_one_branch_switched_off_the_tuner_or_fdc_stands_in(random_clip, of
         model.set_class_names([*BASE, *NEW], branch)
         by_branch[branch] = model(images)
     trained = torch.tensor([True] * len(BASE) + [False] * len(NEW))
-    torch.testing.assert_close(by_branch['open'], join_branches(by_branch['base'], by_branch['new'], trained))
+    torch.testing.assert_close(
+        by_branch['open'], join_branches(by_branch['base'], by_branch['new'], trained)
+    )
 
 
 def test_what_was_trained_on_must_be_known(random_clip):
     model = FVGPT(CoOp(random_clip, n_ctx=2), class_names=BASE)
     model.set_class_names(BASE, 'open')
-    with pytest.raises(RuntimeError, match='does not know which classes it was trained on: load a checkpoint'):
+    with pytest.raises(
+        RuntimeError, match='does not know which classes it was trained on: load a checkpoint'
+    ):
         model(batch(0)[0])
 
 

@@ -1,4 +1,5 @@
 """A small copy of the embedded image set, and a way to run a mixed config briefly as MMEngine does."""
+
 from pathlib import Path
 
 import pytest
@@ -28,16 +29,24 @@ def small(entry, root: Path):
             second = 'background_correlation' in entry
             return type(entry)(entry, data_root=str(root / 'second' if second else root), **WORLD)
         return entry
-    return type(entry)(small(part, root) for part in entry) if isinstance(entry, (list, tuple)) else entry
+    return (
+        type(entry)(small(part, root) for part in entry)
+        if isinstance(entry, (list, tuple))
+        else entry
+    )
 
 
 @pytest.fixture
 def runner_of(world, tmp_path):
     """``runner_of(name, options)``: the Runner of ``configs/mixing/<name>.py``, on the small copy, for one epoch."""
+
     def build(name: str, options: dict = {}) -> Runner:
         config = Config.fromfile(ROOT / 'configs' / 'mixing' / f'{name}.py')
-        config.merge_from_dict({'train_cfg.max_epochs': 1, 'work_dir': str(tmp_path / 'work'), **options})
+        config.merge_from_dict(
+            {'train_cfg.max_epochs': 1, 'work_dir': str(tmp_path / 'work'), **options}
+        )
         return Runner.from_cfg(Config(small(config.to_dict(), world), format_python_code=False))
+
     return build
 
 
@@ -45,7 +54,10 @@ def runner_of(world, tmp_path):
 def tuned(runner_of, tmp_path) -> Path:
     """A CoOp trained for one epoch on two roots with one class list."""
     runner = runner_of('concat_datasets', {'work_dir': str(tmp_path / 'tuned')})
-    assert len(runner.train_dataloader.dataset) == 2 * 20 and len(runner.train_dataloader.dataset.datasets) == 2
+    assert (
+        len(runner.train_dataloader.dataset) == 2 * 20
+        and len(runner.train_dataloader.dataset.datasets) == 2
+    )
     start = runner.model.ctx.clone()
     runner.train()
     assert runner.iter == 5 and not torch.equal(runner.model.ctx, start)

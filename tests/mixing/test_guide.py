@@ -1,4 +1,5 @@
 """docs/mixing.md: its configs load, train and test, and it names a command for each example."""
+
 import re
 import runpy
 import sys
@@ -24,19 +25,23 @@ def test_every_config_in_it_loads(block, tmp_path):
 
 
 def test_every_example_has_its_command():
-    commands = {ROOT / path for path in re.findall(r'^    python tools/train\.py (\S+)$', GUIDE, re.M)}
+    commands = {
+        ROOT / path for path in re.findall(r'^    python tools/train\.py (\S+)$', GUIDE, re.M)
+    }
     assert all(path.is_file() for path in commands)
     assert set((ROOT / 'configs' / 'mixing').glob('*.py')) <= commands
 
 
 def test_mmpretrains_own_commands_train_and_test_it(tuned, world, tmp_path, monkeypatch):
-    block, = (block for block in BLOCKS if '__import__' in block)
+    (block,) = (block for block in BLOCKS if '__import__' in block)
     block = re.sub(r"'work_dirs/\S+\.pth'", repr(str(tuned)), block)
     assert str(tuned) in block
     small = repr(dict(WORLD, data_root=str(world)))
     path = tmp_path / 'theirs.py'
-    path.write_text(f'{block}\ntrain_dataloader = dict(dataset={small})\ntest_dataloader["dataset"].update({small})\n'
-                    'train_cfg = dict(max_epochs=1)\n')
+    path.write_text(
+        f'{block}\ntrain_dataloader = dict(dataset={small})\ntest_dataloader["dataset"].update({small})\n'
+        'train_cfg = dict(max_epochs=1)\n'
+    )
 
     def command(name, *arguments):
         monkeypatch.setattr(sys, 'argv', [name, str(path), *map(str, arguments)])
@@ -45,6 +50,15 @@ def test_mmpretrains_own_commands_train_and_test_it(tuned, world, tmp_path, monk
 
     command('train.py', '--work-dir', tmp_path / 'work', '--no-persistent-workers')
     metrics = tmp_path / 'metrics.pkl'
-    command('test.py', tmp_path / 'work' / 'epoch_1.pth', '--work-dir', tmp_path / 'tested', '--tta', '--out', metrics,
-            '--out-item', 'metrics')
+    command(
+        'test.py',
+        tmp_path / 'work' / 'epoch_1.pth',
+        '--work-dir',
+        tmp_path / 'tested',
+        '--tta',
+        '--out',
+        metrics,
+        '--out-item',
+        'metrics',
+    )
     assert {'fvgpt/base', 'tuner/base', 'zero_shot/base'} <= set(load(metrics))

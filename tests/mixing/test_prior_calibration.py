@@ -1,4 +1,5 @@
 """Prior Calibration between a tuned classifier and mmpretrain's own CLIP, with the same weights as ours or others."""
+
 import copy
 from types import FunctionType
 
@@ -8,8 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
 
-from fvgpt.clip.mmpretrain_clip import load_open_clip
-from fvgpt.foreground import PriorCalibratedClassifier
+from fvgpt.mixing import PriorCalibratedClassifier
+from fvgpt.mixing.mmpretrain_clip import load_open_clip
 from fvgpt.registry import MODELS
 from fvgpt.tuners import CoOp, ZeroShotCLIP
 
@@ -19,10 +20,13 @@ NAMES = ['striped red star', 'blue_ring', 'green square']
 RECIPE = ROOT / 'configs' / 'mixing' / 'prior_calibration.py'
 RESNET = dict(
     type='ImageClassifier',
-    backbone=dict(type='ResNet', depth=18, base_channels=8, out_indices=(3, )),
+    backbone=dict(type='ResNet', depth=18, base_channels=8, out_indices=(3,)),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True))
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+    ),
+)
 
 
 @pytest.fixture
@@ -43,16 +47,25 @@ def test_the_gate_learns_and_nothing_else(tuned, runner_of):
     start = [copy.deepcopy(part.state_dict()) for part in (model, *model._frozen)]
     assert sum(parameter.numel() for parameter in model.parameters()) == 161
     runner.train()
-    assert runner.iter == 5 and tuple(model.class_names) == runner.train_dataloader.dataset.metainfo['classes']
-    changed = [any(not torch.equal(value, before[key]) for key, value in part.state_dict().items())
-               for part, before in zip((model, *model._frozen), start)]
+    assert (
+        runner.iter == 5
+        and tuple(model.class_names) == runner.train_dataloader.dataset.metainfo['classes']
+    )
+    changed = [
+        any(not torch.equal(value, before[key]) for key, value in part.state_dict().items())
+        for part, before in zip((model, *model._frozen), start)
+    ]
     assert changed == [True, False, False]
     assert 0 < runner.message_hub.get_scalar('train/trust_prior').current() < 1
     saved = torch.load(runner.work_dir + '/epoch_1.pth', weights_only=True)
-    assert set(saved['state_dict']) == {f'calibration.gate.mlp.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')}
+    assert set(saved['state_dict']) == {
+        f'calibration.gate.mlp.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')
+    }
     assert 'tensor(' not in saved['meta']['cfg']
     metrics = runner.test()
-    assert {f'{name}/{half}' for name in ('calibrated', 'tuned', 'prior') for half in ('base', 'new')} <= set(metrics)
+    assert {
+        f'{name}/{half}' for name in ('calibrated', 'tuned', 'prior') for half in ('base', 'new')
+    } <= set(metrics)
 
 
 def test_mmpretrains_clip_with_our_weights_is_our_clip(quickstart_clip, prior):
@@ -73,7 +86,7 @@ def test_z_pc_lies_between_the_two(quickstart_clip, prior):
     b = model.calibration.gate(z['tuned'], z['prior'])[:, None]
     torch.testing.assert_close(z['calibrated'], (1 - b) * z['tuned'] + b * z['prior'])
     predicted = model(torch.randn(1, 3, 64, 64), [DataSample()], mode='predict')[0]
-    assert predicted.pred_score.shape == predicted.prior_score.shape == (3, )
+    assert predicted.pred_score.shape == predicted.prior_score.shape == (3,)
 
 
 def test_the_prior_may_have_names_of_its_own(quickstart_clip, prior):
@@ -86,17 +99,45 @@ def test_the_prior_may_have_names_of_its_own(quickstart_clip, prior):
 def chinese_clip(tmp_path):
     """A ChineseCLIP of one layer a tower with random weights and a vocabulary of a few characters, and its checkpoint."""
     if isinstance(MODELS.get('mmpretrain.ChineseCLIP'), FunctionType):
-        pytest.skip("mmpretrain leaves ChineseCLIP out without its multimodal extra and an older transformers")
-    (tmp_path / 'vocab.txt').write_text('\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', *'红星蓝环绿方']), encoding='utf-8')
+        pytest.skip(
+            'mmpretrain leaves ChineseCLIP out without its multimodal extra and an older transformers'
+        )
+    (tmp_path / 'vocab.txt').write_text(
+        '\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', *'红星蓝环绿方']), encoding='utf-8'
+    )
     config = dict(
-        type='ChineseCLIP', proj_dim=16, text_prototype=['红星'],
-        vision_backbone=dict(type='VisionTransformer', img_size=64, patch_size=16, out_type='cls_token', pre_norm=True,
-                             arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64)),
-        text_backbone=dict(type='BertModelCN', config=dict(
-            vocab_size=10, pad_token_id=0, add_type_embeddings=True, attention_probs_dropout_prob=.1, hidden_act='gelu',
-            hidden_dropout_prob=.1, hidden_size=32, initializer_range=.02, intermediate_size=64, max_position_embeddings=64,
-            num_attention_heads=2, num_hidden_layers=1, type_vocab_size=2, layer_norm_eps=1e-12)),
-        tokenizer=dict(type='FullTokenizer', vocab_file=str(tmp_path / 'vocab.txt')))
+        type='ChineseCLIP',
+        proj_dim=16,
+        text_prototype=['红星'],
+        vision_backbone=dict(
+            type='VisionTransformer',
+            img_size=64,
+            patch_size=16,
+            out_type='cls_token',
+            pre_norm=True,
+            arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64),
+        ),
+        text_backbone=dict(
+            type='BertModelCN',
+            config=dict(
+                vocab_size=10,
+                pad_token_id=0,
+                add_type_embeddings=True,
+                attention_probs_dropout_prob=0.1,
+                hidden_act='gelu',
+                hidden_dropout_prob=0.1,
+                hidden_size=32,
+                initializer_range=0.02,
+                intermediate_size=64,
+                max_position_embeddings=64,
+                num_attention_heads=2,
+                num_hidden_layers=1,
+                type_vocab_size=2,
+                layer_norm_eps=1e-12,
+            ),
+        ),
+        tokenizer=dict(type='FullTokenizer', vocab_file=str(tmp_path / 'vocab.txt')),
+    )
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(copy.deepcopy(config)).eval()
@@ -109,8 +150,13 @@ def chinese_clip(tmp_path):
 def test_chinese_clip_is_a_prior_by_its_own_names(quickstart_clip, chinese_clip):
     theirs, config, checkpoint = chinese_clip
     names = dict(zip(NAMES, ['红星', '蓝环', '绿方']))
-    model = PriorCalibratedClassifier(CoOp(quickstart_clip), config, prior_checkpoint=checkpoint, prior_names=names,
-                                      class_names=NAMES)
+    model = PriorCalibratedClassifier(
+        CoOp(quickstart_clip),
+        config,
+        prior_checkpoint=checkpoint,
+        prior_names=names,
+        class_names=NAMES,
+    )
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     z = model.logits_by_source(images)
     theirs.prototype = list(names.values())
@@ -120,7 +166,10 @@ def test_chinese_clip_is_a_prior_by_its_own_names(quickstart_clip, chinese_clip)
     samples = [DataSample().set_gt_label(number % 3) for number in range(4)]
     terms = model(images, samples, mode='loss')
     terms['loss_prior'].backward()
-    assert all(parameter.grad is not None for parameter in model.parameters()) and 0 < terms['trust_prior'] < 1
+    assert (
+        all(parameter.grad is not None for parameter in model.parameters())
+        and 0 < terms['trust_prior'] < 1
+    )
 
 
 def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prior):
@@ -135,10 +184,17 @@ def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prio
 
 
 def test_what_does_not_fit_is_named(quickstart_clip, prior, tmp_path):
-    with pytest.raises(ValueError, match='prior CLIPZeroShot would be used with random weights: give prior_checkpoint'):
+    with pytest.raises(
+        ValueError,
+        match='prior CLIPZeroShot would be used with random weights: give prior_checkpoint',
+    ):
         PriorCalibratedClassifier(CoOp(quickstart_clip), prior)
-    with pytest.raises(ValueError, match='tuned CoOp would be used with random weights: give tuned_checkpoint'):
-        PriorCalibratedClassifier(dict(type='CoOp', clip=quickstart_clip), ZeroShotCLIP(quickstart_clip))
+    with pytest.raises(
+        ValueError, match='tuned CoOp would be used with random weights: give tuned_checkpoint'
+    ):
+        PriorCalibratedClassifier(
+            dict(type='CoOp', clip=quickstart_clip), ZeroShotCLIP(quickstart_clip)
+        )
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         pair(quickstart_clip, prior, tuned_checkpoint=str(tmp_path / 'nowhere.pth'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):

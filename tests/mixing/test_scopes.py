@@ -1,4 +1,5 @@
 """Nothing of ours needs a ``default_scope``, and a name of ours that is taken is an error."""
+
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry

@@ -1,13 +1,14 @@
 """OpenMMLab's moving average, gradient accumulation, test-time augmentation, visualizer and ConcatDataset on our models."""
+
 from pathlib import Path
 
 import torch
 from mmpretrain.structures import DataSample
 
-from fvgpt.engine.hooks import unwrapped
-from fvgpt.engine.recipe import load_recipe
-from fvgpt.evaluation import AverageScoresTTA
+from fvgpt.engine.runner.recipe import load_recipe
+from fvgpt.mixing import AverageScoresTTA
 from fvgpt.tuners import CoOp
+from fvgpt.tuners.classifier import unwrapped
 
 from ..conftest import ROOT
 
@@ -19,8 +20,14 @@ def test_average_accumulation_and_augmented_tests(tuned, runner_of):
     hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
     live, averaged = runner.model.state_dict(), hook.ema_model.module.state_dict()
     assert live.keys() == averaged.keys()
-    trained = [key for key in live if not key.startswith('tuner.') and not torch.equal(live[key], averaged[key])]
-    assert any('compensation' in key for key in trained) and any('calibration' in key for key in trained)
+    trained = [
+        key
+        for key in live
+        if not key.startswith('tuner.') and not torch.equal(live[key], averaged[key])
+    ]
+    assert any('compensation' in key for key in trained) and any(
+        'calibration' in key for key in trained
+    )
     saved = torch.load(runner.work_dir + '/epoch_1.pth', weights_only=True)
     assert all(torch.equal(saved['state_dict'][key], averaged[key]) for key in averaged)
     metrics = runner.test()
@@ -32,23 +39,31 @@ def test_average_accumulation_and_augmented_tests(tuned, runner_of):
 
 def test_every_score_is_the_mean_over_the_views(random_clip):
     views = []
-    for own, other in (([.6, .4], [1., 0.]), ([.2, .8], [0., 1.])):
+    for own, other in (([0.6, 0.4], [1.0, 0.0]), ([0.2, 0.8], [0.0, 1.0])):
         sample = DataSample().set_gt_label(0).set_pred_score(torch.tensor(own)).set_pred_label(0)
         sample.set_field(torch.tensor(other), 'tuner_score', dtype=torch.Tensor)
         views.append(sample)
-    merged, = AverageScoresTTA(CoOp(random_clip)).merge_preds([views])
-    torch.testing.assert_close(merged.pred_score, torch.tensor([.4, .6]))
-    torch.testing.assert_close(merged.tuner_score, torch.tensor([.5, .5]))
+    (merged,) = AverageScoresTTA(CoOp(random_clip)).merge_preds([views])
+    torch.testing.assert_close(merged.pred_score, torch.tensor([0.4, 0.6]))
+    torch.testing.assert_close(merged.tuner_score, torch.tensor([0.5, 0.5]))
     assert merged.pred_label.item() == 1 and merged.gt_label.item() == 0
 
 
 def test_pictures_carry_the_names_of_the_classes_they_are_of(tuned, runner_of, monkeypatch):
-    runner = runner_of('visualize_predictions', {'model.backbone_checkpoint': str(tuned),
-                                                 'default_hooks.visualization.interval': 20})
+    runner = runner_of(
+        'visualize_predictions',
+        {'model.backbone_checkpoint': str(tuned), 'default_hooks.visualization.interval': 20},
+    )
     seen = []
     draw = type(runner.visualizer).visualize_cls
-    monkeypatch.setattr(type(runner.visualizer), 'visualize_cls', lambda self, *args, **kwargs: (
-        seen.append(self.dataset_meta['classes']), draw(self, *args, **kwargs))[1])
+    monkeypatch.setattr(
+        type(runner.visualizer),
+        'visualize_cls',
+        lambda self, *args, **kwargs: (
+            seen.append(self.dataset_meta['classes']),
+            draw(self, *args, **kwargs),
+        )[1],
+    )
     runner.test()
     assert seen == [loader.dataset.metainfo['classes'] for loader in runner.test_loop.dataloaders]
     assert seen[0] != seen[1]
@@ -57,8 +72,14 @@ def test_pictures_carry_the_names_of_the_classes_they_are_of(tuned, runner_of, m
 
 def test_our_commands_leave_the_roots_of_joined_data_sets_alone(tmp_path):
     path = ROOT / 'configs' / 'mixing' / 'concat_datasets.py'
-    config = load_recipe(str(path), {
-        'data_root': str(tmp_path), 'num_shots': 2, 'train_dataloader.dataset.datasets.1.data_root': '/no'})
+    config = load_recipe(
+        str(path),
+        {
+            'data_root': str(tmp_path),
+            'num_shots': 2,
+            'train_dataloader.dataset.datasets.1.data_root': '/no',
+        },
+    )
     first, second = config.train_dataloader.dataset.datasets
     assert (first.num_shots, second.num_shots) == (8, 8)
     assert (first.data_root, second.data_root) == ('data/quickstart', '/no')

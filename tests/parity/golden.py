@@ -1,4 +1,5 @@
 """Reading the golden arrays."""
+
 import json
 from pathlib import Path
 from typing import Dict, Tuple

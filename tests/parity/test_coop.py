@@ -1,9 +1,10 @@
 """CoOp equals the original trainer: features, loss, gradient, 12 steps of training, other class names afterwards."""
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from fvgpt.engine.warmup_cosine_lr import WarmupCosineLR
+from fvgpt.engine.runner.warmup_cosine_lr import WarmupCosineLR
 from fvgpt.tuners import CoOp
 
 from .golden import load_run, relative_error
@@ -14,8 +15,14 @@ CTX = 'prompt_learner.ctx'
 
 def build(clip, settings):
     words = settings['settings']
-    return CoOp(clip, n_ctx=words['N_CTX'], ctx_init=words['CTX_INIT'] or None, class_specific=words['CSC'],
-                class_token_position=words['CLASS_TOKEN_POSITION'], class_names=settings['class_names_base'])
+    return CoOp(
+        clip,
+        n_ctx=words['N_CTX'],
+        ctx_init=words['CTX_INIT'] or None,
+        class_specific=words['CSC'],
+        class_token_position=words['CLASS_TOKEN_POSITION'],
+        class_names=settings['class_names_base'],
+    )
 
 
 @pytest.fixture(scope='module', params=RUNS)
@@ -27,7 +34,9 @@ def run(request, parity, tiny_clip):
 
 def step_loss(tuner, batches, index):
     images, labels = batches['train_images'][index].float(), batches['train_labels'][index]
-    return tuner.tuning_loss(tuner.encode_image(images), tuner.encode_text(), images, labels)['loss']
+    return tuner.tuning_loss(tuner.encode_image(images), tuner.encode_text(), images, labels)[
+        'loss'
+    ]
 
 
 def test_initial_words_are_the_words_embeddings(run, tiny_clip):
@@ -53,7 +62,9 @@ def test_training_trajectory_and_evaluation(run, tiny_clip):
     tuner = build(tiny_clip, settings)
     tuner.ctx.data.copy_(arrays[f'init.{CTX}'])
     optim, epochs = settings['optim'], settings['epochs']
-    optimizer = torch.optim.SGD(tuner.parameters(), lr=optim['LR'], momentum=.9, weight_decay=optim['WEIGHT_DECAY'])
+    optimizer = torch.optim.SGD(
+        tuner.parameters(), lr=optim['LR'], momentum=0.9, weight_decay=optim['WEIGHT_DECAY']
+    )
     schedule = WarmupCosineLR(optimizer, end=epochs)
     losses = []
     for _ in range(epochs):
@@ -71,7 +82,15 @@ def test_training_trajectory_and_evaluation(run, tiny_clip):
         if f'eval_{subset}.logits' not in arrays:
             continue  # class-specific contexts have no logits for other classes
         tuner.set_class_names(settings[f'class_names_{subset}'], subset)
-        torch.testing.assert_close(tuner(batches['eval_images'].float()), arrays[f'eval_{subset}.logits'],
-                                   atol=2e-3, rtol=0)
-        torch.testing.assert_close(F.normalize(tuner.cached_text()['feature'], dim=-1),
-                                   arrays[f'eval_{subset}.text_features'], atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            tuner(batches['eval_images'].float()),
+            arrays[f'eval_{subset}.logits'],
+            atol=2e-3,
+            rtol=0,
+        )
+        torch.testing.assert_close(
+            F.normalize(tuner.cached_text()['feature'], dim=-1),
+            arrays[f'eval_{subset}.text_features'],
+            atol=1e-4,
+            rtol=0,
+        )

@@ -1,4 +1,5 @@
 """Few-shot subsets equal those of the original data set classes, image by image."""
+
 import json
 
 import numpy as np
@@ -6,7 +7,12 @@ import pytest
 
 from fvgpt.datasets import SplitFileDataset
 
-FILES = dict(caltech101='Caltech101', dtd='DescribableTextures', oxford_pets='OxfordPets', stanford_cars='StanfordCars')
+FILES = dict(
+    caltech101='Caltech101',
+    dtd='DescribableTextures',
+    oxford_pets='OxfordPets',
+    stanford_cars='StanfordCars',
+)
 
 
 @pytest.fixture(scope='module')
@@ -23,8 +29,13 @@ def split(request, splits, tmp_path_factory):
     (root / 'images').mkdir()
     (root / name).write_bytes((splits / name).read_bytes())
     content = json.loads((root / name).read_text())
-    return request.param, content, lambda **kwargs: SplitFileDataset(
-        data_root=str(root), split_file=name, img_dir='images', serialize_data=False, **kwargs)
+    return (
+        request.param,
+        content,
+        lambda **kwargs: SplitFileDataset(
+            data_root=str(root), split_file=name, img_dir='images', serialize_data=False, **kwargs
+        ),
+    )
 
 
 def paths(dataset):
@@ -52,7 +63,9 @@ def test_test_split_and_class_names(golden, split):
     name, content, build = split
     for subset in ('all', 'base', 'new'):
         dataset = build(split='test', subset=subset, num_shots=16)
-        assert paths(dataset) == [content['test'][i][0] for i in arrays[f'{name}.{subset}.test_index']]
+        assert paths(dataset) == [
+            content['test'][i][0] for i in arrays[f'{name}.{subset}.test_index']
+        ]
         assert dataset.get_gt_labels().tolist() == arrays[f'{name}.{subset}.test_label'].tolist()
         assert dataset.metainfo['branch'] == ('new' if subset == 'new' else 'base')
     assert str(summary[name]['n_train']) == str(len(content['train']))

@@ -1,26 +1,45 @@
 """FVG-PT equals an independent float64 calculation: every quantity, gradient, trajectory, and every documented option."""
+
 import pytest
 import torch
 from mmpretrain.structures import DataSample
 
-from fvgpt.engine.warmup_cosine_lr import WarmupCosineLR
+from fvgpt.engine.runner.warmup_cosine_lr import WarmupCosineLR
 from fvgpt.foreground import FVGPT
 from fvgpt.tuners import CoOp, PromptTuner
 
 from .golden import load_run, relative_error
 
-CASES = ['default', 'other_constants', 'entropy_normalized', 'larger_lr', 'fdc_only_r1', 'r_not_detached', 'no_prior_kl',
-         'trained_like', 'tau_squared', 'all_masks_degenerate', 'full_width', 'no_area_rule', 'mmrl_mapping']
+CASES = [
+    'default',
+    'other_constants',
+    'entropy_normalized',
+    'larger_lr',
+    'fdc_only_r1',
+    'r_not_detached',
+    'no_prior_kl',
+    'trained_like',
+    'tau_squared',
+    'all_masks_degenerate',
+    'full_width',
+    'no_area_rule',
+    'mmrl_mapping',
+]
 LOSS_KEYS = dict(L_frg='loss_gate', L_dist='loss_distill', ce_fdc='loss_fdc')
-NAMES = {'adapter_image': 'compensation.adapter_image', 'adapter_text': 'compensation.adapter_text',
-         'frg.fc1': 'reliability_gate.mlp.0', 'frg.fc2': 'reliability_gate.mlp.2',
-         'brg.fc1': 'calibration.gate.mlp.0', 'brg.fc2': 'calibration.gate.mlp.2'}
+NAMES = {
+    'adapter_image': 'compensation.adapter_image',
+    'adapter_text': 'compensation.adapter_text',
+    'frg.fc1': 'reliability_gate.mlp.0',
+    'frg.fc2': 'reliability_gate.mlp.2',
+    'brg.fc1': 'calibration.gate.mlp.0',
+    'brg.fc2': 'calibration.gate.mlp.2',
+}
 
 
 def our_name(name):
     for theirs, ours in NAMES.items():
         if name.startswith(theirs):
-            return ours + name[len(theirs):]
+            return ours + name[len(theirs) :]
     raise KeyError(name)
 
 
@@ -48,22 +67,43 @@ class GivenFeatures(PromptTuner):
 def build(clip, constants, arrays, case):
     size = {k: v.shape for k, v in arrays.items() if k.startswith(f'{case}.init.')}
     bottleneck, dim = size[f'{case}.init.adapter_image.down.weight']
-    gate = dict(hidden=size[f'{case}.init.brg.fc1.weight'][0], temperature=constants['tau'],
-                normalize_entropy=constants['entropy_norm'])
+    gate = dict(
+        hidden=size[f'{case}.init.brg.fc1.weight'][0],
+        temperature=constants['tau'],
+        normalize_entropy=constants['entropy_norm'],
+    )
     area = {k: constants[k] if constants['area_rule'] else None for k in ('area_min', 'area_max')}
     model = FVGPT(
         GivenFeatures(clip, constants['scale']),
-        reliability_gate=dict(type='ForegroundReliabilityGate', **gate, **area) if constants['use_frg'] else None,
-        compensation=dict(type='ForegroundDistillationCompensation', dim=dim, bottleneck=bottleneck,
-                          logit_scale=constants['scale']),
+        reliability_gate=dict(type='ForegroundReliabilityGate', **gate, **area)
+        if constants['use_frg']
+        else None,
+        compensation=dict(
+            type='ForegroundDistillationCompensation',
+            dim=dim,
+            bottleneck=bottleneck,
+            logit_scale=constants['scale'],
+        ),
         calibration=dict(type='PriorCalibration', **gate),
-        gate_loss=dict(type='ReliabilityLoss', margin=constants['delta'], loss_weight=constants['lambda_rg']),
-        distillation_loss=dict(type='ForegroundDistillationLoss', temperature=constants['tau'],
-                               detach_trust=constants['detach_r'], tau_squared=constants['tau_squared'],
-                               loss_weight=constants['lambda_d']),
-        calibration_loss=dict(type='PriorCalibrationLoss', temperature=constants['tau'], use_kl=constants['use_kl'],
-                              tau_squared=constants['tau_squared'], loss_weight=constants['lambda_pc']),
-        fixed_trust=constants['fixed_r'] if constants['fixed_r'] is not None else 1.).double()
+        gate_loss=dict(
+            type='ReliabilityLoss', margin=constants['delta'], loss_weight=constants['lambda_rg']
+        ),
+        distillation_loss=dict(
+            type='ForegroundDistillationLoss',
+            temperature=constants['tau'],
+            detach_trust=constants['detach_r'],
+            tau_squared=constants['tau_squared'],
+            loss_weight=constants['lambda_d'],
+        ),
+        calibration_loss=dict(
+            type='PriorCalibrationLoss',
+            temperature=constants['tau'],
+            use_kl=constants['use_kl'],
+            tau_squared=constants['tau_squared'],
+            loss_weight=constants['lambda_pc'],
+        ),
+        fixed_trust=constants['fixed_r'] if constants['fixed_r'] is not None else 1.0,
+    ).double()
     own = dict(model.named_parameters())
     for key in size:
         name = key.removeprefix(f'{case}.init.')
@@ -76,7 +116,13 @@ def build(clip, constants, arrays, case):
 def batch(arrays, case, index):
     data = {k: arrays[f'batches.{k}'][index] for k in ('f', 'f_fg', 'f0', 'labels', 'area')}
     data.update({k: arrays[f'batches.{k}'] for k in ('g', 'g0')})
-    data.update({k.removeprefix(f'{case}.input0.'): v for k, v in arrays.items() if k.startswith(f'{case}.input0.')})
+    data.update(
+        {
+            k.removeprefix(f'{case}.input0.'): v
+            for k, v in arrays.items()
+            if k.startswith(f'{case}.input0.')
+        }
+    )
     return {k: v.double() if v.is_floating_point() else v for k, v in data.items()}
 
 
@@ -101,14 +147,22 @@ def test_losses_and_gradients_of_the_first_step(oracle, random_clip, case):
     arrays, settings = oracle
     constants = settings[case]
     model = build(random_clip, constants, arrays, case)
-    step = {k.removeprefix(f'{case}.step0.'): v for k, v in arrays.items() if k.startswith(f'{case}.step0.')}
+    step = {
+        k.removeprefix(f'{case}.step0.'): v
+        for k, v in arrays.items()
+        if k.startswith(f'{case}.step0.')
+    }
     given = {k: step[k] for k in ('z_full', 'z_fg', 'z_main')} if case == 'mmrl_mapping' else None
     terms = losses(model, batch(arrays, case, 0), constants['scale'], given)
-    weights = dict(L_frg=constants['lambda_rg'], L_dist=constants['lambda_d'], ce_fdc=1.)
+    weights = dict(L_frg=constants['lambda_rg'], L_dist=constants['lambda_d'], ce_fdc=1.0)
     for theirs, ours in LOSS_KEYS.items():
         if ours in terms:
-            assert terms[ours].item() == pytest.approx(weights[theirs] * float(step[theirs]), rel=1e-9, abs=1e-12), ours
-    assert terms['loss_prior'].item() == pytest.approx(constants['lambda_pc'] * float(step['L_pc']), rel=1e-9)
+            assert terms[ours].item() == pytest.approx(
+                weights[theirs] * float(step[theirs]), rel=1e-9, abs=1e-12
+            ), ours
+    assert terms['loss_prior'].item() == pytest.approx(
+        constants['lambda_pc'] * float(step['L_pc']), rel=1e-9
+    )
     total = sum(value for key, value in terms.items() if 'loss' in key)
     assert float(total.detach()) == pytest.approx(float(step['total']), rel=1e-9)
     total.backward()
@@ -129,8 +183,12 @@ def test_training_trajectory_and_both_branches(oracle, random_clip, case):
     arrays, settings = oracle
     constants = settings[case]
     model = build(random_clip, constants, arrays, case)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=constants['lr0'], momentum=.9,
-                                weight_decay=constants['weight_decay'])
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=constants['lr0'],
+        momentum=0.9,
+        weight_decay=constants['weight_decay'],
+    )
     schedule = WarmupCosineLR(optimizer, end=3)
     totals = []
     for _ in range(3):
@@ -148,12 +206,18 @@ def test_training_trajectory_and_both_branches(oracle, random_clip, case):
         if key.startswith(f'{case}.final.'):
             name = our_name(key.removeprefix(f'{case}.final.'))
             torch.testing.assert_close(own[name].data, expected, rtol=1e-7, atol=1e-9)
-    data = {k: v.double() if v.is_floating_point() else v for k, v in arrays.items() if k.startswith('eval_')}
+    data = {
+        k: v.double() if v.is_floating_point() else v
+        for k, v in arrays.items()
+        if k.startswith('eval_')
+    }
     z_fdc = model.compensation(data['eval_base.f'], arrays['batches.g'].double())
     assert relative_error(z_fdc, arrays[f'{case}.eval_base_z_fdc']) < 1e-7
     scale = constants['scale']
-    z_pc, b = model.calibration(scale * data['eval_new.f'] @ data['eval_new.g'].T,
-                                scale * data['eval_new.f0'] @ data['eval_new.g0'].T)
+    z_pc, b = model.calibration(
+        scale * data['eval_new.f'] @ data['eval_new.g'].T,
+        scale * data['eval_new.f0'] @ data['eval_new.g0'].T,
+    )
     assert relative_error(z_pc, arrays[f'{case}.eval_new_z_pc']) < 1e-7
     assert relative_error(b, arrays[f'{case}.eval_new_b']) < 1e-7
 
@@ -167,28 +231,52 @@ def test_on_the_tuned_coop(parity, tiny_clip, template):
     tuner = CoOp(tiny_clip, n_ctx=4)
     tuner.ctx.data.copy_(tuned['final.prompt_learner.ctx'])
     hidden = int(settings['gate_hidden'])
-    model = FVGPT(tuner, reliability_gate=dict(type='ForegroundReliabilityGate', hidden=hidden),
-                  compensation=dict(type='ForegroundDistillationCompensation', bottleneck=int(settings['bottleneck']),
-                                    adapter_input='unit'),
-                  calibration=dict(type='PriorCalibration', hidden=hidden),
-                  prior_template='OxfordPets' if template == 'custom' else 'a photo of a {}.',
-                  class_names=run['class_names_base'])
+    model = FVGPT(
+        tuner,
+        reliability_gate=dict(type='ForegroundReliabilityGate', hidden=hidden),
+        compensation=dict(
+            type='ForegroundDistillationCompensation',
+            bottleneck=int(settings['bottleneck']),
+            adapter_input='unit',
+        ),
+        calibration=dict(type='PriorCalibration', hidden=hidden),
+        prior_template='OxfordPets' if template == 'custom' else 'a photo of a {}.',
+        class_names=run['class_names_base'],
+    )
     own = dict(model.named_parameters())
     for key, value in arrays.items():
         if key.startswith('init.'):
             own[our_name(key.removeprefix('init.'))].data.copy_(value)
-    samples = [DataSample().set_gt_label(int(label)).set_mask(mask.reshape(mask.shape[-2:]))
-               for label, mask in zip(batches['train_labels'][0], batches['train_masks'][0])]
+    samples = [
+        DataSample().set_gt_label(int(label)).set_mask(mask.reshape(mask.shape[-2:]))
+        for label, mask in zip(batches['train_labels'][0], batches['train_masks'][0])
+    ]
     terms = model.loss(batches['train_images'][0].float(), samples)
     prefix = f'coop_n4_random.{template}'
     lambda_d = settings['constants']['lambda_d']
-    assert terms['loss_gate'].item() == pytest.approx(float(arrays[f'{prefix}.step0.L_frg']), abs=1e-4)
-    assert terms['loss_distill'].item() == pytest.approx(lambda_d * float(arrays[f'{prefix}.step0.L_dist']), abs=1e-3)
-    assert terms['loss_fdc'].item() == pytest.approx(float(arrays[f'{prefix}.step0.ce_fdc']), abs=1e-4)
-    assert terms['loss_prior'].item() == pytest.approx(float(arrays[f'{prefix}.step0.L_pc']), abs=1e-4)
+    assert terms['loss_gate'].item() == pytest.approx(
+        float(arrays[f'{prefix}.step0.L_frg']), abs=1e-4
+    )
+    assert terms['loss_distill'].item() == pytest.approx(
+        lambda_d * float(arrays[f'{prefix}.step0.L_dist']), abs=1e-3
+    )
+    assert terms['loss_fdc'].item() == pytest.approx(
+        float(arrays[f'{prefix}.step0.ce_fdc']), abs=1e-4
+    )
+    assert terms['loss_prior'].item() == pytest.approx(
+        float(arrays[f'{prefix}.step0.L_pc']), abs=1e-4
+    )
     model.eval()
-    torch.testing.assert_close(model(batches['eval_images'].float()).double(), arrays[f'{prefix}.eval_base.z_fdc'].double(),
-                               atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        model(batches['eval_images'].float()).double(),
+        arrays[f'{prefix}.eval_base.z_fdc'].double(),
+        atol=1e-3,
+        rtol=0,
+    )
     model.set_class_names(run['class_names_new'], 'new')
-    torch.testing.assert_close(model(batches['eval_images'].float()).double(), arrays[f'{prefix}.eval_new.z_pc'].double(),
-                               atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        model(batches['eval_images'].float()).double(),
+        arrays[f'{prefix}.eval_new.z_pc'].double(),
+        atol=1e-3,
+        rtol=0,
+    )

@@ -1,11 +1,12 @@
 """The learning rate of every epoch equals Dassl's scheduler."""
+
 import re
 
 import numpy as np
 import pytest
 import torch
 
-from fvgpt.engine.warmup_cosine_lr import WarmupCosineLR
+from fvgpt.engine.runner.warmup_cosine_lr import WarmupCosineLR
 
 
 @pytest.mark.parametrize('warmup', ['warmup0_constant', 'warmup1_constant'])

@@ -1,4 +1,5 @@
 """Token ids equal those of the original CLIP tokenizer."""
+
 import pytest
 
 from .golden import load_run
@@ -9,10 +10,18 @@ def padded(clip, text):
     return ids + [0] * (clip.context_length - len(ids))
 
 
-@pytest.mark.parametrize('key, template, clean', [
-    ('raw', '{}', False), ('name_only', '{}', True), ('x4', 'X X X X {}.', True), ('photo', 'a photo of a {}.', True),
-    ('x16', ' '.join(['X'] * 16) + ' {}.', True), ('texture', '{} texture.', True),
-    ('pet', 'a photo of a {}, a type of pet.', True)])
+@pytest.mark.parametrize(
+    'key, template, clean',
+    [
+        ('raw', '{}', False),
+        ('name_only', '{}', True),
+        ('x4', 'X X X X {}.', True),
+        ('photo', 'a photo of a {}.', True),
+        ('x16', ' '.join(['X'] * 16) + ' {}.', True),
+        ('texture', '{} texture.', True),
+        ('pet', 'a photo of a {}, a type of pet.', True),
+    ],
+)
 def test_token_ids(parity, tiny_clip, key, template, clean):
     arrays, settings = load_run(parity / 'common' / 'tokens.safetensors')
     for name, expected in zip(settings['names'], arrays[key].tolist()):

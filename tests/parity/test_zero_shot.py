@@ -1,4 +1,5 @@
 """Zero-shot CLIP equals the original trainers for every data set's template."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,10 @@ from .golden import load_run
 
 @pytest.fixture(scope='module')
 def golden(parity):
-    return (*load_run(parity / 'methods' / 'zeroshot_clip.safetensors'),
-            load_run(parity / 'common' / 'batches.safetensors')[0]['eval_images'].float())
+    return (
+        *load_run(parity / 'methods' / 'zeroshot_clip.safetensors'),
+        load_run(parity / 'common' / 'batches.safetensors')[0]['eval_images'].float(),
+    )
 
 
 @pytest.mark.parametrize('dataset', sorted(CUSTOM_TEMPLATES))
@@ -23,4 +26,6 @@ def test_text_features_and_logits(golden, tiny_clip, dataset, subset):
     model = ZeroShotCLIP(tiny_clip, template=dataset, class_names=settings[f'class_names_{subset}'])
     text = F.normalize(model.encode_text()['feature'], dim=-1)
     torch.testing.assert_close(text, arrays[f'{dataset}.{subset}.text_features'], atol=1e-5, rtol=0)
-    torch.testing.assert_close(model(images), arrays[f'{dataset}.{subset}.logits'], atol=5e-4, rtol=0)
+    torch.testing.assert_close(
+        model(images), arrays[f'{dataset}.{subset}.logits'], atol=5e-4, rtol=0
+    )

@@ -5,6 +5,7 @@
 Trains every tuner on the embedded image set for a few steps, FVG-PT on two of them, and writes, to tests/releases/<version>/,
 the checkpoints, a bundle, a few images, and the probabilities that the models give for them.
 """
+
 import json
 import shutil
 import sys
@@ -14,18 +15,39 @@ from pathlib import Path
 import cv2
 
 import fvgpt
-from fvgpt.datasets.quickstart_world import TASK, task_samples
-from fvgpt.engine.recipe import run_recipe
-from fvgpt.export import export_bundle
-from fvgpt.inferencer import FVGPTInferencer
+from fvgpt.engine.runner.recipe import run_recipe
+from fvgpt.inference.export import export_bundle
+from fvgpt.inference.inferencer import FVGPTInferencer
+from fvgpt.quickstart.world import TASK, task_samples
 
 from ..conftest import ROOT
 
 HERE = Path(__file__).parent
 WHOLE = 'coop_fvg'  # kept with the optimizer's state, as training writes it, and as a bundle
-RECIPES = [WHOLE, 'ivlp_fvg', 'coop', 'kgcoop', 'promptsrc', 'mmrl', 'ivlp', 'maple', 'cocoop', 'prograd', 'tcp',
-           'clip_adapter', 'tip_adapter', 'tip_adapter_f']
-NUMBERS = (7, 12, 17, 20, 23, 37)  # arrows and crosses: three classes that are trained on, three that are not
+RECIPES = [
+    WHOLE,
+    'ivlp_fvg',
+    'coop',
+    'kgcoop',
+    'promptsrc',
+    'mmrl',
+    'ivlp',
+    'maple',
+    'cocoop',
+    'prograd',
+    'tcp',
+    'clip_adapter',
+    'tip_adapter',
+    'tip_adapter_f',
+]
+NUMBERS = (
+    7,
+    12,
+    17,
+    20,
+    23,
+    37,
+)  # arrows and crosses: three classes that are trained on, three that are not
 CLASSES = [TASK[number].name for number in NUMBERS]
 SHOTS = 2
 BRANCHES = ('base', 'new', 'open')
@@ -35,19 +57,35 @@ def probabilities(inferencer: FVGPTInferencer, images) -> dict:
     """By branch and source (the model, the tuner below it, zero-shot CLIP): probabilities (images, classes)."""
     outputs = {}
     for branch in BRANCHES:
-        results = inferencer(images, classes=CLASSES, branch=branch, topk=len(CLASSES), compare=True, batch_size=len(images))
+        results = inferencer(
+            images,
+            classes=CLASSES,
+            branch=branch,
+            topk=len(CLASSES),
+            compare=True,
+            batch_size=len(images),
+        )
         for source in results[0]['top']:
             ranked = [dict(result['top'][source]) for result in results]
-            outputs[f'{branch}, {source}'] = [[round(scores[name], 7) for name in CLASSES] for scores in ranked]
+            outputs[f'{branch}, {source}'] = [
+                [round(scores[name], 7) for name in CLASSES] for scores in ranked
+            ]
     return outputs
 
 
 def train(recipe: str, data: str, work_dir: str) -> Path:
-    options = {'data_root': data, 'num_shots': SHOTS, 'train_cfg.max_epochs': 2, 'train_dataloader.dataset.test_per_class': 1,
-               'default_hooks.checkpoint.save_optimizer': recipe == WHOLE}
+    options = {
+        'data_root': data,
+        'num_shots': SHOTS,
+        'train_cfg.max_epochs': 2,
+        'train_dataloader.dataset.test_per_class': 1,
+        'default_hooks.checkpoint.save_optimizer': recipe == WHOLE,
+    }
     if recipe.startswith('tip_adapter'):
         options['model.cache_size'] = SHOTS * len(TASK) // 2
-    run_recipe(str(ROOT / 'configs' / 'fvgpt' / f'{recipe}_quickstart.py'), work_dir, options, test=False)
+    run_recipe(
+        str(ROOT / 'configs' / 'fvgpt' / f'{recipe}_quickstart.py'), work_dir, options, test=False
+    )
     return Path(work_dir) / 'epoch_2.pth'
 
 
@@ -55,12 +93,18 @@ def main() -> None:
     folder = HERE / fvgpt.__version__
     if folder.exists():
         sys.exit(f'{folder} is there already: what a release wrote is never made again')
-    images = [pixels[..., ::-1] for label, pixels, _ in task_samples('test', 1, 0., 'exact') if label in NUMBERS]
+    images = [
+        pixels[..., ::-1]
+        for label, pixels, _ in task_samples('test', 1, 0.0, 'exact')
+        if label in NUMBERS
+    ]
     with tempfile.TemporaryDirectory() as work:
         kept, outputs = Path(work) / 'kept', {}
         kept.mkdir()
         for recipe in RECIPES:
-            checkpoint = train(recipe, f'{work}/data', f'{work}/{recipe}').rename(kept / f'{recipe}.pth')
+            checkpoint = train(recipe, f'{work}/data', f'{work}/{recipe}').rename(
+                kept / f'{recipe}.pth'
+            )
             inferencer = FVGPTInferencer(checkpoint, device='cpu')
             outputs[recipe] = probabilities(inferencer, images)
             if recipe == WHOLE:

@@ -1,4 +1,5 @@
 """Masks of whole folders: layout, resuming, failures, report."""
+
 import csv
 import json
 from pathlib import Path
@@ -25,8 +26,11 @@ class RedSegmenter(ForegroundSegmenter):
         self.calls.append(len(images))
         if len(images) > self.most:
             raise RuntimeError('out of memory')
-        masks = [(image[..., 0] > 150).astype(np.float32) * .9 for image in images]
-        return [np.full_like(mask, np.nan) if image[0, 0].sum() == 0 else mask for mask, image in zip(masks, images)]
+        masks = [(image[..., 0] > 150).astype(np.float32) * 0.9 for image in images]
+        return [
+            np.full_like(mask, np.nan) if image[0, 0].sum() == 0 else mask
+            for mask, image in zip(masks, images)
+        ]
 
 
 def red(**options) -> MaskMaker:
@@ -47,7 +51,11 @@ def images(tmp_path) -> Path:
 
 
 def files_of(folder: Path) -> list:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob('*') if p.is_file() and p.parent.name != '_report')
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob('*')
+        if p.is_file() and p.parent.name != '_report'
+    )
 
 
 @pytest.mark.parametrize('suffix', [None, '.png'])
@@ -57,7 +65,7 @@ def test_masks_mirror_the_images(images, tmp_path, suffix):
     if suffix:
         wanted = ['a/1.png', 'a/2.v2.png', 'b c/1.png', 'b c/deep/x.png', 'top.png']
     assert files_of(tmp_path / 'masks') == wanted
-    assert (summary['made'], summary['failed'], summary['coverage']) == (5, 0, 1.)
+    assert (summary['made'], summary['failed'], summary['coverage']) == (5, 0, 1.0)
     with Image.open(tmp_path / 'masks' / 'b c' / '1.png') as mask:
         levels = np.asarray(mask)
     assert set(np.unique(levels)) == {0, 255}
@@ -67,7 +75,11 @@ def test_masks_mirror_the_images(images, tmp_path, suffix):
 def test_soft_masks_keep_their_probabilities(images, tmp_path):
     generate_masks(images, tmp_path / 'masks', red(soft=True), '.png')
     mask, note = read_mask(tmp_path / 'masks' / 'top.png')
-    assert mask.max() == pytest.approx(.9, abs=1 / 255) and note['confidence'] == 1 and 'RedSegmenter' in note['segmenter']
+    assert (
+        mask.max() == pytest.approx(0.9, abs=1 / 255)
+        and note['confidence'] == 1
+        and 'RedSegmenter' in note['segmenter']
+    )
 
 
 def test_masks_below_the_images_folder_are_no_images_of_the_next_run(images):
@@ -100,10 +112,15 @@ def test_masks_that_are_there_are_kept_and_broken_ones_made_again(images, tmp_pa
 
 def test_unreadable_images_and_failing_ones_are_named_and_the_others_made(images, tmp_path):
     (images / 'a' / '0.jpg').write_bytes(b'not a picture')
-    Image.new('RGB', (9, 9)).save(images / 'a' / 'black.png')  # the segmenter gives no numbers for it
+    Image.new('RGB', (9, 9)).save(
+        images / 'a' / 'black.png'
+    )  # the segmenter gives no numbers for it
     summary = generate_masks(images, tmp_path / 'masks', red(), '.png', batch_size=3)
     assert sorted(summary['failures']) == ['a/0.jpg', 'a/black.png']
-    assert 'cannot be read' in summary['failures']['a/0.jpg'] and 'no numbers' in summary['failures']['a/black.png']
+    assert (
+        'cannot be read' in summary['failures']['a/0.jpg']
+        and 'no numbers' in summary['failures']['a/black.png']
+    )
     assert summary['made'] == 5 and summary['coverage'] == 5 / 7
     assert len(files_of(tmp_path / 'masks')) == 5
 
@@ -124,14 +141,22 @@ def test_around_a_gpu_threads_share_one_segmenter_and_batches_are_of_eight(tmp_p
 
 def test_masks_are_compared_with_others_at_the_same_place(images, tmp_path):
     generate_masks(images, tmp_path / 'masks', red())
-    write_mask(tmp_path / 'others' / 'a' / '1.png', read_mask(tmp_path / 'masks' / 'a' / '1.jpg')[0], {})
+    write_mask(
+        tmp_path / 'others' / 'a' / '1.png', read_mask(tmp_path / 'masks' / 'a' / '1.jpg')[0], {}
+    )
     write_mask(tmp_path / 'others' / 'top.webp', np.zeros((7, 7), np.float32), {})
     summary = generate_masks(images, tmp_path / 'masks', red(), compare=tmp_path / 'others')
-    assert summary['iou'] == dict(images=2, mean=.5, median=.5, above_half=.5)
+    assert summary['iou'] == dict(images=2, mean=0.5, median=0.5, above_half=0.5)
     assert summary['worst'][0]['image'] == 'top.webp'
     with open(tmp_path / 'masks' / '_report' / 'images.csv') as file:
         ious = {row['name']: row['iou'] for row in csv.DictReader(file)}
-    assert ious == {'a/1.jpg': '1.0', 'top.webp': '0.0', 'a/2.v2.JPEG': '', 'b c/1.png': '', 'b c/deep/x.bmp': ''}
+    assert ious == {
+        'a/1.jpg': '1.0',
+        'top.webp': '0.0',
+        'a/2.v2.JPEG': '',
+        'b c/1.png': '',
+        'b c/deep/x.bmp': '',
+    }
 
 
 def test_the_report_shows_areas_and_the_worst(images, tmp_path):
@@ -139,13 +164,27 @@ def test_the_report_shows_areas_and_the_worst(images, tmp_path):
     summary = generate_masks(images, tmp_path / 'masks', red())
     folder = tmp_path / 'masks' / '_report'
     assert json.loads((folder / 'report.json').read_text()) == summary
-    assert sum(summary['area_histogram']) == 6 and summary['area_histogram'][2] == 5  # a quarter of each picture is red
-    assert (summary['too_small'], summary['nothing_found']) == (1, 1) and summary['worst'][0]['image'] == 'nothing.png'
+    assert (
+        sum(summary['area_histogram']) == 6 and summary['area_histogram'][2] == 5
+    )  # a quarter of each picture is red
+    assert (summary['too_small'], summary['nothing_found']) == (1, 1) and summary['worst'][0][
+        'image'
+    ] == 'nothing.png'
     text = (folder / 'report.md').read_text()
-    assert '6 images: 6 masks made' in text and '| 0.2 to 0.3 | 5 |' in text and '| nothing.png | 0.000 | 0.000 |  |' in text
+    assert (
+        '6 images: 6 masks made' in text
+        and '| 0.2 to 0.3 | 5 |' in text
+        and '| nothing.png | 0.000 | 0.000 |  |' in text
+    )
     sheet = load_image(folder / 'contact_sheet.png')
     assert sheet.std() > 10
-    assert sorted(p.name for p in folder.iterdir()) == ['.lock', 'contact_sheet.png', 'images.csv', 'report.json', 'report.md']
+    assert sorted(p.name for p in folder.iterdir()) == [
+        '.lock',
+        'contact_sheet.png',
+        'images.csv',
+        'report.json',
+        'report.md',
+    ]
 
 
 def test_wrong_folders_are_refused_before_anything_is_written(images, tmp_path):
@@ -159,8 +198,22 @@ def test_wrong_folders_are_refused_before_anything_is_written(images, tmp_path):
     refused('in the place of images', images, images)
     refused('in the place of images', images / 'a' / '1.jpg', images / 'a')
     refused('--suffix must be one of', images, tmp_path / 'masks', '.gif')
-    refused('is not a folder', images, tmp_path / 'masks', None, tmp_path / 'nowhere', error=FileNotFoundError)
-    refused('has no mask of these images', images, tmp_path / 'masks', None, tmp_path / 'empty', error=FileNotFoundError)
+    refused(
+        'is not a folder',
+        images,
+        tmp_path / 'masks',
+        None,
+        tmp_path / 'nowhere',
+        error=FileNotFoundError,
+    )
+    refused(
+        'has no mask of these images',
+        images,
+        tmp_path / 'masks',
+        None,
+        tmp_path / 'empty',
+        error=FileNotFoundError,
+    )
     Image.new('RGB', (4, 4)).save(images / 'a' / '1.png')
     refused('would share the mask', images, tmp_path / 'masks', '.png')
     assert not (tmp_path / 'masks').exists()
@@ -169,7 +222,10 @@ def test_wrong_folders_are_refused_before_anything_is_written(images, tmp_path):
 def test_two_runs_do_not_write_to_one_folder(images, tmp_path):
     masks = tmp_path / 'masks'
     (masks / '_report').mkdir(parents=True)
-    with FileLock(masks / '_report' / '.lock'), pytest.raises(ValueError, match='another run is writing'):
+    with (
+        FileLock(masks / '_report' / '.lock'),
+        pytest.raises(ValueError, match='another run is writing'),
+    ):
         generate_masks(images, masks, red())
 
 

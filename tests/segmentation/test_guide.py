@@ -1,4 +1,5 @@
 """The example of the guide "Add a segmenter" makes masks by the guide's own command."""
+
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvgpt.engine.recipe import load_recipe
+from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.registry import DATASETS
 from fvgpt.segmentation import SEGMENTERS, build_segmenter
 from fvgpt.segmentation.mask_file import read_mask
@@ -27,12 +28,14 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('segmenter')
     for name in ('tools', 'configs'):
         (folder / name).symlink_to(ROOT / name)
-    code, = re.findall(r'```python\n(.*?)```', GUIDE, re.S)
+    (code,) = re.findall(r'```python\n(.*?)```', GUIDE, re.S)
     (folder / 'my_segmenters.py').write_text(code)
     for kind, colour in (('red_box', (220, 30, 30)), ('green_box', (30, 220, 30))):
         (folder / 'photos' / kind).mkdir(parents=True)
         for number in range(3):
-            Image.fromarray(square_picture(48, 64 + number, colour)[0]).save(folder / 'photos' / kind / f'{number}.png')
+            Image.fromarray(square_picture(48, 64 + number, colour)[0]).save(
+                folder / 'photos' / kind / f'{number}.png'
+            )
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
     done = run_tool('bash', '-euc', SEGMENT, cwd=folder, env=dict(PATH=path))
     assert done.returncode == 0, done.stderr[-2000:]
@@ -44,7 +47,7 @@ def test_the_guides_segmenter_finds_the_foreground(folder):
     assert len(masks) == 6
     for path in masks:
         found, note = read_mask(path)
-        assert np.array_equal(found > .5, square_picture(48, found.shape[1])[1])
+        assert np.array_equal(found > 0.5, square_picture(48, found.shape[1])[1])
         assert note['segmenter'].startswith('my_segmenters.PlainBackground')
 
 
@@ -55,7 +58,10 @@ def test_its_masks_are_those_of_the_guides_recipe(folder, monkeypatch):
     train = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
     images = [train.get_data_info(i) for i in range(len(train))]
     assert len(images) == 4  # of six, as 30 % of a class are for the test
-    assert all(Path(info['mask_path']) == Path('photos/mask', *Path(info['img_path']).parts[1:]) for info in images)
+    assert all(
+        Path(info['mask_path']) == Path('photos/mask', *Path(info['img_path']).parts[1:])
+        for info in images
+    )
 
 
 def test_wrong_options_of_it_are_one_line(folder, monkeypatch):
@@ -63,8 +69,10 @@ def test_wrong_options_of_it_are_one_line(folder, monkeypatch):
     name = 'my_segmenters.PlainBackground'
     try:
         with pytest.raises(ValueError, match='border must lie between 0 and 0.5, not 0.7'):
-            build_segmenter(name, dict(border=.7))
-        with pytest.raises(ValueError, match=f'the segmenter {name} takes no width; its options are border'):
+            build_segmenter(name, dict(border=0.7))
+        with pytest.raises(
+            ValueError, match=f'the segmenter {name} takes no width; its options are border'
+        ):
             build_segmenter(name, dict(width=3))
     finally:
         SEGMENTERS._module_dict.pop('plain_background', None)

@@ -1,4 +1,5 @@
 """Image and mask files, and the numbers about masks."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,13 @@ from PIL import Image
 
 from fvgpt.datasets import LoadForegroundMask
 from fvgpt.datasets.class_folder import IMAGE_SUFFIXES
-from fvgpt.segmentation.mask_file import confidence, intersection_over_union, load_image, read_mask, write_mask
+from fvgpt.segmentation.mask_file import (
+    confidence,
+    intersection_over_union,
+    load_image,
+    read_mask,
+    write_mask,
+)
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 
@@ -22,12 +29,12 @@ def test_the_training_pipeline_reads_the_mask_that_was_written(tmp_path_factory,
     write_mask(path, mask.astype(np.float32), {})
     results = LoadForegroundMask()(dict(img=np.zeros((*mask.shape, 3)), mask_path=str(path)))
     assert np.array_equal(results['gt_seg_map'], mask)
-    assert np.array_equal(read_mask(path)[0] > .5, mask)
+    assert np.array_equal(read_mask(path)[0] > 0.5, mask)
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
 def test_a_mask_says_who_made_it(tmp_path, suffix):
-    note = dict(segmenter='grabcut side=64', confidence=.5)
+    note = dict(segmenter='grabcut side=64', confidence=0.5)
     write_mask(tmp_path / f'a{suffix}', np.ones((4, 4), np.float32), note)
     assert read_mask(tmp_path / f'a{suffix}')[1] == note
     Image.new('L', (4, 4)).save(tmp_path / 'b.jpg', comment='made by hand')
@@ -72,15 +79,15 @@ def test_confidence_is_how_little_a_mask_depends_on_its_threshold():
     assert confidence(mask) == 0
     mask[:4] = 1
     assert confidence(mask) == 1
-    mask[4:8] = .5
-    assert confidence(mask) == .5
+    mask[4:8] = 0.5
+    assert confidence(mask) == 0.5
 
 
 @settings(max_examples=40, deadline=None)
 @given(masks, st.integers(0, 2**31))
 def test_iou_is_symmetric_and_one_for_equal_masks_only(mask, seed):
     a = mask.astype(np.float32)
-    b = (np.random.default_rng(seed).random(mask.shape) > .5).astype(np.float32)
+    b = (np.random.default_rng(seed).random(mask.shape) > 0.5).astype(np.float32)
     assert intersection_over_union(a, a) == 1
     assert intersection_over_union(a, b) == intersection_over_union(b, a)
     assert (intersection_over_union(a, b) == 1) == np.array_equal(a, b)

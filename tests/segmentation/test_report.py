@@ -1,4 +1,5 @@
 """The report of masks, whatever the images are called."""
+
 import csv
 
 from PIL import Image
@@ -11,13 +12,21 @@ def test_names_are_no_markup_and_no_formulas(tmp_path):
     (tmp_path / '_report').mkdir()
     Image.new('RGB', (8, 8)).save(tmp_path / 'image.png')
     names = ['=cmd|x', '<script>alert(1)</script>', 'a|b']
-    records = [Record(name, 'made', .5, .9, '<b>maker</b>') for name in names]
+    records = [Record(name, 'made', 0.5, 0.9, '<b>maker</b>') for name in names]
     records.append(Record('@x', 'failed', problem='@x<i>: no\nimage'))
-    files = {record.name: Job(record.name, tmp_path / 'image.png', tmp_path / 'image.png', None) for record in records}
+    files = {
+        record.name: Job(record.name, tmp_path / 'image.png', tmp_path / 'image.png', None)
+        for record in records
+    }
     write_report(tmp_path, 'grabcut', records, files)
     text = (tmp_path / '_report' / 'report.md').read_text()
-    for part in (r'| =cmd\|x | 0.500', '| &lt;script&gt;alert(1)&lt;/script&gt; |', r'| a\|b |', '- @x&lt;i&gt;: no image',
-                 'by &lt;b&gt;maker'):
+    for part in (
+        r'| =cmd\|x | 0.500',
+        '| &lt;script&gt;alert(1)&lt;/script&gt; |',
+        r'| a\|b |',
+        '- @x&lt;i&gt;: no image',
+        'by &lt;b&gt;maker',
+    ):
         assert part in text
     assert '<script>' not in text and '<b>' not in text
     with open(tmp_path / '_report' / 'images.csv', newline='') as file:

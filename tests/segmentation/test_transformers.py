@@ -1,4 +1,5 @@
 """The adapter to Hugging Face's transformers, on models of a few thousand random weights."""
+
 import numpy as np
 import pytest
 import torch
@@ -35,35 +36,81 @@ class TinyForeground(PreTrainedModel):
 
 def tiny_sam(folder):
     vision = transformers.SamVisionConfig(
-        hidden_size=16, output_channels=8, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=16,
-        window_size=2, global_attn_indexes=[0], mlp_dim=16, num_pos_feats=4, initializer_range=1.)
-    prompt = transformers.SamPromptEncoderConfig(hidden_size=8, image_size=64, patch_size=16, mask_input_channels=4)
-    decoder = transformers.SamMaskDecoderConfig(hidden_size=8, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2,
-                                                iou_head_hidden_dim=8)
+        hidden_size=16,
+        output_channels=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=16,
+        window_size=2,
+        global_attn_indexes=[0],
+        mlp_dim=16,
+        num_pos_feats=4,
+        initializer_range=1.0,
+    )
+    prompt = transformers.SamPromptEncoderConfig(
+        hidden_size=8, image_size=64, patch_size=16, mask_input_channels=4
+    )
+    decoder = transformers.SamMaskDecoderConfig(
+        hidden_size=8, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=8
+    )
     config = transformers.SamConfig(
-        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder, initializer_range=1.)
+        vision_config=vision,
+        prompt_encoder_config=prompt,
+        mask_decoder_config=decoder,
+        initializer_range=1.0,
+    )
     transformers.SamModel(config).save_pretrained(folder)
-    transformers.SamProcessor(transformers.SamImageProcessor(
-        size=dict(longest_edge=64), pad_size=dict(height=64, width=64), mask_size=dict(longest_edge=16),
-        mask_pad_size=dict(height=16, width=16))).save_pretrained(folder)
+    transformers.SamProcessor(
+        transformers.SamImageProcessor(
+            size=dict(longest_edge=64),
+            pad_size=dict(height=64, width=64),
+            mask_size=dict(longest_edge=16),
+            mask_pad_size=dict(height=16, width=16),
+        )
+    ).save_pretrained(folder)
 
 
 def tiny_sam2(folder):
     backbone = transformers.Sam2HieraDetConfig(
-        hidden_size=8, num_attention_heads=1, image_size=[64, 64], blocks_per_stage=[1, 1, 2, 1],
-        embed_dim_per_stage=[8, 16, 32, 64], num_attention_heads_per_stage=[1, 1, 1, 1], window_size_per_stage=[4, 2, 2, 2],
-        global_attention_blocks=[3], window_positional_embedding_background_size=[4, 4])
+        hidden_size=8,
+        num_attention_heads=1,
+        image_size=[64, 64],
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 1, 1, 1],
+        window_size_per_stage=[4, 2, 2, 2],
+        global_attention_blocks=[3],
+        window_positional_embedding_background_size=[4, 4],
+    )
     vision = transformers.Sam2VisionConfig(
-        backbone_config=backbone, backbone_channel_list=[64, 32, 16, 8], fpn_hidden_size=16,
-        backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]])
-    prompt = transformers.Sam2PromptEncoderConfig(hidden_size=16, image_size=64, mask_input_channels=4)
-    decoder = transformers.Sam2MaskDecoderConfig(hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2,
-                                                 iou_head_hidden_dim=8)
+        backbone_config=backbone,
+        backbone_channel_list=[64, 32, 16, 8],
+        fpn_hidden_size=16,
+        backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+    )
+    prompt = transformers.Sam2PromptEncoderConfig(
+        hidden_size=16, image_size=64, mask_input_channels=4
+    )
+    decoder = transformers.Sam2MaskDecoderConfig(
+        hidden_size=16,
+        mlp_dim=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        iou_head_hidden_dim=8,
+    )
     config = transformers.Sam2Config(
-        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder, initializer_range=1.)
+        vision_config=vision,
+        prompt_encoder_config=prompt,
+        mask_decoder_config=decoder,
+        initializer_range=1.0,
+    )
     transformers.Sam2Model(config).save_pretrained(folder)
-    transformers.Sam2Processor(transformers.Sam2ImageProcessor(
-        size=dict(height=64, width=64), mask_size=dict(height=16, width=16))).save_pretrained(folder)
+    transformers.Sam2Processor(
+        transformers.Sam2ImageProcessor(
+            size=dict(height=64, width=64), mask_size=dict(height=16, width=16)
+        )
+    ).save_pretrained(folder)
 
 
 @pytest.fixture(scope='module', params=[tiny_sam, tiny_sam2])
@@ -77,15 +124,21 @@ def sam(request, tmp_path_factory):
 @pytest.fixture(scope='module')
 def birefnet_like(tmp_path_factory):
     """Saves a model that is red minus blue, with ``outputs`` channels."""
+
     def save(outputs=1):
         folder = tmp_path_factory.mktemp('birefnet_like')
         (folder / 'modeling_tiny.py').write_text(BIREFNET_LIKE.replace('OUTPUTS', str(outputs)))
-        (folder / 'config.json').write_text('{"model_type": "tiny-foreground", "auto_map": {"AutoConfig": '
-                                            '"modeling_tiny.TinyConfig", "AutoModelForImageSegmentation": '
-                                            '"modeling_tiny.TinyForeground"}}')
-        weight = torch.tensor([5., 0, -5]).view(1, 3, 1, 1).repeat(outputs, 1, 1, 1)
-        torch.save({'mix.weight': weight, 'mix.bias': torch.zeros(outputs)}, folder / 'pytorch_model.bin')
+        (folder / 'config.json').write_text(
+            '{"model_type": "tiny-foreground", "auto_map": {"AutoConfig": '
+            '"modeling_tiny.TinyConfig", "AutoModelForImageSegmentation": '
+            '"modeling_tiny.TinyForeground"}}'
+        )
+        weight = torch.tensor([5.0, 0, -5]).view(1, 3, 1, 1).repeat(outputs, 1, 1, 1)
+        torch.save(
+            {'mix.weight': weight, 'mix.bias': torch.zeros(outputs)}, folder / 'pytorch_model.bin'
+        )
         return str(folder)
+
     return save
 
 
@@ -101,24 +154,30 @@ def test_pictures_of_several_sizes_get_together_what_each_gets_alone(sam, prompt
 
 def test_of_the_masks_proposed_for_the_central_point_the_best_is_taken(sam, pictures):
     image = pictures[0][0]
-    found = build_segmenter('transformers', dict(model=sam, prompt='point', device='cpu')).segment([image])[0]
+    found = build_segmenter('transformers', dict(model=sam, prompt='point', device='cpu')).segment(
+        [image]
+    )[0]
     model = transformers.AutoModelForMaskGeneration.from_pretrained(sam)
     processor = transformers.AutoProcessor.from_pretrained(sam)
     centre = [[[[image.shape[1] / 2, image.shape[0] / 2]]]]
-    inputs = processor(images=[image], input_points=centre, input_labels=[[[1]]], return_tensors='pt')
+    inputs = processor(
+        images=[image], input_points=centre, input_labels=[[[1]]], return_tensors='pt'
+    )
     inputs['input_points'] = inputs['input_points'].float()
     sizes = [inputs.pop(key) for key in ('original_sizes', 'reshaped_input_sizes') if key in inputs]
     with torch.inference_mode():
         outputs = model(**inputs)
     masks = processor.post_process_masks(outputs.pred_masks, *sizes)[0][0]
-    assert np.array_equal(found > .5, masks[outputs.iou_scores[0, 0].argmax()].numpy())
+    assert np.array_equal(found > 0.5, masks[outputs.iou_scores[0, 0].argmax()].numpy())
 
 
 def test_a_birefnet_like_model_gives_its_last_output(birefnet_like, pictures):
     images, masks = pictures
-    segmenter = build_segmenter('transformers', dict(model=birefnet_like(), size=192, trust_remote_code=True, device='cpu'))
+    segmenter = build_segmenter(
+        'transformers', dict(model=birefnet_like(), size=192, trust_remote_code=True, device='cpu')
+    )
     for found, mask in zip(segmenter.segment(images), masks):
-        assert found.shape == mask.shape and np.mean((found > .5) == mask) > .97
+        assert found.shape == mask.shape and np.mean((found > 0.5) == mask) > 0.97
 
 
 def test_code_that_comes_with_weights_is_not_run_unasked(birefnet_like):
@@ -128,7 +187,9 @@ def test_code_that_comes_with_weights_is_not_run_unasked(birefnet_like):
 
 def test_a_model_with_several_output_channels_is_refused(birefnet_like, pictures):
     images, _ = pictures
-    segmenter = build_segmenter('transformers', dict(model=birefnet_like(2), size=32, trust_remote_code=True, device='cpu'))
+    segmenter = build_segmenter(
+        'transformers', dict(model=birefnet_like(2), size=32, trust_remote_code=True, device='cpu')
+    )
     with pytest.raises(ValueError, match=r'\(3, 2, 32, 32\).*\(B, 1, H, W\)'):
         segmenter.segment(images)
 

@@ -1,4 +1,5 @@
 """tools/check_data.py on trees of the right shape and size, with empty files for images."""
+
 import json
 
 import pytest
@@ -25,8 +26,13 @@ def root(tmp_path_factory):
             (aircraft / 'images' / f'{number:07d}.jpg').touch()
         (aircraft / f'images_variant_{split}.txt').write_text(''.join(lines))
     for folder, classes, images in (
-            ('imagenet-adversarial/imagenet-a', ImageNetInfo().label_names()[::5], [37] * 100 + [38] * 100),
-            ('imagenetv2/imagenetv2-matched-frequency-format-val', map(str, range(1000)), [10] * 1000)):
+        (
+            'imagenet-adversarial/imagenet-a',
+            ImageNetInfo().label_names()[::5],
+            [37] * 100 + [38] * 100,
+        ),
+        ('imagenetv2/imagenetv2-matched-frequency-format-val', map(str, range(1000)), [10] * 1000),
+    ):
         for name, count in zip(classes, images):
             (root / folder / name).mkdir(parents=True)
             for i in range(count):
@@ -40,7 +46,9 @@ def test_whole_data_sets_end_with_exit_code_0(root, tmp_path):
     done = run_tool(COMMAND, root, *names, '--json', tmp_path / 'report.json')
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:4]] == names and all(line.endswith('complete') for line in lines[1:4])
+    assert [line.split()[0] for line in lines[1:4]] == names and all(
+        line.endswith('complete') for line in lines[1:4]
+    )
     report = json.loads((tmp_path / 'report.json').read_text())
     assert report['fgvc_aircraft']['counts']['train'] == dict(found=3334, expected=3334)
     assert report['imagenet_a']['counts']['test'] == dict(found=7500, expected=7500)
@@ -52,23 +60,45 @@ def test_faults_end_with_exit_code_1_and_say_where_pieces_are_published(root, tm
     image.rename(tmp_path / 'away.jpg')
     stray.mkdir()
     try:
-        done = run_tool(COMMAND, root, 'fgvc_aircraft', 'imagenet_a', 'imagenet_v2', 'eurosat', '--masks')
+        done = run_tool(
+            COMMAND, root, 'fgvc_aircraft', 'imagenet_a', 'imagenet_v2', 'eurosat', '--masks'
+        )
     finally:
         (tmp_path / 'away.jpg').rename(image)
         stray.rmdir()
     assert done.returncode == 1
     states = {line.split()[0]: line.split('  ')[-1] for line in done.stdout.splitlines()[1:5]}
-    assert states == dict(fgvc_aircraft='2 problems', imagenet_a='1 problem', imagenet_v2='complete', eurosat='missing')
-    for text in (f'1 of 10000 listed images are absent, the first is {image}', 'https://www.robots.ox.ac.uk/~vgg/data/fgvc',
-                 "the folder 'n00000000', which is no class of ImageNet", '3334 of the 3334 masks of training images',
-                 'https://huggingface.co/datasets/JREion/', str(root / 'eurosat/split_zhou_EuroSAT.json'),
-                 'https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md#eurosat', 'https://github.com/phelber/EuroSAT'):
+    assert states == dict(
+        fgvc_aircraft='2 problems',
+        imagenet_a='1 problem',
+        imagenet_v2='complete',
+        eurosat='missing',
+    )
+    for text in (
+        f'1 of 10000 listed images are absent, the first is {image}',
+        'https://www.robots.ox.ac.uk/~vgg/data/fgvc',
+        "the folder 'n00000000', which is no class of ImageNet",
+        '3334 of the 3334 masks of training images',
+        'https://huggingface.co/datasets/JREion/',
+        str(root / 'eurosat/split_zhou_EuroSAT.json'),
+        'https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md#eurosat',
+        'https://github.com/phelber/EuroSAT',
+    ):
         assert text in done.stdout, text
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['/nowhere'], '/nowhere is no folder'), (['.', 'cifar'], "there is no data set 'cifar'; choose from caltech101, dtd"),
-    (['.', '--json', '/nowhere/x.json'], '--json /nowhere/x.json: there is no such folder')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['/nowhere'], '/nowhere is no folder'),
+        (['.', 'cifar'], "there is no data set 'cifar'; choose from caltech101, dtd"),
+        (['.', '--json', '/nowhere/x.json'], '--json /nowhere/x.json: there is no such folder'),
+    ],
+)
 def test_wrong_input_is_one_line(arguments, message):
     done = run_tool(COMMAND, *arguments)
-    assert done.returncode == 1 and f'error: {message}' in done.stderr and 'Traceback' not in done.stderr
+    assert (
+        done.returncode == 1
+        and f'error: {message}' in done.stderr
+        and 'Traceback' not in done.stderr
+    )

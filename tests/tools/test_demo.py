@@ -1,4 +1,5 @@
 """The demo page: what it takes, what it answers, and that it works in a browser."""
+
 import io
 import json
 import os
@@ -14,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fvgpt.datasets.quickstart_world import TASK, task_samples
 from fvgpt.demo import Explainer, Explanation, page
 from fvgpt.demo.quickstart import quickstart_checkpoint
-from fvgpt.inferencer import FVGPTInferencer
+from fvgpt.inference.inferencer import FVGPTInferencer
+from fvgpt.quickstart.world import TASK, task_samples
 
 from ..conftest import ROOT, free_port, run_tool
 from ..saved import TRAINED, draw_image, keep_weights, save_model
@@ -49,10 +50,14 @@ def test_images_are_taken(kind):
 
 
 REFUSED = dict(
-    empty=(b'', 'no image'), svg=(b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'no image'),
-    heavy=(b'\0' * (page.MAX_BYTES + 1), 'larger than 10 MB'), cut=(encoded('PNG')[:48], 'broken'),
+    empty=(b'', 'no image'),
+    svg=(b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'no image'),
+    heavy=(b'\0' * (page.MAX_BYTES + 1), 'larger than 10 MB'),
+    cut=(encoded('PNG')[:48], 'broken'),
     postscript=(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n', 'no image'),
-    icon=(encoded('ICO', (16, 16)), 'no image'), wide=(encoded('PNG', (60, 50)), '60 x 50 pixels'))
+    icon=(encoded('ICO', (16, 16)), 'no image'),
+    wide=(encoded('PNG', (60, 50)), '60 x 50 pixels'),
+)
 
 
 @pytest.mark.parametrize('kind', REFUSED)
@@ -67,14 +72,24 @@ def test_what_is_no_image_or_too_large_is_refused_without_a_path(monkeypatch, ki
 def test_class_names_are_lines_each_once():
     assert page.parse_classes(' red bus\n\ncafé\nred bus\r\n') == ['red bus', 'café']
     many = '\n'.join(map(str, range(501)))
-    for text, complaint in (('\n ', 'at least one'), (many, 'more than 500'), ('x' * 101, 'more than 100')):
+    for text, complaint in (
+        ('\n ', 'at least one'),
+        (many, 'more than 500'),
+        ('x' * 101, 'more than 100'),
+    ):
         with pytest.raises(ValueError, match=complaint):
             page.parse_classes(text)
 
 
 # ------------------------------------------------------------------ what goes out
-@pytest.mark.parametrize('name, sources', [('fvgpt', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'}), ('tuner', {'tuner'}),
-                                           ('ivlp', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'})])
+@pytest.mark.parametrize(
+    'name, sources',
+    [
+        ('fvgpt', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'}),
+        ('tuner', {'tuner'}),
+        ('ivlp', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'}),
+    ],
+)
 def test_an_explanation_agrees_with_the_predictions(checkpoints, tmp_path, name, sources):
     inferencer = FVGPTInferencer(checkpoints / f'{name}.pth', device='cpu')
     pixels = draw_image(tmp_path / 'image.png')
@@ -87,33 +102,54 @@ def test_an_explanation_agrees_with_the_predictions(checkpoints, tmp_path, name,
         if source in sources:
             assert dict(zip(classes, told.scores[source])) == pytest.approx(expected, abs=1e-5)
     assert (told.r is None) == (told.b is None) == (name == 'tuner')
-    assert told.full.shape == told.foreground.shape == (32, 32, 3) and told.mask.shape == told.attention.shape == (32, 32)
+    assert told.full.shape == told.foreground.shape == (
+        32,
+        32,
+        3,
+    ) and told.mask.shape == told.attention.shape == (32, 32)
     np.testing.assert_array_equal(told.foreground[told.mask], told.full[told.mask])
     assert told.attention.min() == 0 and told.attention.max() == 1
 
 
 def test_html_is_escaped_and_holds_its_pictures():
-    told = Explanation(['<script>x</script>', 'b & c'], dict(tuner=np.array([.25, .75])), .5, None,
-                       *[np.zeros((4, 4, 3), np.uint8)] * 2, np.eye(4, dtype=bool), None)
+    told = Explanation(
+        ['<script>x</script>', 'b & c'],
+        dict(tuner=np.array([0.25, 0.75])),
+        0.5,
+        None,
+        *[np.zeros((4, 4, 3), np.uint8)] * 2,
+        np.eye(4, dtype=bool),
+        None,
+    )
     html = page.render(told, dict(tuner='Co<Op>'))
-    assert '<script>' not in html and '&lt;script&gt;' in html and 'b &amp; c' in html and 'Co&lt;Op&gt;' in html
+    assert (
+        '<script>' not in html
+        and '&lt;script&gt;' in html
+        and 'b &amp; c' in html
+        and 'Co&lt;Op&gt;' in html
+    )
     assert '75.0 %' in html and 'r = 0.500' in html and 'b = ' not in html
-    assert set(re.findall(r'src="(.{22})', html)) == {'data:image/png;base64,'} and html.count('<img') == 3
+    assert (
+        set(re.findall(r'src="(.{22})', html)) == {'data:image/png;base64,'}
+        and html.count('<img') == 3
+    )
 
 
 # ------------------------------------------------------------------ the model that nobody named
-RECIPE = '''
+RECIPE = """
 _base_ = {base!r}
 train_cfg = dict(max_epochs=1)
 num_shots = 1
 train_dataloader = dict(dataset=dict(test_per_class=1))
 test_dataloader = []
-'''
+"""
 
 
 def test_the_default_is_the_users_run_or_trained_once_into_the_cache(tmp_path, monkeypatch):
     for name in ('coop_quickstart', 'coop_fvg_quickstart'):
-        (tmp_path / f'{name}.py').write_text(RECIPE.format(base=str(ROOT / 'configs' / 'fvgpt' / f'{name}.py')))
+        (tmp_path / f'{name}.py').write_text(
+            RECIPE.format(base=str(ROOT / 'configs' / 'fvgpt' / f'{name}.py'))
+        )
     recipe = tmp_path / 'coop_fvg_quickstart.py'
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
@@ -134,7 +170,9 @@ def chromium():
     installed = filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')))
     found = os.environ.get('FVGPT_CHROMIUM') or next(installed, None)
     if not found:
-        pytest.skip('there is no Chromium here (apt-get install chromium, or FVGPT_CHROMIUM=/path/to/it)')
+        pytest.skip(
+            'there is no Chromium here (apt-get install chromium, or FVGPT_CHROMIUM=/path/to/it)'
+        )
     return api.sync_playwright(), found
 
 
@@ -150,8 +188,13 @@ def server(checkpoints, temp):
     checkpoint = os.environ.get('FVGPT_DEMO_CHECKPOINT', checkpoints / 'fvgpt.pth')
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, 'tools/demo.py', '--checkpoint', str(checkpoint), '--port', str(port)], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, TMPDIR=str(temp)))
+        [sys.executable, 'tools/demo.py', '--checkpoint', str(checkpoint), '--port', str(port)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, TMPDIR=str(temp)),
+    )
     line = process.stdout.readline()
     if 'FVG-PT is at' not in line:
         process.kill()
@@ -164,7 +207,7 @@ def server(checkpoints, temp):
 
 def test_start_upload_and_result_in_chromium(server, tmp_path):
     start, executable = chromium()
-    label, pixels, _ = next(task_samples('test', 1, .7, 'exact'))
+    label, pixels, _ = next(task_samples('test', 1, 0.7, 'exact'))
     Image.fromarray(pixels).save(tmp_path / 'upload.png')
     (tmp_path / 'bad.png').write_text('no image')
     with start as playwright:
@@ -180,8 +223,19 @@ def test_start_upload_and_result_in_chromium(server, tmp_path):
         if 'FVGPT_SCREENSHOT' in os.environ:
             tab.screenshot(path=os.environ['FVGPT_SCREENSHOT'])
         said = tab.locator('#result').inner_text()
-        for part in ('full view', 'foreground view', 'mask', 'attention', 'r = ', 'b = ', 'zero-shot CLIP', 'CoOp',
-                     'FDC (base branch)', 'PC (new branch)', 'open world'):
+        for part in (
+            'full view',
+            'foreground view',
+            'mask',
+            'attention',
+            'r = ',
+            'b = ',
+            'zero-shot CLIP',
+            'CoOp',
+            'FDC (base branch)',
+            'PC (new branch)',
+            'open world',
+        ):
             assert part in said
         assert len(re.findall(r'[\d.]+ %', said)) >= 3 * 5
 
@@ -194,37 +248,67 @@ def test_start_upload_and_result_in_chromium(server, tmp_path):
         upload.wait_for(state='attached')
         upload.set_input_files(tmp_path / 'bad.png')
         tab.get_by_text('the file is no image').first.wait_for()
-        assert {url.split('/')[2] for url in asked if url.startswith('http')} == {server.split('/')[2]}
+        assert {url.split('/')[2] for url in asked if url.startswith('http')} == {
+            server.split('/')[2]
+        }
         browser.close()
 
 
 def ask(server, path, **kwargs):
     """Status and text of an answer."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(server.rstrip('/') + path, **kwargs), timeout=60) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(server.rstrip('/') + path, **kwargs), timeout=60
+        ) as answer:
             return answer.status, answer.read().decode(errors='replace')
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors='replace')
 
 
 def upload(server, content, name='a.png'):
-    body = (b'--x\r\nContent-Disposition: form-data; name="files"; filename="' + name.encode() + b'"\r\n\r\n' + content
-            + b'\r\n--x--\r\n')
-    return ask(server, '/gradio_api/upload', data=body, headers={'Content-Type': 'multipart/form-data; boundary=x'})
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="'
+        + name.encode()
+        + b'"\r\n\r\n'
+        + content
+        + b'\r\n--x--\r\n'
+    )
+    return ask(
+        server,
+        '/gradio_api/upload',
+        data=body,
+        headers={'Content-Type': 'multipart/form-data; boundary=x'},
+    )
 
 
 def press(server, number, *data):
     """What the page gets when its event of that number happens."""
     session = f'session{number}{len(str(data))}'
-    request = json.dumps(dict(data=data, fn_index=number, session_hash=session, event_data=None, trigger_id=None)).encode()
-    assert ask(server, '/gradio_api/queue/join', data=request, headers={'Content-Type': 'application/json'})[0] == 200
+    request = json.dumps(
+        dict(data=data, fn_index=number, session_hash=session, event_data=None, trigger_id=None)
+    ).encode()
+    assert (
+        ask(
+            server,
+            '/gradio_api/queue/join',
+            data=request,
+            headers={'Content-Type': 'application/json'},
+        )[0]
+        == 200
+    )
     return ask(server, f'/gradio_api/queue/data?session_hash={session}')[1]
 
 
 def test_only_this_computer_is_answered_and_large_files_are_not_taken(server):
     assert server.startswith('http://127.0.0.1:')
-    assert ask(server, '/')[0] == 200 and ask(server, '/', headers=dict(Host='rebound.example'))[0] == 400
-    assert upload(server, b'\0' * 100)[0] == 200 and upload(server, b'\0' * (page.MAX_BYTES + 1))[0] == 413
+    assert (
+        ask(server, '/')[0] == 200
+        and ask(server, '/', headers=dict(Host='rebound.example'))[0] == 400
+    )
+    assert (
+        upload(server, b'\0' * 100)[0] == 200
+        and upload(server, b'\0' * (page.MAX_BYTES + 1))[0] == 413
+    )
     assert ask(server, '/gradio_api/file=/etc/passwd')[0] == 403
 
 
@@ -234,7 +318,10 @@ def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp
 
     path = json.loads(upload(server, encoded('PNG', (40, 40)), '../../etc/a.png')[1])[0]
     assert path.startswith('uploads/') and not Path(path).is_absolute() and '..' not in path
-    answers = [ask(server, place)[1] for place in ('/', '/config', '/gradio_api/info', '/nowhere', '/gradio_api/file=x')]
+    answers = [
+        ask(server, place)[1]
+        for place in ('/', '/config', '/gradio_api/info', '/nowhere', '/gradio_api/file=x')
+    ]
     seen = press(server, 0, sent(path), 'cat\n<b>dog</b>')
     assert 'data:image/png;base64' in seen and '&lt;b&gt;dog' in seen
     broken = press(server, 0, sent(json.loads(upload(server, b'no image')[1])[0]), 'cat')
@@ -253,5 +340,10 @@ def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp
 
 def test_without_gradio_it_says_what_installs_it(checkpoints, tmp_path):
     (tmp_path / 'gradio.py').write_text("raise ImportError('not here', name='gradio')")
-    done = run_tool('tools/demo.py', '--checkpoint', checkpoints / 'fvgpt.pth', env=dict(PYTHONPATH=str(tmp_path)))
+    done = run_tool(
+        'tools/demo.py',
+        '--checkpoint',
+        checkpoints / 'fvgpt.pth',
+        env=dict(PYTHONPATH=str(tmp_path)),
+    )
     assert done.returncode == 1 and 'pip install -r requirements/demo.txt' in done.stderr

@@ -1,4 +1,5 @@
 """The commands of the guide "Your own images" do what it says, on fewer images and epochs."""
+
 import json
 import os
 import re
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fvgpt.engine import recipe
+from fvgpt.engine.runner import recipe
 
 from ..conftest import ROOT, run_tool
 
@@ -25,7 +26,7 @@ SHORTER = {
 
 def commands(containing: str) -> str:
     """The one block with these words, shortened."""
-    block, = (block for block in BLOCKS if containing in block)
+    (block,) = (block for block in BLOCKS if containing in block)
     for long, short in SHORTER.items():
         block = block.replace(long, short)
     return block
@@ -51,14 +52,21 @@ def folder(tmp_path_factory):
     run_block(folder, 'write_world')
     images = folder / 'drawn' / 'quickstart_world' / 'images'
     for name in sorted(path.name for path in images.iterdir())[6:]:
-        for place in (images, folder / 'photos', folder / 'photos' / 'mask', folder / 'drawn/mask/quickstart_world/images'):
+        for place in (
+            images,
+            folder / 'photos',
+            folder / 'photos' / 'mask',
+            folder / 'drawn/mask/quickstart_world/images',
+        ):
             shutil.rmtree(place / name)
     return folder
 
 
 def test_photos_are_trained_on_and_tested(folder):
     output = run_block(folder, 'train.py configs/fvgpt/coop_fvg_custom.py')
-    assert output.count('photos: class folders, 6 classes, 18 images to train on, 12 to test on') == 1
+    assert (
+        output.count('photos: class folders, 6 classes, 18 images to train on, 12 to test on') == 1
+    )
     assert output.count('photos: foreground masks of 18 of 18 train images') == 1
     table = results(folder, 'coop_fvg_custom')
     assert list(table) == SOURCES and all(list(row) == ['all'] for row in table.values())
@@ -69,7 +77,9 @@ def test_masks_are_made_and_those_that_are_there_are_kept(folder):
     removed = sorted(masks)[0]
     removed.unlink()
     run_block(folder, 'generate_foreground')
-    assert removed.is_file() and all(path.read_bytes() == masks[path] for path in masks if path != removed)
+    assert removed.is_file() and all(
+        path.read_bytes() == masks[path] for path in masks if path != removed
+    )
 
 
 def test_three_seeds_make_a_table(folder):
@@ -80,14 +90,17 @@ def test_three_seeds_make_a_table(folder):
 
 def test_classes_are_held_out_and_added_later(folder):
     run_block(folder, 'train.py configs/fvgpt/coop_fvg_custom_held_out.py')
-    assert all(list(row) == ['base', 'new', 'h'] for row in results(folder, 'coop_fvg_custom_held_out').values())
+    assert all(
+        list(row) == ['base', 'new', 'h']
+        for row in results(folder, 'coop_fvg_custom_held_out').values()
+    )
     run_block(folder, 'test.py')
     table = results(folder, 'added')
     assert list(table) == SOURCES and all(list(row) == ['all'] for row in table.values())
 
 
 def test_a_config_of_ones_own_holds_for_both_stages(folder, monkeypatch):
-    text, = re.findall(r'```python\n(.*?)```', GUIDE, re.S)
+    (text,) = re.findall(r'```python\n(.*?)```', GUIDE, re.S)
     assert len(text.splitlines()) <= 15
     (folder / 'my.py').write_text(text)
     monkeypatch.chdir(folder)
@@ -101,8 +114,14 @@ def test_a_config_of_ones_own_holds_for_both_stages(folder, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         recipe.run_recipe('my.py', str(folder / 'my'))
     config = recipe.load_recipe('my.py')
-    assert config.model.prior_template == 'a picture of a {}.' and config.model.tuner.type == stage1[0].model.type
-    assert config.model.tuner.clip == stage1[0].model.clip and stage1[0].model.clip.name == 'quickstart'
+    assert (
+        config.model.prior_template == 'a picture of a {}.'
+        and config.model.tuner.type == stage1[0].model.type
+    )
+    assert (
+        config.model.tuner.clip == stage1[0].model.clip
+        and stage1[0].model.clip.name == 'quickstart'
+    )
     for dataset in [*recipe.datasets_of(config), *recipe.datasets_of(stage1[0])]:
         assert (dataset.data_root, dataset.num_shots) == ('photos', 4)
         assert {step.get('scale', 64) for step in dataset.pipeline} <= {64, (64, 64)}
@@ -113,14 +132,26 @@ def test_a_data_set_type_of_mmpretrain(folder):
     assert list(results(folder, 'coop_fvg_mmpretrain_dataset')) == SOURCES
 
 
-@pytest.mark.parametrize('files, message', [
-    ([], 'error: own does not exist: data_root must be one folder a class'),
-    (['cat/a.jpg', 'cat/b.jpg', 'dog/a.jpg', 'dog/b.jpg'], 'error: 2 of 2 train images cannot be read, the first is own/')])
+@pytest.mark.parametrize(
+    'files, message',
+    [
+        ([], 'error: own does not exist: data_root must be one folder a class'),
+        (
+            ['cat/a.jpg', 'cat/b.jpg', 'dog/a.jpg', 'dog/b.jpg'],
+            'error: 2 of 2 train images cannot be read, the first is own/',
+        ),
+    ],
+)
 def test_what_cannot_be_used_is_one_line(tmp_path, files, message):
     for file in files:
         (tmp_path / 'own' / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / 'own' / file).write_text('no image\n')
-    done = run_tool(ROOT / 'tools' / 'train.py', ROOT / 'configs' / 'fvgpt' / 'coop_fvg_custom.py', '--cfg-options',
-                    'data_root=own', cwd=tmp_path)
+    done = run_tool(
+        ROOT / 'tools' / 'train.py',
+        ROOT / 'configs' / 'fvgpt' / 'coop_fvg_custom.py',
+        '--cfg-options',
+        'data_root=own',
+        cwd=tmp_path,
+    )
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert done.stderr.splitlines()[-2].startswith(message)

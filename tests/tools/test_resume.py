@@ -1,4 +1,5 @@
 """A run that was killed and resumed ends with the bits of one that was not."""
+
 import json
 import random
 
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fvgpt.engine.random_state import random_state, set_random_state
+from fvgpt.engine.hooks.random_state import random_state, set_random_state
 
 from ..conftest import run_tool
 from ..resume_soak import Setting, soak
@@ -17,6 +18,7 @@ from ..resume_soak import Setting, soak
 def test_all_generators_go_on_from_a_kept_state(seed, drawn):
     def draw():
         return random.random(), np.random.rand(), float(torch.rand(())), float(np.random.normal())
+
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -31,29 +33,56 @@ def test_all_generators_go_on_from_a_kept_state(seed, drawn):
 def test_killed_while_it_writes_a_run_ends_with_the_same_bits(tmp_path):
     """Killed in stage 1 and in stage 2; tests/resume_soak.py kills at random moments too, and several processes."""
     stages = {'epoch_2.pth': 'tuner', 'last_checkpoint': ''}
-    assert not soak(Setting(processes=1, workers=1, cached=False), 2, tmp_path / 'runs', stages=stages)
+    assert not soak(
+        Setting(processes=1, workers=1, cached=False), 2, tmp_path / 'runs', stages=stages
+    )
     run = tmp_path / 'runs' / 'killed_0'
     assert sorted(file.name for file in run.glob('*.pth')) == ['epoch_2.pth', 'epoch_3.pth']
     record = json.loads((run / 'run.json').read_text())
-    assert record['train']['seed'] == 3 and len(record['train']['split']) == 64 and set(record) == {'train', 'test'}
-    assert record['train']['config']['train_cfg']['max_epochs'] == 3 and record['train']['versions']['torch']
+    assert (
+        record['train']['seed'] == 3
+        and len(record['train']['split']) == 64
+        and set(record) == {'train', 'test'}
+    )
+    assert (
+        record['train']['config']['train_cfg']['max_epochs'] == 3
+        and record['train']['versions']['torch']
+    )
 
 
 def test_a_run_with_other_settings_or_data_is_not_resumed(tmp_path):
-    options = [f'data_root={tmp_path / "data"}', 'train_cfg.max_epochs=1', 'num_shots=1',
-               *(f'{part}_dataloader{number}.dataset.test_per_class=2' for part, number in (('train', ''), ('test', '.0'),
-                                                                                           ('test', '.1')))]
-    command = ['tools/train.py', 'configs/fvgpt/coop_quickstart.py', '--work-dir', tmp_path / 'run', '--no-test', '--resume',
-               '--cfg-options', *options]
+    options = [
+        f'data_root={tmp_path / "data"}',
+        'train_cfg.max_epochs=1',
+        'num_shots=1',
+        *(
+            f'{part}_dataloader{number}.dataset.test_per_class=2'
+            for part, number in (('train', ''), ('test', '.0'), ('test', '.1'))
+        ),
+    ]
+    command = [
+        'tools/train.py',
+        'configs/fvgpt/coop_quickstart.py',
+        '--work-dir',
+        tmp_path / 'run',
+        '--no-test',
+        '--resume',
+        '--cfg-options',
+        *options,
+    ]
     done = run_tool(*command)
     assert done.returncode == 0, done.stderr[-2000:]
     done = run_tool(*command, 'optim_wrapper.optimizer.lr=1.0', 'train_dataloader.num_workers=1')
     assert done.returncode == 1
     assert 'epoch_1.pth was trained with other settings' in done.stderr
-    assert 'optim_wrapper.optimizer.lr was 0.0035, is 1.0. Choose' in done.stderr  # workers do not matter
+    assert (
+        'optim_wrapper.optimizer.lr was 0.0035, is 1.0. Choose' in done.stderr
+    )  # workers do not matter
     split = next((tmp_path / 'data').rglob('split_*.json'))
     lists = json.loads(split.read_text())
     lists['train'].reverse()
     split.write_text(json.dumps(lists))
     done = run_tool(*command)
-    assert done.returncode == 1 and 'its list of training images changed' in done.stderr, done.stderr[-2000:]
+    assert done.returncode == 1 and 'its list of training images changed' in done.stderr, (
+        done.stderr[-2000:]
+    )

@@ -1,4 +1,5 @@
 """Methods that no golden arrays cover, against slow formulas written from their description."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -30,10 +31,10 @@ def test_prograd_never_steps_against_clip(random_clip, seed):
     # KL(p0 || p) by its definition
     p0 = z0.softmax(-1)
     kl = (p0 * (p0.log() - z.log_softmax(-1))).sum(-1).mean()
-    g_d, = torch.autograd.grad(ce, tuner.ctx, retain_graph=True)
-    g_g, = torch.autograd.grad(kl, tuner.ctx)
+    (g_d,) = torch.autograd.grad(ce, tuner.ctx, retain_graph=True)
+    (g_g,) = torch.autograd.grad(kl, tuner.ctx)
     inner = (g_d * g_g).sum()
-    expected = g_d - inner / g_g.norm()**2 * g_g if inner < 0 else g_d
+    expected = g_d - inner / g_g.norm() ** 2 * g_g if inner < 0 else g_d
     assert (got - expected).norm() < 1e-3 * expected.norm()
     assert (got * g_g).sum() >= -1e-4 * got.norm() * g_g.norm()
     assert terms['loss_ce'].item() == pytest.approx(ce.item(), rel=1e-5)
@@ -59,26 +60,30 @@ def test_tcp_tokens_stand_in_the_context_of_their_class(random_clip):
                 x = torch.cat([x[:, :1], tokens[None], x[:, 5:]], 1)
             x = block(x, attn_mask=tower.attn_mask)
         end = ids.index(random_clip.tokenizer.eot_token_id)
-        torch.testing.assert_close(got[row], tower.ln_final(x[0, end]) @ tower.text_projection, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            got[row], tower.ln_final(x[0, end]) @ tower.text_projection, rtol=1e-4, atol=1e-5
+        )
     images, labels, image, text = step(tuner)
     terms = tuner.tuning_loss(image, text, images, labels)
     cosines = [F.cosine_similarity(g, h, dim=0) for g, h in zip(got, tuner._clip_text)]
-    assert terms['loss_kg'].item() == pytest.approx(8 * (1 - sum(cosines) / 3).item(), rel=1e-4, abs=1e-5)
+    assert terms['loss_kg'].item() == pytest.approx(
+        8 * (1 - sum(cosines) / 3).item(), rel=1e-4, abs=1e-5
+    )
 
 
 def test_clip_adapter_blends_features(random_clip):
     torch.manual_seed(0)
-    tuner = CLIPAdapter(random_clip, ratio=.3, class_names=NAMES)
+    tuner = CLIPAdapter(random_clip, ratio=0.3, class_names=NAMES)
     images, *_ = step(tuner)
     f0 = random_clip.encode_image(images)
     adapted = F.relu(F.relu(f0 @ tuner.adapter[0].weight.T) @ tuner.adapter[2].weight.T)
-    torch.testing.assert_close(tuner.encode_image(images)['feature'], .3 * adapted + .7 * f0)
+    torch.testing.assert_close(tuner.encode_image(images)['feature'], 0.3 * adapted + 0.7 * f0)
     assert sum(p.numel() for p in tuner.parameters()) == 2 * 16 * 4
 
 
 def test_tip_adapter_by_its_formula_and_zero_shot_for_new_classes(random_clip):
     torch.manual_seed(0)
-    tip = TipAdapter(random_clip, cache_size=5, alpha=2., beta=3., class_names=NAMES)
+    tip = TipAdapter(random_clip, cache_size=5, alpha=2.0, beta=3.0, class_names=NAMES)
     with pytest.raises(RuntimeError, match='TipCacheHook'):
         tip(torch.randn(1, 3, 32, 32))
     features, labels = torch.randn(5, random_clip.embed_dim), torch.tensor([0, 0, 1, 2, 2])
@@ -86,15 +91,25 @@ def test_tip_adapter_by_its_formula_and_zero_shot_for_new_classes(random_clip):
         tip.fill_cache(features[:4], labels[:4])
     tip.fill_cache(features, labels)
     images = torch.randn(2, 3, 32, 32)
-    f, g = random_clip.encode_image(images), random_clip.encode_text([f'a photo of a {n}.' for n in NAMES])
+    f, g = (
+        random_clip.encode_image(images),
+        random_clip.encode_text([f'a photo of a {n}.' for n in NAMES]),
+    )
     for row in range(2):
         for c in range(3):
             z = random_clip.logit_scale * F.cosine_similarity(f[row], g[c], dim=0)
-            cache = sum(torch.exp(-3 * (1 - F.cosine_similarity(f[row], features[k], dim=0)))
-                        for k in range(5) if labels[k] == c)
-            assert tip(images)[row, c].item() == pytest.approx((z + 2 * cache).item(), rel=1e-4, abs=1e-4)
+            cache = sum(
+                torch.exp(-3 * (1 - F.cosine_similarity(f[row], features[k], dim=0)))
+                for k in range(5)
+                if labels[k] == c
+            )
+            assert tip(images)[row, c].item() == pytest.approx(
+                (z + 2 * cache).item(), rel=1e-4, abs=1e-4
+            )
     tip.set_class_names(NAMES, 'new')
-    torch.testing.assert_close(tip(images), random_clip.logit_scale * F.normalize(f, dim=-1) @ F.normalize(g, dim=-1).T)
+    torch.testing.assert_close(
+        tip(images), random_clip.logit_scale * F.normalize(f, dim=-1) @ F.normalize(g, dim=-1).T
+    )
 
 
 def test_original_regularisation_weights_of_mmrl_by_data_set(random_clip):
@@ -111,19 +126,33 @@ def test_context_tokens_that_do_not_fit_are_refused(random_clip):
     with pytest.raises(ValueError, match='n_ctx=0'):
         CoOp(random_clip, n_ctx=0)
     from fvgpt.tuners import IVLP
+
     with pytest.raises(ValueError, match='n_ctx=9 does not fit'):
         IVLP(random_clip, n_ctx=9)
     with pytest.raises(ValueError, match='depth_text must lie between 1 and 2'):
         IVLP(random_clip, depth_text=9)
 
 
-@pytest.mark.parametrize('build, expected', [
-    (lambda clip: _sized('IVLP')(clip), 23_040), (lambda clip: _sized('PromptSRC')(clip), 46_080),
-    (lambda clip: _sized('MaPLe')(clip), 3_555_072), (lambda clip: _sized('MMRL')(clip), 4_992_256),
-    (lambda clip: _sized('CoCoOp')(clip), 35_360), (lambda clip: _sized('CoOp')(clip), 2_048)])
+@pytest.mark.parametrize(
+    'build, expected',
+    [
+        (lambda clip: _sized('IVLP')(clip), 23_040),
+        (lambda clip: _sized('PromptSRC')(clip), 46_080),
+        (lambda clip: _sized('MaPLe')(clip), 3_555_072),
+        (lambda clip: _sized('MMRL')(clip), 4_992_256),
+        (lambda clip: _sized('CoCoOp')(clip), 35_360),
+        (lambda clip: _sized('CoOp')(clip), 2_048),
+    ],
+)
 def test_parameter_counts_at_vit_b_16(build, expected):
     clip = torch.nn.Module()
-    clip.text_width, clip.vision_width, clip.embed_dim, clip.text_layers, clip.vision_layers = 512, 768, 512, 12, 12
+    clip.text_width, clip.vision_width, clip.embed_dim, clip.text_layers, clip.vision_layers = (
+        512,
+        768,
+        512,
+        12,
+        12,
+    )
     clip.image_projection = torch.zeros(768, 512)
     clip.tokenize = lambda texts: [[0, 1, 2, 3, 4, 5]] * len(texts)
     clip.embed_tokens = lambda ids: torch.zeros(len(ids), 512)
@@ -132,4 +161,5 @@ def test_parameter_counts_at_vit_b_16(build, expected):
 
 def _sized(name):
     from fvgpt import tuners
+
     return getattr(tuners, name)

@@ -1,12 +1,14 @@
 """A tuner's text features classify what any network says of an image, once that is projected."""
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvgpt.engine.hooks import classes_part
-from fvgpt.tuners import MMRL, CoOp, TextFeatureHead
+from fvgpt.engine.hooks.class_names import classes_part
+from fvgpt.mixing import TextFeatureHead
+from fvgpt.tuners import MMRL, CoOp
 
 NAMES = ['red star', 'blue ring', 'green square']
 
@@ -20,22 +22,24 @@ def head(quickstart_clip):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.floats(.01, 100))
+@given(st.integers(0, 1000), st.floats(0.01, 100))
 def test_logits_are_scaled_cosines_to_the_texts_in_label_order(head, seed, length):
     feature = torch.randn(4, 8, generator=torch.Generator().manual_seed(seed)) * length
-    logits = head((feature, ))
+    logits = head((feature,))
     image = head.projection(feature)
-    expected = [head.tuner.clip.logit_scale * F.cosine_similarity(image, text[None]) for text in
-                head.tuner.encode_text()['feature']]
+    expected = [
+        head.tuner.clip.logit_scale * F.cosine_similarity(image, text[None])
+        for text in head.tuner.encode_text()['feature']
+    ]
     torch.testing.assert_close(logits, torch.stack(expected, 1), atol=1e-3, rtol=1e-4)
 
 
 def test_new_names_are_new_classes(head):
     feature = torch.randn(2, 8)
     head.set_class_names(NAMES)
-    before = head((feature, ))
+    before = head((feature,))
     head.set_class_names(NAMES[::-1] + ['white cross'])
-    after = head((feature, ))
+    after = head((feature,))
     assert after.shape == (2, 4)
     torch.testing.assert_close(after[:, :3], before.flip(1))
     head.set_class_names(NAMES)
@@ -44,9 +48,11 @@ def test_new_names_are_new_classes(head):
 def test_only_the_projection_learns(head):
     head.train()
     head.init_weights()
-    head((torch.randn(2, 8), )).logsumexp(1).sum().backward()
+    head((torch.randn(2, 8),)).logsumexp(1).sum().backward()
     assert [key for key, parameter in head.named_parameters() if parameter.grad is not None] == [
-        'projection.weight', 'projection.bias']
+        'projection.weight',
+        'projection.bias',
+    ]
     assert not head.tuner.training
     assert set(head.state_dict()) == {'tuner.ctx', 'projection.weight', 'projection.bias'}
 
@@ -54,7 +60,7 @@ def test_only_the_projection_learns(head):
 def test_a_tuner_with_image_features_of_its_own_serves_too(random_clip):
     head = TextFeatureHead(8, MMRL(random_clip, layers=(1, 2), rep_dim=8))
     head.set_class_names(NAMES)
-    assert head((torch.randn(2, 8), )).shape == (2, 3)
+    assert head((torch.randn(2, 8),)).shape == (2, 3)
 
 
 def test_what_is_missing_is_named(random_clip):
@@ -63,7 +69,7 @@ def test_what_is_missing_is_named(random_clip):
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         TextFeatureHead(8, dict(type='CoOp', clip=random_clip), 'nowhere.pth')
     with pytest.raises(RuntimeError, match='ClassNamesHook'):
-        TextFeatureHead(8, CoOp(random_clip))((torch.randn(2, 8), ))
+        TextFeatureHead(8, CoOp(random_clip))((torch.randn(2, 8),))
 
 
 def test_the_hook_of_class_names_says_where_it_does_not_belong():

@@ -1,4 +1,5 @@
 """What every tuner promises, whatever its method."""
+
 import pytest
 import torch
 
@@ -42,7 +43,10 @@ IMAGE_CONDITIONED = 'cocoop'
 
 
 def filled(tip):
-    tip.fill_cache(torch.randn(4, tip.clip.embed_dim, generator=torch.Generator().manual_seed(5)), torch.tensor([0, 1, 1, 0]))
+    tip.fill_cache(
+        torch.randn(4, tip.clip.embed_dim, generator=torch.Generator().manual_seed(5)),
+        torch.tensor([0, 1, 1, 0]),
+    )
     return tip
 
 
@@ -103,7 +107,9 @@ def test_a_class_keeps_its_logit_whoever_stands_beside_it(tuner):
     together = tuner(images)
     for names in (NAMES[1:2], NAMES[::-1], ['bus', NAMES[1]]):
         tuner.set_class_names(names)
-        torch.testing.assert_close(tuner(images)[:, names.index(NAMES[1])], together[:, 1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            tuner(images)[:, names.index(NAMES[1])], together[:, 1], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_text_is_encoded_once_per_weight_version(tuner, monkeypatch):
@@ -148,6 +154,7 @@ def test_a_loss_without_labels_is_an_error(tuner):
 
 def test_parameter_count_of_coop_at_vit_b_16():
     from types import SimpleNamespace
+
     clip = torch.nn.Module()
     clip.text_width, clip.tokenize = 512, None
     tuner = CoOp(clip, n_ctx=4)
@@ -164,8 +171,10 @@ def test_class_specific_context_is_bound_to_its_classes(random_clip):
         CoOp(random_clip, class_specific=True)
 
 
-@pytest.mark.parametrize('settings, message', [(dict(class_token_position='top'), 'class_token_position'),
-                                               (dict(n_ctx=0), 'n_ctx')])
+@pytest.mark.parametrize(
+    'settings, message',
+    [(dict(class_token_position='top'), 'class_token_position'), (dict(n_ctx=0), 'n_ctx')],
+)
 def test_bad_settings_name_the_key(random_clip, settings, message):
     with pytest.raises(ValueError, match=message):
         CoOp(random_clip, **settings)
@@ -185,4 +194,6 @@ def test_the_open_world_takes_each_class_by_its_own_rule(tuner):
                 tuner(images)
         tuner.set_trained_classes(NAMES)
         mixed = tuner(images)
-    torch.testing.assert_close(mixed, torch.cat([others[:, :1], base, others[:, 1:]], 1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        mixed, torch.cat([others[:, :1], base, others[:, 1:]], 1), atol=1e-5, rtol=1e-5
+    )

@@ -6,12 +6,24 @@ train_dataloader = dict(
     batch_sampler=dict(type='WholeBatchSampler'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        data_root=_base_.data_root, split='train', subset='base', num_shots=num_shots, pipeline=_base_.squash_pipeline))
+        data_root=_base_.data_root,
+        split='train',
+        subset='base',
+        num_shots=num_shots,
+        pipeline=_base_.squash_pipeline,
+    ),
+)
 test_dataloader = [
     dict(
         batch_size=100,
         sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(_base_.test_dataset, subset=subset)) for subset in ('base', 'new')
+        dataset=dict(_base_.test_dataset, subset=subset),
+    )
+    for subset in ('base', 'new')
 ]
 test_evaluator = dict(type='SubsetAccuracy')
-facts = dict(published=dict(masks='https://huggingface.co/datasets/JREion/Prompt_Tuning_Datasets_with_Foreground'))
+facts = dict(
+    published=dict(
+        masks='https://huggingface.co/datasets/JREion/Prompt_Tuning_Datasets_with_Foreground'
+    )
+)

@@ -6,10 +6,21 @@ image_size = 64
 # would often miss it, so all crops here are the gentler ones.
 foreground_pipeline, crop_pipeline = (
     [dict(step, scale=64) if step['type'] == 'PairedRandomResizedCrop' else step for step in steps]
-    for steps in (_base_.half_foreground_pipeline, _base_.half_crop_pipeline))
+    for steps in (_base_.half_foreground_pipeline, _base_.half_crop_pipeline)
+)
 half_foreground_pipeline, half_crop_pipeline = foreground_pipeline, crop_pipeline
-_plain_pipeline = [_base_.squash_pipeline[0], dict(type='PackInputs')]  # the images have the input size already
+_plain_pipeline = [
+    _base_.squash_pipeline[0],
+    dict(type='PackInputs'),
+]  # the images have the input size already
 dataset = dict(
-    type='QuickstartWorld', data_root=data_root, pipeline=_plain_pipeline, metainfo=dict(dataset_name='QuickstartWorld'))
+    type='QuickstartWorld',
+    data_root=data_root,
+    pipeline=_plain_pipeline,
+    metainfo=dict(dataset_name='QuickstartWorld'),
+)
 train_dataloader, test_dataset = dict(num_workers=0, dataset=dataset), dataset
-test_dataloader = [dict(loader, num_workers=0, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader]
+test_dataloader = [
+    dict(loader, num_workers=0, dataset=dict(loader.dataset, **dataset))
+    for loader in _base_.test_dataloader
+]

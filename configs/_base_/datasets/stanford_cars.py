@@ -1,15 +1,27 @@
 # StanfordCars: the images lie in cars_train and cars_test below img_dir; class names begin with the year
 _base_ = './base_to_new.py'
 facts = dict(
-    title='StanfordCars', classes=196, train=6509, val=1635, test=8041, test_base=4002, test_new=4039, md5='91255fab',
+    title='StanfordCars',
+    classes=196,
+    train=6509,
+    val=1635,
+    test=8041,
+    test_base=4002,
+    test_new=4039,
+    md5='91255fab',
     published=dict(
         images='https://ai.stanford.edu/~jkrause/cars/car_dataset.html',
-        split_file='https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md#stanfordcars'))
+        split_file='https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md#stanfordcars',
+    ),
+)
 dataset = dict(
     type='SplitFileDataset',
     split_file='stanford_cars/split_zhou_StanfordCars.json',
     img_dir='stanford_cars',
     archive='stanford_cars',
-    metainfo=dict(dataset_name='StanfordCars'))
+    metainfo=dict(dataset_name='StanfordCars'),
+)
 train_dataloader, test_dataset = dict(dataset=dataset), dataset
-test_dataloader = [dict(loader, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader]
+test_dataloader = [
+    dict(loader, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader
+]

@@ -5,7 +5,9 @@ _load = dict(type='LoadImage')
 # the released CoOp configs: squash to the input size, no augmentation (decision O18)
 squash_pipeline = [
     _load,
-    dict(type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow', interpolation='bicubic'),
+    dict(
+        type='Resize', scale=(224, 224), keep_ratio=False, backend='pillow', interpolation='bicubic'
+    ),
     dict(type='PackInputs'),
 ]
 # random crop and flip, the mask moved along; MMRL crops more gently; the same without masks for tuners
@@ -17,11 +19,13 @@ foreground_pipeline = [
     dict(type='PackForegroundInputs'),
 ]
 half_foreground_pipeline = [
-    dict(step, area=(0.5, 1.0)) if step['type'] == 'PairedRandomResizedCrop' else step for step in foreground_pipeline
+    dict(step, area=(0.5, 1.0)) if step['type'] == 'PairedRandomResizedCrop' else step
+    for step in foreground_pipeline
 ]
 crop_pipeline, half_crop_pipeline = (
     [step for step in steps if step['type'] != 'LoadForegroundMask']
-    for steps in (foreground_pipeline, half_foreground_pipeline))
+    for steps in (foreground_pipeline, half_foreground_pipeline)
+)
 test_pipeline = [
     _load,
     dict(type='ResizeEdge', scale=224, edge='short', backend='pillow', interpolation='bicubic'),

@@ -1,4 +1,5 @@
 """The whole analysis of a checkpoint: look at the data once, then numbers, figures, tables, report, visualizer."""
+
 import io
 import json
 from pathlib import Path
@@ -13,10 +14,13 @@ from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from PIL import Image
 
-from ..checkpoint import PROVENANCE, read_checkpoint
-from ..engine.loader_defaults import set_loader_defaults
-from ..engine.recipe import build_runner, load_recipe
-from ..evaluation.results import TITLES, write_json
+from ..engine.runner.loader_defaults import set_loader_defaults
+from ..engine.runner.recipe import build_runner, load_recipe
+from ..evaluation.results import TITLES
+from ..io.errors import UserError
+from ..io.json_file import write_json
+from ..tuners.checkpoint import read_checkpoint
+from ..tuners.provenance import PROVENANCE
 from .attention import ROLLOUT
 from .calibration import BINS
 from .collect import Column, Observer
@@ -30,13 +34,31 @@ from .tables import class_rows, csv_tables, table_text, write_file
 
 EXAMPLES = 24  # images in the report, fixed and broken, of all columns together
 MOST_EXAMPLES = 4  # of one kind in one column
-_TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg', 'val_evaluator',
-             'test_dataloader', 'test_cfg', 'test_evaluator')
+_TRAINING = (
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'val_dataloader',
+    'val_cfg',
+    'val_evaluator',
+    'test_dataloader',
+    'test_cfg',
+    'test_evaluator',
+)
 
 
-def analyze(path: str, checkpoint: str, out: Path, options: Optional[dict] = None, split: str = 'test',
-            max_images: Optional[int] = None, mask_root: Optional[str] = None, masks: bool = True,
-            vis_backends: Sequence[str] = ()) -> Dict:
+def analyze(
+    path: str,
+    checkpoint: str,
+    out: Path,
+    options: Optional[dict] = None,
+    split: str = 'test',
+    max_images: Optional[int] = None,
+    mask_root: Optional[str] = None,
+    masks: bool = True,
+    vis_backends: Sequence[str] = (),
+) -> Dict:
     """Analyse a checkpoint of a recipe and write ``report.html``, ``summary.json``, CSV files and PNG files to ``out``.
 
     Args:
@@ -53,30 +75,54 @@ def analyze(path: str, checkpoint: str, out: Path, options: Optional[dict] = Non
         FileNotFoundError, ValueError, ImportError: wrong input, or a backend that is not installed.
     """
     if max_images is not None and max_images < 1:
-        raise ValueError(f'--max-images must be at least 1, not {max_images}')
+        raise UserError(f'--max-images must be at least 1, not {max_images}')
     config = load_recipe(path, options)
     provenance = read_checkpoint(checkpoint).get('meta', {}).get(PROVENANCE, {})
     check_model(provenance, config, path, checkpoint)
     use_backends(config, vis_backends)
     init_default_scope(config.get('default_scope', 'mmpretrain'))
-    datasets = [build_dataset(dataset) for dataset in analysis_datasets(config, split, mask_root, masks)]
+    datasets = [
+        build_dataset(dataset) for dataset in analysis_datasets(config, split, mask_root, masks)
+    ]
     set_loader_defaults(config)
     workers = max(loader.num_workers for loader in _loaders(config))
     runner = load(config, checkpoint, out)
     observer = Observer(runner.model)
     columns = look_at(observer, datasets, max_images, workers)
 
-    titles = {source: TITLES[source].format(tuner=type(observer.model.tuner).__name__) for source in observer.sources}
+    titles = {
+        source: TITLES[source].format(tuner=type(observer.model.tuner).__name__)
+        for source in observer.sources
+    }
     summary = dict(
-        recipe=str(path), checkpoint=str(checkpoint), provenance=provenance, split=split, temperature=observer.temperature,
-        ece_bins=BINS, tower_is_clip=observer.model.tuner.image_tower_is_clip,
-        columns={column.name: column_summary(column, observer.sources) for column in columns})
+        recipe=str(path),
+        checkpoint=str(checkpoint),
+        provenance=provenance,
+        split=split,
+        temperature=observer.temperature,
+        ece_bins=BINS,
+        tower_is_clip=observer.model.tuner.image_tower_is_clip,
+        columns={column.name: column_summary(column, observer.sources) for column in columns},
+    )
     print(overview(summary, titles), flush=True)
     figures = {name: to_png(figure) for name, figure in draw(columns, titles).items()}
-    examples = {name: to_png(figure) for name, figure in draw_examples(observer, datasets, columns, titles).items()}
-    write_files(out, summary, {
-        **{name: table_text(table) for name, table in csv_tables(columns, observer.sources).items()}, **figures, **examples,
-        'report.html': render(summary, titles, figures, examples).encode()})
+    examples = {
+        name: to_png(figure)
+        for name, figure in draw_examples(observer, datasets, columns, titles).items()
+    }
+    write_files(
+        out,
+        summary,
+        {
+            **{
+                name: table_text(table)
+                for name, table in csv_tables(columns, observer.sources).items()
+            },
+            **figures,
+            **examples,
+            'report.html': render(summary, titles, figures, examples).encode(),
+        },
+    )
     show(runner, summary, {**figures, **examples})
     return summary
 
@@ -103,8 +149,10 @@ def check_model(provenance: dict, config: Config, path: str, checkpoint: str) ->
     """
     recorded, here = provenance.get('model'), str(config.model.type).split('.')[-1]
     if recorded and recorded != here:
-        raise ValueError(f'{checkpoint} is of {recorded}, but {path} is a recipe of {here}; give the recipe that it was '
-                         'trained with')
+        raise UserError(
+            f'{checkpoint} is of {recorded}, but {path} is a recipe of {here}; give the recipe that it was '
+            'trained with'
+        )
 
 
 def use_backends(config: Config, names: Sequence[str]) -> None:
@@ -116,8 +164,12 @@ def use_backends(config: Config, names: Sequence[str]) -> None:
     unknown = [name for name in names if VISBACKENDS.get(name) is None]
     if unknown:
         known = sorted(name for name in VISBACKENDS.module_dict if name != 'BaseVisBackend')
-        raise ValueError(f'there is no visualizer backend {unknown[0]!r}; choose from {", ".join(known)}')
-    visualizer = config.setdefault('visualizer', dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]))
+        raise UserError(
+            f'there is no visualizer backend {unknown[0]!r}; choose from {", ".join(known)}'
+        )
+    visualizer = config.setdefault(
+        'visualizer', dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+    )
     if names:
         visualizer.vis_backends = [dict(type=name) for name in names]
 
@@ -137,7 +189,9 @@ def _loaders(config: Config) -> List[ConfigDict]:
     return [*loaders] if isinstance(loaders, (list, tuple)) else [loaders]
 
 
-def look_at(observer: Observer, datasets: List[BaseDataset], max_images: Optional[int], workers: int) -> List[Column]:
+def look_at(
+    observer: Observer, datasets: List[BaseDataset], max_images: Optional[int], workers: int
+) -> List[Column]:
     """A :class:`Column` of each data set, with a progress bar."""
     bar = ProgressBar(sum(min(len(dataset), max_images or len(dataset)) for dataset in datasets))
     columns = [observer.collect(dataset, max_images, workers, bar.update) for dataset in datasets]
@@ -155,17 +209,23 @@ def draw(columns: List[Column], titles: Dict[str, str]) -> Dict[str, Figure]:
         figures['shift.png'] = shift_figure(masked, titles)
     if looked:
         figures['attention.png'] = attention_figure(looked, titles)
-    if 'fvgpt' in titles and any('r' in column.values or 'b' in column.values for column in columns):
+    if 'fvgpt' in titles and any(
+        'r' in column.values or 'b' in column.values for column in columns
+    ):
         figures['gates.png'] = gate_figure(columns)
     before, after = (titles[source] for source in sources[-2:])
     for column in columns:
         figures[f'classes_{column.name}.png'] = class_figure(
-            column.name, class_rows(column, sources), f'accuracy of {after} minus that of {before} (points)')
+            column.name,
+            class_rows(column, sources),
+            f'accuracy of {after} minus that of {before} (points)',
+        )
     return figures
 
 
-def draw_examples(observer: Observer, datasets: List[BaseDataset], columns: List[Column], titles: Dict[str, str]
-                  ) -> Dict[str, Figure]:
+def draw_examples(
+    observer: Observer, datasets: List[BaseDataset], columns: List[Column], titles: Dict[str, str]
+) -> Dict[str, Figure]:
     """File name -> figure of images that were fixed or broken."""
     count = max(1, min(MOST_EXAMPLES, EXAMPLES // (2 * len(columns))))
     figures = {}
@@ -174,7 +234,9 @@ def draw_examples(observer: Observer, datasets: List[BaseDataset], columns: List
         for kind, indices in zip(('fixed', 'broken'), kinds):
             chosen = evenly_spread(indices, count)
             if len(chosen):
-                figures[f'examples_{column.name}_{kind}.png'] = example_figure(observer, dataset, column, chosen, titles)
+                figures[f'examples_{column.name}_{kind}.png'] = example_figure(
+                    observer, dataset, column, chosen, titles
+                )
     return figures
 
 
@@ -189,5 +251,7 @@ def show(runner: Runner, summary: Dict, pictures: Dict[str, bytes]) -> None:
     """Give scalars and pictures to MMEngine's visualizer."""
     runner.visualizer.add_scalars(dict(scalars(summary['columns'])))
     for name, png in pictures.items():
-        runner.visualizer.add_image(Path(name).stem, np.asarray(Image.open(io.BytesIO(png)).convert('RGB')))
+        runner.visualizer.add_image(
+            Path(name).stem, np.asarray(Image.open(io.BytesIO(png)).convert('RGB'))
+        )
     runner.visualizer.close()

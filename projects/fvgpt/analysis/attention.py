@@ -1,4 +1,5 @@
 """Where a model looks: attention roll-out and Grad-CAM over the patches, and how much of either lies in the foreground."""
+
 from typing import Dict, List, Sequence, Tuple
 
 import torch
@@ -6,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip.image_watch import ImagePass
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
 
 ROLLOUT, GRADCAM = 'rollout', 'gradcam'
 MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
@@ -14,7 +15,9 @@ MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
 
 def carry(rows: Tensor, fresh: Tensor) -> Tensor:
     """Rows (B, S, K) of the tokens of one block for the T tokens of the next: fresh ones come from the last column alone."""
-    carried = torch.zeros(len(rows), len(fresh), rows.shape[-1], device=rows.device, dtype=rows.dtype)
+    carried = torch.zeros(
+        len(rows), len(fresh), rows.shape[-1], device=rows.device, dtype=rows.dtype
+    )
     carried[..., -1] = 1
     carried[:, ~fresh] = rows[:, ~fresh] if rows.shape[1] == len(fresh) else rows
     return carried
@@ -70,7 +73,9 @@ def grad_cam(passes: Sequence[ImagePass], score: Tensor) -> Tensor:
     Returns:
         (B, P), not negative, in no particular unit.
     """
-    gradients = torch.autograd.grad(score, [seen.tokens for seen in passes], retain_graph=True, allow_unused=True)
+    gradients = torch.autograd.grad(
+        score, [seen.tokens for seen in passes], retain_graph=True, allow_unused=True
+    )
     maps: List[Tensor] = []
     for seen, gradient in zip(passes, gradients):
         if gradient is not None:
@@ -80,14 +85,18 @@ def grad_cam(passes: Sequence[ImagePass], score: Tensor) -> Tensor:
     return torch.stack(maps).sum(0).relu()
 
 
-def attention_maps(passes: Sequence[ImagePass], logits: Dict[str, Tensor], labels: Tensor) -> Dict[str, Tensor]:
+def attention_maps(
+    passes: Sequence[ImagePass], logits: Dict[str, Tensor], labels: Tensor
+) -> Dict[str, Tensor]:
     """``<source>/rollout`` and ``<source>/gradcam`` (B, P) of each source's logits (B, C), for the true class.
 
     The first pass is the tuner's, the last one CLIP's; they are one where the tuner leaves the tower alone.
     """
     maps = {}
     for source, z in logits.items():
-        maps[f'{source}/{ROLLOUT}'] = class_token_rollout(passes[-1 if source == 'zero_shot' else 0])
+        maps[f'{source}/{ROLLOUT}'] = class_token_rollout(
+            passes[-1 if source == 'zero_shot' else 0]
+        )
         maps[f'{source}/{GRADCAM}'] = grad_cam(passes, z.gather(1, labels[:, None]).sum())
     return maps
 

@@ -1,4 +1,5 @@
 """How far to believe a number: confidences of predictions, and the trust scores r and b of the two gates."""
+
 from typing import Dict, List, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ MOST_PARTS, SMALLEST_PART = 8, 10  # of equal size; a mean over fewer images say
 
 class Bin(NamedTuple):
     """Scores between low and high: how many, their mean, and the share of them that came true."""
+
     low: float
     high: float
     size: int
@@ -24,16 +26,34 @@ def score_bins(score: np.ndarray, true: np.ndarray, bins: int = BINS) -> List[Bi
     found = []
     for i in np.unique(index):
         chosen = index == i
-        found.append(Bin(float(edges[i]), float(edges[i + 1]), int(chosen.sum()), float(score[chosen].mean()),
-                         float(true[chosen].mean())))
+        found.append(
+            Bin(
+                float(edges[i]),
+                float(edges[i + 1]),
+                int(chosen.sum()),
+                float(score[chosen].mean()),
+                float(true[chosen].mean()),
+            )
+        )
     return found
 
 
 def equal_parts(score: np.ndarray, true: np.ndarray) -> List[Bin]:
     """Any scores (N,), sorted and cut into at most ``MOST_PARTS`` parts of equal size; true: (N,) in {0, 1}."""
-    parts = np.array_split(np.argsort(score, kind='stable'), max(1, min(MOST_PARTS, len(score) // SMALLEST_PART)))
-    return [Bin(float(score[part].min()), float(score[part].max()), len(part), float(score[part].mean()),
-                float(true[part].mean())) for part in parts if len(part)]
+    parts = np.array_split(
+        np.argsort(score, kind='stable'), max(1, min(MOST_PARTS, len(score) // SMALLEST_PART))
+    )
+    return [
+        Bin(
+            float(score[part].min()),
+            float(score[part].max()),
+            len(part),
+            float(score[part].mean()),
+            float(true[part].mean()),
+        )
+        for part in parts
+        if len(part)
+    ]
 
 
 def expected_calibration_error(bins: List[Bin]) -> float:
@@ -72,9 +92,17 @@ def gate_summary(trust: np.ndarray, target: np.ndarray) -> Dict[str, float]:
     summary: Dict[str, float] = dict(images=len(trust))
     if len(trust):
         mean = np.full_like(trust, target.mean())
-        summary.update(trust=float(trust.mean()), positive=float(target.mean()), auroc=auroc(trust, target),
-                       bce=binary_cross_entropy(trust, target), bce_constant=binary_cross_entropy(mean, target))
-        for name, chosen in (('trust_if_positive', target == 1), ('trust_if_negative', target == 0)):
+        summary.update(
+            trust=float(trust.mean()),
+            positive=float(target.mean()),
+            auroc=auroc(trust, target),
+            bce=binary_cross_entropy(trust, target),
+            bce_constant=binary_cross_entropy(mean, target),
+        )
+        for name, chosen in (
+            ('trust_if_positive', target == 1),
+            ('trust_if_negative', target == 0),
+        ):
             if chosen.any():
                 summary[name] = float(trust[chosen].mean())
     return summary

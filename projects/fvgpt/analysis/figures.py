@@ -1,11 +1,12 @@
 """The figures of an analysis, a panel a column of the results."""
+
 from typing import Callable, Dict, List
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.report_plot import STYLES
+from ..protocols.plot import STYLES
 from .attention import MAPS
 from .calibration import equal_parts, score_bins
 from .collect import Column
@@ -16,7 +17,9 @@ MOST_BARS = 40  # classes in a bar chart; the middle is left out of a longer lis
 _ACROSS = 4
 
 
-def _panels(columns: List[Column], draw: Callable[[Axes, Column], None], height: float = 3.2) -> Figure:
+def _panels(
+    columns: List[Column], draw: Callable[[Axes, Column], None], height: float = 3.2
+) -> Figure:
     """One figure with ``draw(axis, column)`` for each column."""
     across = min(len(columns), _ACROSS)
     down = -(-len(columns) // across)
@@ -25,7 +28,7 @@ def _panels(columns: List[Column], draw: Callable[[Axes, Column], None], height:
     for axis, column in zip(axes, columns):
         draw(axis, column)
         axis.set_title(column.name, fontsize='medium')
-    for axis in list(axes)[len(columns):]:
+    for axis in list(axes)[len(columns) :]:
         axis.set_visible(False)
     return figure
 
@@ -42,14 +45,24 @@ def shift_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
         for source, label in titles.items():
             known = column.known(f'{source}/shift')
             if known.any():
-                shift, correct = column.values[f'{source}/shift'][known], column.correct(source)[known]
+                shift, correct = (
+                    column.values[f'{source}/shift'][known],
+                    column.correct(source)[known],
+                )
                 bins = equal_parts(shift, correct)
                 _line(axis, source, [b.score for b in bins], [100 * b.true for b in bins], label)
                 color, marker = STYLES[source]
-                axis.plot(shift.mean(), 100 * correct.mean(), marker, color=color, markersize=11, markeredgecolor='black')
+                axis.plot(
+                    shift.mean(),
+                    100 * correct.mean(),
+                    marker,
+                    color=color,
+                    markersize=11,
+                    markeredgecolor='black',
+                )
         axis.set_xlabel('foreground shift D_fg (nats)')
         axis.set_ylabel('accuracy (%)')
-        axis.grid(alpha=.3)
+        axis.grid(alpha=0.3)
         axis.legend(fontsize='small')
 
     return _panels(columns, draw)
@@ -59,15 +72,20 @@ def reliability_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
     """Reliability diagrams: share of right predictions over their confidence; above, how many there are."""
 
     def draw(axis: Axes, column: Column) -> None:
-        axis.plot([0, 1], [0, 1], color='black', linewidth=.8, linestyle=':')
-        counts = axis.inset_axes((0, 1.04, 1, .2))
+        axis.plot([0, 1], [0, 1], color='black', linewidth=0.8, linestyle=':')
+        counts = axis.inset_axes((0, 1.04, 1, 0.2))
         for source, label in titles.items():
             bins = score_bins(column.values[f'{source}/confidence'], column.correct(source))
             _line(axis, source, [b.score for b in bins], [b.true for b in bins], label)
-            counts.plot([b.score for b in bins], [b.size for b in bins], color=STYLES[source][0], linewidth=1)
+            counts.plot(
+                [b.score for b in bins],
+                [b.size for b in bins],
+                color=STYLES[source][0],
+                linewidth=1,
+            )
         counts.set(xlim=(0, 1), ylabel='images', xticks=[])
         axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel='confidence', ylabel='share right')
-        axis.grid(alpha=.3)
+        axis.grid(alpha=0.3)
         axis.legend(fontsize='small')
 
     return _panels(columns, draw, 4.2)
@@ -77,15 +95,25 @@ def attention_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
     """Mean share of each map inside the mask; the line is the foreground's share of the image."""
 
     def draw(axis: Axes, column: Column) -> None:
-        width = .8 / len(titles)
+        width = 0.8 / len(titles)
         for i, (source, label) in enumerate(titles.items()):
             shares = [column.values[f'{source}/{name}'] for name in MAPS]
             shares = [share[np.isfinite(share)] for share in shares]
-            errors = [share.std(ddof=1) / len(share)**.5 if len(share) > 1 else 0 for share in shares]
-            axis.bar(np.arange(len(MAPS)) + (i - (len(titles) - 1) / 2) * width,
-                     [share.mean() if len(share) else 0 for share in shares], width, yerr=errors, color=STYLES[source][0],
-                     capsize=2, label=label)
-        axis.axhline(np.nanmean(column.values['area']), color='black', linestyle=':', label='foreground area')
+            errors = [
+                share.std(ddof=1) / len(share) ** 0.5 if len(share) > 1 else 0 for share in shares
+            ]
+            axis.bar(
+                np.arange(len(MAPS)) + (i - (len(titles) - 1) / 2) * width,
+                [share.mean() if len(share) else 0 for share in shares],
+                width,
+                yerr=errors,
+                color=STYLES[source][0],
+                capsize=2,
+                label=label,
+            )
+        axis.axhline(
+            np.nanmean(column.values['area']), color='black', linestyle=':', label='foreground area'
+        )
         axis.set_xticks(range(len(MAPS)), MAPS.values())
         axis.set_ylabel('share inside the mask')
         axis.legend(fontsize='small')
@@ -97,15 +125,29 @@ def gate_figure(columns: List[Column]) -> Figure:
     """Trust of either gate against the share of images where it would have been right to trust."""
 
     def draw(axis: Axes, column: Column) -> None:
-        axis.plot([0, 1], [0, 1], color='black', linewidth=.8, linestyle=':')
-        curves = [('r, against r*', 'o', '#009e73', *foreground_gate(column)),
-                  ('b, against CLIP being right', 's', '#cc79a7', *backbone_gate(column))]
+        axis.plot([0, 1], [0, 1], color='black', linewidth=0.8, linestyle=':')
+        curves = [
+            ('r, against r*', 'o', '#009e73', *foreground_gate(column)),
+            ('b, against CLIP being right', 's', '#cc79a7', *backbone_gate(column)),
+        ]
         for label, marker, color, trust, target in curves:
             bins = equal_parts(trust, target)
-            axis.plot([b.score for b in bins], [b.true for b in bins], marker=marker, markersize=5, color=color, linewidth=.8,
-                      label=f'{label} ({len(trust)} images)')
-        axis.set(xlim=(-.02, 1.02), ylim=(-.02, 1.02), xlabel='trust score', ylabel='share where trust was due')
-        axis.grid(alpha=.3)
+            axis.plot(
+                [b.score for b in bins],
+                [b.true for b in bins],
+                marker=marker,
+                markersize=5,
+                color=color,
+                linewidth=0.8,
+                label=f'{label} ({len(trust)} images)',
+            )
+        axis.set(
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+            xlabel='trust score',
+            ylabel='share where trust was due',
+        )
+        axis.grid(alpha=0.3)
         axis.legend(fontsize='small')
 
     return _panels(columns, draw)
@@ -115,15 +157,20 @@ def class_figure(name: str, rows: List[ClassAccuracy], label: str) -> Figure:
     """Gain of every class, the largest first."""
     rows = sorted(rows, key=lambda row: -row.gain)
     if len(rows) > MOST_BARS:
-        rows = rows[:MOST_BARS // 2] + rows[-MOST_BARS // 2:]
-    figure = Figure(figsize=(7, 1.2 + .19 * len(rows)), layout='constrained')
+        rows = rows[: MOST_BARS // 2] + rows[-MOST_BARS // 2 :]
+    figure = Figure(figsize=(7, 1.2 + 0.19 * len(rows)), layout='constrained')
     axis = figure.subplots()
-    axis.barh(range(len(rows)), [row.gain for row in rows],
-              color=[STYLES['fvgpt' if row.gain >= 0 else 'tuner'][0] for row in rows])
-    axis.set_yticks(range(len(rows)), [row.name.replace('$', r'\$') for row in rows], fontsize='small')
-    axis.set_ylim(len(rows) - .5, -.5)
-    axis.axvline(0, color='black', linewidth=.8)
+    axis.barh(
+        range(len(rows)),
+        [row.gain for row in rows],
+        color=[STYLES['fvgpt' if row.gain >= 0 else 'tuner'][0] for row in rows],
+    )
+    axis.set_yticks(
+        range(len(rows)), [row.name.replace('$', r'\$') for row in rows], fontsize='small'
+    )
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.axvline(0, color='black', linewidth=0.8)
     axis.set_xlabel(label)
     axis.set_title(name, fontsize='medium')
-    axis.grid(axis='x', alpha=.3)
+    axis.grid(axis='x', alpha=0.3)
     return figure

@@ -1,4 +1,5 @@
 """The foreground shift: how far a prediction moves when the background is taken away."""
+
 from torch import Tensor
 
 from ..losses import tempered_kl

@@ -1,4 +1,5 @@
 """The data sets of a recipe as an analysis reads them: without augmentation, with the foreground masks that are there."""
+
 from typing import List, Optional
 
 from mmengine.config import Config, ConfigDict
@@ -7,7 +8,8 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets.transforms import PackInputs
 
 from ..datasets import OwnImages
-from ..engine.recipe import datasets_of, is_few_shot
+from ..engine.runner.config_parts import datasets_of, is_few_shot
+from ..io.errors import MissingFileError, UserError
 
 SPLITS = ('test', 'train')
 _WHOLE_IMAGE = ('Load', 'Resize')  # what the names of steps begin with that cut nothing off
@@ -24,14 +26,21 @@ def masked_pipeline(pipeline: List[dict]) -> List[dict]:
     The mask is loaded, at the size that the image then has, after the steps that only resize, since ResizeEdge does not move
     masks; whatever cuts follows.
     """
-    steps = [dict(step, type='PackForegroundInputs', meta_keys=_META_KEYS) if _kind(step) == 'PackInputs' else dict(step)
-             for step in pipeline]
-    first = next((i for i, step in enumerate(steps) if not _kind(step).startswith(_WHOLE_IMAGE)), len(steps))
+    steps = [
+        dict(step, type='PackForegroundInputs', meta_keys=_META_KEYS)
+        if _kind(step) == 'PackInputs'
+        else dict(step)
+        for step in pipeline
+    ]
+    first = next(
+        (i for i, step in enumerate(steps) if not _kind(step).startswith(_WHOLE_IMAGE)), len(steps)
+    )
     return [*steps[:first], dict(type='LoadForegroundMask'), *steps[first:]]
 
 
-def analysis_datasets(config: Config, split: str = 'test', mask_root: Optional[str] = None, masks: bool = True
-                      ) -> List[ConfigDict]:
+def analysis_datasets(
+    config: Config, split: str = 'test', mask_root: Optional[str] = None, masks: bool = True
+) -> List[ConfigDict]:
     """Configs of what ``tools/analyze.py`` reads.
 
     Args:
@@ -43,7 +52,9 @@ def analysis_datasets(config: Config, split: str = 'test', mask_root: Optional[s
     """
     tests, training = datasets_of(config, ['test']), datasets_of(config, ['train'])
     if not tests or (split == 'train' and not training):
-        raise ValueError(f'the recipe has no {"test" if not tests else "training"} data set to analyse')
+        raise UserError(
+            f'the recipe has no {"test" if not tests else "training"} data set to analyse'
+        )
     source = training[0] if training else {}
     chosen = tests if split == 'test' else [dict(source, pipeline=tests[0].pipeline)]
     datasets = []
@@ -52,7 +63,11 @@ def analysis_datasets(config: Config, split: str = 'test', mask_root: Optional[s
         folder = mask_root or dataset.pop('mask_root', None) or source.get('mask_root')
         if masks and is_few_shot(dataset):
             default = 'auto' if issubclass(DATASETS.get(dataset.type), OwnImages) else 'mask'
-            dataset.update(mask_root=folder or default, missing_mask='full', pipeline=masked_pipeline(dataset.pipeline))
+            dataset.update(
+                mask_root=folder or default,
+                missing_mask='full',
+                pipeline=masked_pipeline(dataset.pipeline),
+            )
             dataset.setdefault('mask_suffix', source.get('mask_suffix'))
         datasets.append(dataset)
     return datasets
@@ -69,4 +84,6 @@ def build_dataset(config: ConfigDict) -> BaseDataset:
     except FileNotFoundError as error:
         if 'mask' not in str(error):
             raise
-        raise FileNotFoundError(f'{error}; to go on without the figures that need masks: --no-masks') from error
+        raise MissingFileError(
+            f'{error}; to go on without the figures that need masks: --no-masks'
+        ) from error

@@ -1,4 +1,5 @@
 """Which classes and which images one classifier gains on another."""
+
 from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -6,6 +7,7 @@ import numpy as np
 
 class ClassAccuracy(NamedTuple):
     """A class, its number of images, and the accuracy of each source in percent."""
+
     name: str
     images: int
     accuracy: Tuple[float, ...]
@@ -16,12 +18,20 @@ class ClassAccuracy(NamedTuple):
         return self.accuracy[-1] - self.accuracy[-2]
 
 
-def class_accuracies(names: Sequence[str], labels: np.ndarray, correct: Sequence[np.ndarray]) -> List[ClassAccuracy]:
+def class_accuracies(
+    names: Sequence[str], labels: np.ndarray, correct: Sequence[np.ndarray]
+) -> List[ClassAccuracy]:
     """Accuracy of every class that has images, in label order; correct: (N,) bool of each source."""
     rows = []
     for label in np.unique(labels):
         chosen = labels == label
-        rows.append(ClassAccuracy(names[label], int(chosen.sum()), tuple(100 * float(c[chosen].mean()) for c in correct)))
+        rows.append(
+            ClassAccuracy(
+                names[label],
+                int(chosen.sum()),
+                tuple(100 * float(c[chosen].mean()) for c in correct),
+            )
+        )
     return rows
 
 

@@ -1,11 +1,12 @@
 """The CSV files of an analysis."""
+
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from ..csv_text import csv_text
-from ..whole_file import whole_file
+from ..io.atomic_write import atomic_write
+from ..io.csv_text import csv_text
 from .attention import MAPS
 from .calibration import equal_parts, score_bins
 from .collect import MASKS, Column
@@ -18,7 +19,9 @@ _BIN = ('low', 'high', 'images', 'mean_score', 'share_true')
 
 def class_rows(column: Column, sources: List[str]) -> List[ClassAccuracy]:
     """Accuracy of every class of a column."""
-    return class_accuracies(column.classes, column.values['label'], [column.correct(source) for source in sources])
+    return class_accuracies(
+        column.classes, column.values['label'], [column.correct(source) for source in sources]
+    )
 
 
 def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
@@ -26,15 +29,40 @@ def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
     return {
         'samples.csv': _samples(columns),
         'foreground_shift.csv': (('column', 'source', *_BIN), list(_shift(columns, sources))),
-        'attention.csv': (('column', 'source', 'map', 'mean_share', 'standard_error', 'images', 'foreground_area'),
-                          list(_attention(columns, sources))),
+        'attention.csv': (
+            (
+                'column',
+                'source',
+                'map',
+                'mean_share',
+                'standard_error',
+                'images',
+                'foreground_area',
+            ),
+            list(_attention(columns, sources)),
+        ),
         'reliability.csv': (('column', 'source', *_BIN), list(_reliability(columns, sources))),
         'gates.csv': (('column', 'gate', *_BIN), list(_gates(columns))),
-        'classes.csv': (('column', 'class', 'images', *sources, f'{sources[-1]}_minus_{sources[-2]}'),
-                        [(column.name, row.name, row.images, *row.accuracy, row.gain)
-                         for column in columns for row in class_rows(column, sources)]),
-        'changed.csv': (('column', 'change', 'image', 'class', *(f'{source}_says' for source in sources[-2:]),
-                         *(f'{source}_p_of_class' for source in sources[-2:])), list(_changed(columns, sources)))}
+        'classes.csv': (
+            ('column', 'class', 'images', *sources, f'{sources[-1]}_minus_{sources[-2]}'),
+            [
+                (column.name, row.name, row.images, *row.accuracy, row.gain)
+                for column in columns
+                for row in class_rows(column, sources)
+            ],
+        ),
+        'changed.csv': (
+            (
+                'column',
+                'change',
+                'image',
+                'class',
+                *(f'{source}_says' for source in sources[-2:]),
+                *(f'{source}_p_of_class' for source in sources[-2:]),
+            ),
+            list(_changed(columns, sources)),
+        ),
+    }
 
 
 def table_text(table: Table) -> bytes:
@@ -45,7 +73,7 @@ def table_text(table: Table) -> bytes:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
@@ -61,8 +89,14 @@ def _samples(columns: List[Column]) -> Table:
     for column in columns:
         for i, path in enumerate(column.paths):
             value = {name: column.values[name][i] for name in column.values}
-            value.update({name: column.classes[int(value[name])] for name in value
-                          if name == 'label' or name.endswith('/pred')}, mask=MASKS[int(value['mask'])])
+            value.update(
+                {
+                    name: column.classes[int(value[name])]
+                    for name in value
+                    if name == 'label' or name.endswith('/pred')
+                },
+                mask=MASKS[int(value['mask'])],
+            )
             rows.append((column.name, path, *(value.get(name) for name in names)))
     return ('column', 'image', *names), rows
 
@@ -72,7 +106,9 @@ def _shift(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
         for source in sources:
             known = column.known(f'{source}/shift')
             if known.any():
-                for b in equal_parts(column.values[f'{source}/shift'][known], column.correct(source)[known]):
+                for b in equal_parts(
+                    column.values[f'{source}/shift'][known], column.correct(source)[known]
+                ):
                     yield column.name, source, *b
 
 
@@ -82,8 +118,15 @@ def _attention(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
             for name in MAPS:
                 found = mean_and_error(column.values.get(f'{source}/{name}', np.empty(0)))
                 if found:
-                    yield (column.name, source, name, found['mean'], found['error'], found['images'],
-                           float(np.nanmean(column.values['area'])))
+                    yield (
+                        column.name,
+                        source,
+                        name,
+                        found['mean'],
+                        found['error'],
+                        found['images'],
+                        float(np.nanmean(column.values['area'])),
+                    )
 
 
 def _reliability(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
@@ -95,16 +138,30 @@ def _reliability(columns: List[Column], sources: List[str]) -> Iterator[Sequence
 
 def _gates(columns: List[Column]) -> Iterator[Sequence]:
     for column in columns:
-        for gate, (trust, target) in dict(foreground=foreground_gate(column), backbone=backbone_gate(column)).items():
+        for gate, (trust, target) in dict(
+            foreground=foreground_gate(column), backbone=backbone_gate(column)
+        ).items():
             for b in equal_parts(trust, target):
                 yield column.name, gate, *b
 
 
 def _changed(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
     for column in columns:
-        kinds = zip(('fixed', 'broken'), changed(*(column.correct(source) for source in sources[-2:])))
+        kinds = zip(
+            ('fixed', 'broken'), changed(*(column.correct(source) for source in sources[-2:]))
+        )
         for kind, indices in kinds:
             for i in indices:
-                said = [column.classes[int(column.values[f'{source}/pred'][i])] for source in sources[-2:]]
+                said = [
+                    column.classes[int(column.values[f'{source}/pred'][i])]
+                    for source in sources[-2:]
+                ]
                 sure = [column.values[f'{source}/p_true'][i] for source in sources[-2:]]
-                yield column.name, kind, column.paths[i], column.classes[int(column.values['label'][i])], *said, *sure
+                yield (
+                    column.name,
+                    kind,
+                    column.paths[i],
+                    column.classes[int(column.values['label'][i])],
+                    *said,
+                    *sure,
+                )

@@ -1,4 +1,5 @@
 """CLIP as the fixed ground everything is trained on: the only module that knows open_clip's internals."""
+
 import copy
 from contextlib import nullcontext
 from functools import cached_property
@@ -8,10 +9,11 @@ from typing import Any, ContextManager, List, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..io.errors import UserError
 from ..registry import MODELS
-from ..state_hash import state_hash
 from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, text_tokens_that_fit
 from .token_edits import TokenEdits
+from .weight_hash import state_hash
 from .weights import QUICKSTART_CLIP, load_clip
 
 __all__ = ['FrozenCLIP', 'QUICKSTART_CLIP']
@@ -44,17 +46,28 @@ class FrozenCLIP(nn.Module):
         FileNotFoundError: weights that are not here; the message says where they are published.
     """
 
-    def __init__(self, name: str = 'ViT-B-16', pretrained: Optional[str] = None, quick_gelu: Optional[bool] = None,
-                 cache_dir: Optional[str] = None, max_text_tokens: Optional[int] = None, precision: Optional[str] = None):
+    def __init__(
+        self,
+        name: str = 'ViT-B-16',
+        pretrained: Optional[str] = None,
+        quick_gelu: Optional[bool] = None,
+        cache_dir: Optional[str] = None,
+        max_text_tokens: Optional[int] = None,
+        precision: Optional[str] = None,
+    ):
         super().__init__()
         if precision not in (None, *PRECISIONS):
-            raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, or left out, not {precision!r}')
+            raise UserError(
+                f'precision must be one of {", ".join(PRECISIONS)}, or left out, not {precision!r}'
+            )
         if max_text_tokens is not None and max_text_tokens < 1:
-            raise ValueError(f'max_text_tokens must be at least 1, not {max_text_tokens}')
+            raise UserError(f'max_text_tokens must be at least 1, not {max_text_tokens}')
         self.max_text_tokens, self.precision = max_text_tokens, precision
         model, self.tokenizer = load_clip(name, pretrained, quick_gelu, cache_dir)
         self.name, self.pretrained = name, pretrained
-        self._hidden = (model.eval().requires_grad_(False), )  # a tuple, so that nn.Module does not register it
+        self._hidden = (
+            model.eval().requires_grad_(False),
+        )  # a tuple, so that nn.Module does not register it
 
     # ------------------------------------------------------------------ the hidden model
     @property
@@ -75,7 +88,9 @@ class FrozenCLIP(nn.Module):
         # Copies of a model (EMA, for one) share the frozen weights.
         twin = self.__class__.__new__(self.__class__)
         memo[id(self)] = twin
-        twin.__dict__.update({k: v if k == '_hidden' else copy.deepcopy(v, memo) for k, v in self.__dict__.items()})
+        twin.__dict__.update(
+            {k: v if k == '_hidden' else copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
+        )
         return twin
 
     @cached_property
@@ -141,8 +156,10 @@ class FrozenCLIP(nn.Module):
         all_ids = [[start, *self.tokenizer.encode(text), end] for text in texts]
         for text, ids in zip(texts, all_ids):
             if len(ids) > self.context_length:
-                raise ValueError(f'the prompt {shorten(text, 60)!r} has {len(ids)} tokens, but {self.name} reads at most '
-                                 f'{self.context_length}; shorten the class name or the context')
+                raise UserError(
+                    f'the prompt {shorten(text, 60)!r} has {len(ids)} tokens, but {self.name} reads at most '
+                    f'{self.context_length}; shorten the class name or the context'
+                )
         return all_ids
 
     def embed_tokens(self, ids: Sequence) -> Tensor:
@@ -192,12 +209,19 @@ class FrozenCLIP(nn.Module):
         Raises:
             ValueError: it is no ViT with a class token, which is what prompts can be placed in.
         """
-        if getattr(self.model.visual, 'pool_type', None) != 'tok' or self.model.visual.attn_pool is not None:
-            raise ValueError(f'{self.name} has no ViT with a class token as image tower, so no prompts can be placed in it; '
-                             'choose one of the ViT models, e.g. ViT-B-16')
+        if (
+            getattr(self.model.visual, 'pool_type', None) != 'tok'
+            or self.model.visual.attn_pool is not None
+        ):
+            raise UserError(
+                f'{self.name} has no ViT with a class token as image tower, so no prompts can be placed in it; '
+                'choose one of the ViT models, e.g. ViT-B-16'
+            )
         return self.model.visual.class_embedding.shape[0]
 
-    def encode_image_tokens(self, images: Tensor, appended: Optional[Tensor] = None, edits: TokenEdits = {}) -> Tensor:
+    def encode_image_tokens(
+        self, images: Tensor, appended: Optional[Tensor] = None, edits: TokenEdits = {}
+    ) -> Tensor:
         """All tokens (B, T, W) after the last block and ``ln_post``, class token first; differentiable in the prompts.
 
         Args:
@@ -209,7 +233,9 @@ class FrozenCLIP(nn.Module):
         with self.in_precision():
             x = visual._embeds(images)
             if appended is not None:
-                x = torch.cat([x, visual.ln_pre(appended).to(x.dtype).expand(x.shape[0], -1, -1)], 1)
+                x = torch.cat(
+                    [x, visual.ln_pre(appended).to(x.dtype).expand(x.shape[0], -1, -1)], 1
+                )
             for index, block in enumerate(visual.transformer.resblocks):
                 if index in edits:
                     x = edits[index](x)

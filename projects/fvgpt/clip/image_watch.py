@@ -2,6 +2,7 @@
 
 Works for any tuner, since it watches the blocks and not who runs them.
 """
+
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Iterator, List
@@ -9,8 +10,9 @@ from typing import Iterator, List
 import torch
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..io.errors import UserError
 from .frozen_clip import FrozenCLIP
+from .precision import at_least_float32
 
 
 @dataclass
@@ -24,6 +26,7 @@ class ImagePass:
     tokens: what the last block's attention reads (B, T, W): ``ln_1`` of its input. It is the leaf of the graph, so that a
         score can be differentiated in it. Empty until that block ran.
     """
+
     patches: int
     attention: List[Tensor] = field(default_factory=list)
     fresh: List[Tensor] = field(default_factory=list)
@@ -37,7 +40,9 @@ def can_be_watched(clip: FrozenCLIP) -> bool:
     except ValueError:
         return False
     blocks = clip.model.visual.transformer.resblocks
-    return all(isinstance(block.attn, nn.MultiheadAttention) and block.attn.batch_first for block in blocks)
+    return all(
+        isinstance(block.attn, nn.MultiheadAttention) and block.attn.batch_first for block in blocks
+    )
 
 
 @contextmanager
@@ -48,7 +53,9 @@ def watch_image_tower(clip: FrozenCLIP) -> Iterator[List[ImagePass]]:
         ValueError: the tower has no attention to watch, see :func:`can_be_watched`.
     """
     if not can_be_watched(clip):
-        raise ValueError(f'the image tower of {clip.name} is no ViT with a class token, so it has no attention to show')
+        raise UserError(
+            f'the image tower of {clip.name} is no ViT with a class token, so it has no attention to show'
+        )
     passes: List[ImagePass] = []
     left: List[Tensor] = []  # the output of the block before
     blocks = clip.model.visual.transformer.resblocks
@@ -77,8 +84,11 @@ def watch_image_tower(clip: FrozenCLIP) -> Iterator[List[ImagePass]]:
 
     with ExitStack() as hooks:
         for block in blocks:
-            for handle in (block.register_forward_pre_hook(enter_block), block.register_forward_hook(leave_block),
-                           block.attn.register_forward_pre_hook(enter_attention, with_kwargs=True)):
+            for handle in (
+                block.register_forward_pre_hook(enter_block),
+                block.register_forward_hook(leave_block),
+                block.attn.register_forward_pre_hook(enter_attention, with_kwargs=True),
+            ):
                 hooks.callback(handle.remove)
         yield passes
 
@@ -88,7 +98,7 @@ def fresh_tokens(before: Tensor, after: Tensor) -> Tensor:
     ones, side by side."""
     if len(before) == len(after):
         return (before != after).any(-1)
-    same = (before == after[:len(before)]).all(-1)
+    same = (before == after[: len(before)]).all(-1)
     start = int(same.long().cumprod(0).sum())
     position = torch.arange(len(after), device=after.device)
     return (position >= start) & (position < start + len(after) - len(before))

@@ -4,6 +4,7 @@ In a causal tower a token's activations depend on itself and on what stands befo
 activations of their beginnings: all prompts together are a tree, and each of its nodes needs computing once. An attention
 mask says what the nodes see; the tower itself need not know of any of it.
 """
+
 import sys
 from functools import lru_cache
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -12,8 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Symbols = Tuple[Tuple[int, ...], ...]
-_SHORTEST, _LONGEST = 32, 64  # of a row: long enough that few slots stay empty, short enough that attention is cheap
+from ..io.errors import UserError
+
+PrefixIds = Tuple[Tuple[int, ...], ...]
+_SHORTEST, _LONGEST = (
+    32,
+    64,
+)  # of a row: long enough that few slots stay empty, short enough that attention is cheap
 
 
 class Packing(NamedTuple):
@@ -25,6 +31,7 @@ class Packing(NamedTuple):
     slot: (N, L) the slot of each position of each prompt, -1 after its end.
     end: (N,) the slot of each prompt's last token.
     """
+
     shared: int
     prompt: Tensor
     position: Tensor
@@ -35,59 +42,81 @@ class Packing(NamedTuple):
     def hiding(self, start: int, count: int) -> Tensor:
         """``mask`` as long as ``count`` shared slots from ``start`` on are seen by none but themselves."""
         mask = self.mask.clone()
-        mask[..., start:start + count] = False
-        mask[0].diagonal()[start:start + count] = True
+        mask[..., start : start + count] = False
+        mask[0].diagonal()[start : start + count] = True
         return mask
 
 
 @lru_cache(maxsize=256)
-def pack(symbols: Symbols, own: Optional[int] = None, reserved: Tuple[int, int] = (0, 0),
-         device: Union[str, torch.device] = 'cpu') -> Packing:
+def pack(
+    prefix_ids: PrefixIds,
+    own: Optional[int] = None,
+    reserved: Tuple[int, int] = (0, 0),
+    device: Union[str, torch.device] = 'cpu',
+) -> Packing:
     """Lay out prompts.
 
     Args:
-        symbols: of each prompt, one a token: prompts whose symbols agree up to a position are alike up to there.
-        own: position from which on prompts are not alike, whatever their symbols say.
+        prefix_ids: of each prompt, one a token: prompts whose prefix_ids agree up to a position are alike up to there.
+        own: position from which on prompts are not alike, whatever their prefix_ids say.
         reserved: (start, count): shared slots for tokens that come in later, before position ``start``.
         device: of the tensors.
 
     Raises:
         ValueError: ``start`` lies beyond the shared positions.
     """
-    shared = shared_length(symbols, own)
+    shared = shared_length(prefix_ids, own)
     start, count = reserved
     if start > shared:
-        raise ValueError(f'tokens cannot come in at position {start}: prompts share only {shared} positions')
+        raise UserError(
+            f'tokens cannot come in at position {start}: prompts share only {shared} positions'
+        )
     beginning = [position + count * (position >= start) for position in range(shared)]
-    slots, rows, size = _lay_out(symbols, own, beginning, shared + count)
+    slots, rows, size = _lay_out(prefix_ids, own, beginning, shared + count)
 
     prompt, position = np.zeros((2, rows * size), dtype=np.int64)
     mask = np.zeros((rows, size, shared + count + size), dtype=bool)
-    common, of_row = mask[:, :, :shared + count], mask[:, :, shared + count:]
+    common, of_row = mask[:, :, : shared + count], mask[:, :, shared + count :]
     common[:] = True
-    common[0, :shared + count] = np.tri(shared + count, dtype=bool)
+    common[0, : shared + count] = np.tri(shared + count, dtype=bool)
     of_row[:] = np.eye(size, dtype=bool)  # an empty slot must see something
-    of_row[0, :shared + count] = False
-    padded = np.full((len(symbols), max(map(len, symbols))), -1)
+    of_row[0, : shared + count] = False
+    padded = np.full((len(prefix_ids), max(map(len, prefix_ids))), -1)
     for index, places in enumerate(slots):
-        prompt[places], position[places], padded[index, :len(places)] = index, range(len(places)), places
+        prompt[places], position[places], padded[index, : len(places)] = (
+            index,
+            range(len(places)),
+            places,
+        )
         row, own_places = places[-1] // size, np.array(places[shared:]) % size
         of_row[row][np.ix_(own_places, own_places)] |= np.tri(len(own_places), dtype=bool)
     end = [places[-1] for places in slots]
     with torch.inference_mode(False):  # what is kept must serve in training too
-        tensors = (torch.as_tensor(array).to(device) for array in (prompt, position, mask, padded, end))
+        tensors = (
+            torch.as_tensor(array).to(device) for array in (prompt, position, mask, padded, end)
+        )
         return Packing(shared + count, *tensors)
 
 
-def _lay_out(symbols: Symbols, own: Optional[int], beginning: List[int], first: int) -> Tuple[List[List[int]], int, int]:
+def _lay_out(
+    prefix_ids: PrefixIds, own: Optional[int], beginning: List[int], first: int
+) -> Tuple[List[List[int]], int, int]:
     """Slots of each prompt, number of rows, and their size: the one that makes the fewest slots."""
-    order = sorted(range(len(symbols)), key=symbols.__getitem__)  # those that begin alike come one after another
-    lengths = [len(symbols[index]) for index in order]
-    known = [len(beginning), *(agreement(symbols[one], symbols[other], own) for one, other in zip(order, order[1:]))]
+    order = sorted(
+        range(len(prefix_ids)), key=prefix_ids.__getitem__
+    )  # those that begin alike come one after another
+    lengths = [len(prefix_ids[index]) for index in order]
+    known = [
+        len(beginning),
+        *(
+            agreement(prefix_ids[one], prefix_ids[other], own)
+            for one, other in zip(order, order[1:])
+        ),
+    ]
 
     def fill(size: int) -> Tuple[List[List[int]], List[int]]:
         """Beside the prompt before it, else in the first row with room: slots of each prompt, filled slots of each row."""
-        slots: List[List[int]] = [[] for _ in symbols]
+        slots: List[List[int]] = [[] for _ in prefix_ids]
         filled, row, previous = [first], 0, beginning
         for index, length, common in zip(order, lengths, known):
             if filled[row] + length - common > size:
@@ -120,7 +149,10 @@ def agreement(one: Sequence[int], other: Sequence[int], own: Optional[int] = Non
     return count
 
 
-def shared_length(symbols: Symbols, own: Optional[int] = None) -> int:
+def shared_length(prefix_ids: PrefixIds, own: Optional[int] = None) -> int:
     """Number of leading positions that all prompts have in common, the last token of the shortest left out."""
-    lowest, highest = min(symbols), max(symbols)  # what these two share, all that lie between them do
-    return min(agreement(lowest, highest, own), min(map(len, symbols)) - 1)
+    lowest, highest = (
+        min(prefix_ids),
+        max(prefix_ids),
+    )  # what these two share, all that lie between them do
+    return min(agreement(lowest, highest, own), min(map(len, prefix_ids)) - 1)

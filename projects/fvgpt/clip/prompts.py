@@ -1,6 +1,9 @@
 """Prompt texts: class-name clean-up and the hand-written templates of the field (CoOp's ``CUSTOM_TEMPLATES``)."""
-from collections import Counter
+
 from typing import List, Optional, Sequence
+
+from ..datasets.class_names import readable
+from ..io.errors import UserError
 
 PLAIN_TEMPLATE = 'a photo of a {}.'
 CUSTOM = 'custom'  # the template of the data set at hand
@@ -25,11 +28,6 @@ CUSTOM_TEMPLATES = dict(
 )
 
 
-def readable(name: str) -> str:
-    """A class name as it stands in a prompt: ``golden_retriever`` -> ``golden retriever``."""
-    return name.replace('_', ' ')
-
-
 def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
     """The text of a template.
 
@@ -47,37 +45,15 @@ def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
         return CUSTOM_TEMPLATES.get(dataset_name or '', PLAIN_TEMPLATE)
     if template in CUSTOM_TEMPLATES:
         return CUSTOM_TEMPLATES[template]
-    raise ValueError(f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is no data set of '
-                     f'CUSTOM_TEMPLATES ({", ".join(CUSTOM_TEMPLATES)})')
+    raise UserError(
+        f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is no data set of '
+        f'CUSTOM_TEMPLATES ({", ".join(CUSTOM_TEMPLATES)})'
+    )
 
 
-def fill_template(template: str, class_names: Sequence[str], dataset_name: Optional[str] = None) -> List[str]:
+def fill_template(
+    template: str, class_names: Sequence[str], dataset_name: Optional[str] = None
+) -> List[str]:
     """One prompt text a class; see :func:`resolve_template`."""
     template = resolve_template(template, dataset_name)
     return [template.format(readable(name)) for name in class_names]
-
-
-def check_class_names(class_names: Sequence[str]) -> List[str]:
-    """Class names as a list, refused when there are none or one is empty or no text.
-
-    Raises:
-        ValueError: names the position of the offending entry.
-    """
-    names = list(class_names)
-    if not names:
-        raise ValueError('class_names is empty; give at least one class name')
-    for position, name in enumerate(names):
-        if not isinstance(name, str) or not readable(name).strip():
-            raise ValueError(f'class_names[{position}] is {name!r}; every class needs a name that is not empty')
-    return names
-
-
-def alike_names(class_names: Sequence[str]) -> Optional[str]:
-    """What to tell of class names that read like another one; None where there are none."""
-    prompts = [readable(name).strip().lower() for name in class_names]
-    times = Counter(prompts)
-    alike = [name for name, prompt in zip(class_names, prompts) if times[prompt] > 1]
-    if not alike:
-        return None
-    return (f'{len(alike)} of {len(prompts)} class names read like another one, which CLIP cannot tell apart, the first is '
-            f'{alike[0]!r}; rename them if they are meant to differ')

@@ -1,4 +1,5 @@
 """Edits of a token sequence between two transformer blocks: what deep prompting does to a tower."""
+
 from dataclasses import dataclass
 from typing import Mapping
 
@@ -13,6 +14,7 @@ class TokenEdit:
     tokens: (n, W), the same for all sequences, or (N, n, W). start: position; negative counts from the end.
     insert: whether the sequence grows by n.
     """
+
     tokens: Tensor
     start: int
     insert: bool = False

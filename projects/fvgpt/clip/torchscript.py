@@ -1,4 +1,5 @@
 """The tensors of a TorchScript archive, the form that OpenAI published its weights in, without loading the program in it."""
+
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -8,10 +9,26 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 import torch
 from torch import Tensor
 
-_LARGEST_INDEX = 64 << 20  # bytes of data.pkl, which names the tensors; that of ViT-L/14 has less than one hundredth
-_STORAGES = {f'{name}Storage': dtype for name, dtype in dict(
-    Half=torch.float16, BFloat16=torch.bfloat16, Float=torch.float32, Double=torch.float64, Long=torch.int64, Int=torch.int32,
-    Short=torch.int16, Char=torch.int8, Byte=torch.uint8, Bool=torch.bool).items()}
+from ..io.errors import UserError
+
+_LARGEST_INDEX = (
+    64 << 20
+)  # bytes of data.pkl, which names the tensors; that of ViT-L/14 has less than one hundredth
+_STORAGES = {
+    f'{name}Storage': dtype
+    for name, dtype in dict(
+        Half=torch.float16,
+        BFloat16=torch.bfloat16,
+        Float=torch.float32,
+        Double=torch.float64,
+        Long=torch.int64,
+        Int=torch.int32,
+        Short=torch.int16,
+        Char=torch.int8,
+        Byte=torch.uint8,
+        Bool=torch.bool,
+    ).items()
+}
 
 
 class _Inert:
@@ -26,7 +43,9 @@ class _Inert:
         self.state = state if isinstance(state, dict) else {}
 
 
-def _tensor(storage: Tensor, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...], *_) -> Tensor:
+def _tensor(
+    storage: Tensor, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...], *_
+) -> Tensor:
     return storage.as_strided(size, stride, offset)  # which checks that it stays within the storage
 
 
@@ -49,13 +68,17 @@ class _Reader(pickle.Unpickler):
         _, dtype, key, *_ = reference
         if key not in self.storages:
             content = bytearray(self.archive.read(f'{self.folder}/data/{key}'))
-            self.storages[key] = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+            self.storages[key] = (
+                torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+            )
         return self.storages[key]
 
 
 def index_of(archive: zipfile.ZipFile) -> Optional[str]:
     """The folder in an archive that holds ``data.pkl`` and ``constants.pkl``; None where it is no TorchScript."""
-    folders = {name.rpartition('/')[0] for name in archive.namelist() if name.endswith('/constants.pkl')}
+    folders = {
+        name.rpartition('/')[0] for name in archive.namelist() if name.endswith('/constants.pkl')
+    }
     return next((folder for folder in folders if f'{folder}/data.pkl' in archive.namelist()), None)
 
 
@@ -77,12 +100,18 @@ def read_torchscript(path: Path) -> Dict[str, Tensor]:
     with zipfile.ZipFile(path) as archive:
         folder = index_of(archive)
         if folder is None:
-            raise ValueError('it is no TorchScript archive')
+            raise UserError('it is no TorchScript archive')
         index = archive.getinfo(f'{folder}/data.pkl')
-        if index.file_size > _LARGEST_INDEX or sum(
-                member.file_size for member in archive.infolist() if member.filename.startswith(f'{folder}/data/')
-        ) > path.stat().st_size:
-            raise ValueError('its tensors are compressed, or their index is too large')
+        if (
+            index.file_size > _LARGEST_INDEX
+            or sum(
+                member.file_size
+                for member in archive.infolist()
+                if member.filename.startswith(f'{folder}/data/')
+            )
+            > path.stat().st_size
+        ):
+            raise UserError('its tensors are compressed, or their index is too large')
         return dict(_tensors(_Reader(archive, folder).load()))
 
 

@@ -1,4 +1,5 @@
 """Data sets, few-shot subsets and transforms, with foreground masks."""
+
 from .aircraft import AircraftDataset
 from .batch_sampler import WholeBatchSampler
 from .class_folder import ClassFolderDataset
@@ -12,7 +13,23 @@ from .split_file import SplitFileDataset
 from .transforms import LoadForegroundMask, PackForegroundInputs, PairedRandomResizedCrop
 from .wrapped import FewShotWrapper
 
-__all__ = ['AircraftDataset', 'ClassFolderDataset', 'FewShotDataset', 'FewShotWrapper', 'ListFileDataset',
-           'LoadForegroundMask', 'LoadImage', 'OwnImages', 'PackForegroundInputs', 'PairedRandomResizedCrop',
-           'QuickstartWorld', 'Sample', 'SplitFileDataset', 'WholeBatchSampler', 'draw_subset', 'read_image', 'sample_shots',
-           'subset_labels']
+__all__ = [
+    'AircraftDataset',
+    'ClassFolderDataset',
+    'FewShotDataset',
+    'FewShotWrapper',
+    'ListFileDataset',
+    'LoadForegroundMask',
+    'LoadImage',
+    'OwnImages',
+    'PackForegroundInputs',
+    'PairedRandomResizedCrop',
+    'QuickstartWorld',
+    'Sample',
+    'SplitFileDataset',
+    'WholeBatchSampler',
+    'draw_subset',
+    'read_image',
+    'sample_shots',
+    'subset_labels',
+]

@@ -1,9 +1,11 @@
 """FGVCAircraft, which publishes its splits as text files."""
+
 from pathlib import Path
 from typing import Dict, List
 
+from ..io.errors import UserError
+from ..io.text_file import read_text
 from ..registry import DATASETS
-from ..text_file import read_text
 from .few_shot import SPLITS, FewShotDataset, require
 from .image_lists import Sample, check_relative
 
@@ -21,7 +23,13 @@ class AircraftDataset(FewShotDataset):
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
-    def __init__(self, data_root: str, list_dir: str = 'fgvc_aircraft', img_dir: str = 'fgvc_aircraft/images', **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        list_dir: str = 'fgvc_aircraft',
+        img_dir: str = 'fgvc_aircraft/images',
+        **kwargs,
+    ):
         self.list_dir, self.img_dir = list_dir, img_dir
         super().__init__(data_root=data_root, **kwargs)
 
@@ -29,7 +37,11 @@ class AircraftDataset(FewShotDataset):
         """The lists and the images must be there."""
         super().check_files(root)
         for name in LISTS:
-            require(root / self.list_dir / name, 'list_dir', "the folder of FGVCAircraft's text files relative to data_root")
+            require(
+                root / self.list_dir / name,
+                'list_dir',
+                "the folder of FGVCAircraft's text files relative to data_root",
+            )
         require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
 
     def _lines(self, name: str) -> List[str]:
@@ -51,7 +63,11 @@ class AircraftDataset(FewShotDataset):
         for line in self._lines(source):
             number, _, variant = line.partition(' ')
             if variant not in labels:
-                raise ValueError(f'{source} has the line {line!r}; expected <image number> <variant>, with a variant of '
-                                 'variants.txt')
-            found.append(Sample(f'{self.img_dir}/{check_relative(number, source)}.jpg', labels[variant]))
+                raise UserError(
+                    f'{source} has the line {line!r}; expected <image number> <variant>, with a variant of '
+                    'variants.txt'
+                )
+            found.append(
+                Sample(f'{self.img_dir}/{check_relative(number, source)}.jpg', labels[variant])
+            )
         return found

@@ -1,4 +1,5 @@
 """Batches of training images."""
+
 from typing import Iterator, List
 
 import numpy as np
@@ -34,5 +35,9 @@ class WholeBatchSampler(BatchSampler):
     def __iter__(self) -> Iterator[List[int]]:
         run, epoch = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0)
         for batch, _ in zip(super().__iter__(), range(len(self))):
-            yield [SeededIndex(index, int(np.random.SeedSequence([run, epoch, index]).generate_state(1)[0]))
-                   for index in batch]
+            yield [
+                SeededIndex(
+                    index, int(np.random.SeedSequence([run, epoch, index]).generate_state(1)[0])
+                )
+                for index in batch
+            ]

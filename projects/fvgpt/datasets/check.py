@@ -1,4 +1,5 @@
 """Are the data sets of the field there, whole and as published? The logic of ``tools/check_data.py``."""
+
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +11,21 @@ from mmengine.config import Config
 from PIL import Image
 from tqdm import tqdm
 
+from ..io.errors import UserError
 from ..registry import DATASETS
 from .aircraft import LISTS
 from .few_shot import LAYOUTS, SPLITS, FewShotDataset, layout_root, subset_labels
 from .image_lists import Sample, files_below
 
-COLUMNS = dict(classes='classes', train='train', val='val', test='test', test_base='test base', test_new='test new',
-               masks='masks')
+COLUMNS = dict(
+    classes='classes',
+    train='train',
+    val='val',
+    test='test',
+    test_base='test base',
+    test_new='test new',
+    masks='masks',
+)
 
 
 @dataclass
@@ -29,6 +38,7 @@ class Report:
         problems: why it is not complete, a text each. notes: what is worth knowing.
         files: ``absent``, ``unreadable``, ``absent_masks``: all paths, relative to ``root``.
     """
+
     title: str
     root: str
     counts: Dict[str, Tuple[int, Optional[int]]] = field(default_factory=dict)
@@ -51,11 +61,16 @@ class Report:
         """A problem with ``paths``, of which the text names the first."""
         if paths:
             self.files[kind] = paths
-            self.problems.append(f'{len(paths)} {what}, the first is {Path(self.root) / paths[0]}{hint}')
+            self.problems.append(
+                f'{len(paths)} {what}, the first is {Path(self.root) / paths[0]}{hint}'
+            )
 
     def as_json(self) -> dict:
         """All attributes as plain values."""
-        counts = {what: dict(found=found, expected=expected) for what, (found, expected) in self.counts.items()}
+        counts = {
+            what: dict(found=found, expected=expected)
+            for what, (found, expected) in self.counts.items()
+        }
         return dict(asdict(self), complete=self.complete, counts=counts)
 
 
@@ -69,7 +84,7 @@ def load_data_sets(folder: Path, names: Sequence[str] = ()) -> Dict[str, Config]
     known = {name: config for name, config in known.items() if 'title' in config.get('facts', {})}
     for name in names:
         if name not in known:
-            raise ValueError(f'there is no data set {name!r}; choose from {", ".join(known)}')
+            raise UserError(f'there is no data set {name!r}; choose from {", ".join(known)}')
     return {name: known[name] for name in names or known}
 
 
@@ -82,10 +97,26 @@ class DataSetCheck:
         masks: look for the masks of the training images. decode: also open every listed image (and mask).
     """
 
-    def __init__(self, config: Config, root: str, layout: str = 'coop', masks: bool = False,
-                 mask_suffix: Optional[str] = None, decode: bool = False):
-        self.facts, self.given, self.root, self.layout = config.facts, config.test_dataset, root, layout
-        self.masks, self.mask_suffix, self.decode = masks and 'masks' in config.facts.published, mask_suffix, decode
+    def __init__(
+        self,
+        config: Config,
+        root: str,
+        layout: str = 'coop',
+        masks: bool = False,
+        mask_suffix: Optional[str] = None,
+        decode: bool = False,
+    ):
+        self.facts, self.given, self.root, self.layout = (
+            config.facts,
+            config.test_dataset,
+            root,
+            layout,
+        )
+        self.masks, self.mask_suffix, self.decode = (
+            masks and 'masks' in config.facts.published,
+            mask_suffix,
+            decode,
+        )
         self.place = layout_root(root, layout, self.given.get('archive'))
         self.report = Report(self.facts.title, str(self.place))
 
@@ -107,35 +138,62 @@ class DataSetCheck:
     def _check_pieces(self) -> None:
         """Folders and files without which nothing can be read, and whether the split file is the public one."""
         given, published = self.given, self.facts.published
-        pieces = {os.path.join(given.img_dir, folder): 'images' for folder in given.get('folders', {'': ''}).values()}
+        pieces = {
+            os.path.join(given.img_dir, folder): 'images'
+            for folder in given.get('folders', {'': ''}).values()
+        }
         if 'split_file' in given:
             pieces[given.split_file] = 'split_file'
         if 'list_dir' in given:
             pieces.update({f'{given.list_dir}/{name}': 'lists' for name in LISTS})
-        missing = {path: piece for path, piece in pieces.items() if not (self.place / path).exists()}
+        missing = {
+            path: piece for path, piece in pieces.items() if not (self.place / path).exists()
+        }
         for piece in dict.fromkeys(missing.values()):
             paths = ', '.join(str(self.place / path) for path in missing if missing[path] == piece)
             self.report.problems.append(f'missing: {paths}, published at {published[piece]}')
-        self.report.notes += [f'{twin} is there: its name differs in the case of letters'
-                              for path in missing for twin in _twins(self.place / path)]
+        self.report.notes += [
+            f'{twin} is there: its name differs in the case of letters'
+            for path in missing
+            for twin in _twins(self.place / path)
+        ]
         other = LAYOUTS[1 - LAYOUTS.index(self.layout)]
         elsewhere = layout_root(self.root, other, given.get('archive')) / given.img_dir
-        if 'images' in missing.values() and elsewhere.is_dir() and elsewhere != self.place / given.img_dir:
+        if (
+            'images' in missing.values()
+            and elsewhere.is_dir()
+            and elsewhere != self.place / given.img_dir
+        ):
             self.report.notes.append(f'{elsewhere} is there, as in the layout {other!r}')
         if 'md5' in self.facts and given.split_file not in missing:
             split_file = self.place / given.split_file
             digest = hashlib.md5(split_file.read_bytes(), usedforsecurity=False).hexdigest()
             if not digest.startswith(self.facts.md5):
-                self.report.problems.append(f'{split_file} is not the public split file: its md5 is {digest}, the public one '
-                                            f'begins with {self.facts.md5} and is published at {published.split_file}')
+                self.report.problems.append(
+                    f'{split_file} is not the public split file: its md5 is {digest}, the public one '
+                    f'begins with {self.facts.md5} and is published at {published.split_file}'
+                )
 
     def _check_content(self) -> None:
-        dataset = DATASETS.build(dict(self.given, data_root=self.root, layout=self.layout, mask_root='mask',
-                                      mask_suffix=self.mask_suffix, lazy_init=True, pipeline=[]))
+        dataset = DATASETS.build(
+            dict(
+                self.given,
+                data_root=self.root,
+                layout=self.layout,
+                mask_root='mask',
+                mask_suffix=self.mask_suffix,
+                lazy_init=True,
+                pipeline=[],
+            )
+        )
         lists = self._count(dataset)
-        there = self._check_images([sample.path for samples in lists.values() for sample in samples])
+        there = self._check_images(
+            [sample.path for samples in lists.values() for sample in samples]
+        )
         if self.masks:
-            there += self._check_masks([dataset.mask_path(sample.path) for sample in lists.get('train', [])])
+            there += self._check_masks(
+                [dataset.mask_path(sample.path) for sample in lists.get('train', [])]
+            )
         if self.decode:
             self._check_readable(there)
 
@@ -160,11 +218,17 @@ class DataSetCheck:
         """Compare the listed images with the files of the image folder; those that are in both."""
         folder = self.place / self.given.img_dir
         present = set(files_below(folder, self.place))
-        self.report.name_files('absent', [path for path in listed if path not in present],
-                               f'of {len(listed)} listed images are absent', f', published at {self.facts.published.images}')
+        self.report.name_files(
+            'absent',
+            [path for path in listed if path not in present],
+            f'of {len(listed)} listed images are absent',
+            f', published at {self.facts.published.images}',
+        )
         unlisted = present.difference(listed)
         if unlisted:
-            self.report.notes.append(f'files below {folder} that are in no list: {len(unlisted)}, such as {min(unlisted)}')
+            self.report.notes.append(
+                f'files below {folder} that are in no list: {len(unlisted)}, such as {min(unlisted)}'
+            )
         return [path for path in listed if path in present]
 
     def _check_masks(self, masks: List[str]) -> List[str]:
@@ -172,12 +236,18 @@ class DataSetCheck:
         present = set(files_below(self.place / 'mask' / self.given.img_dir, self.place))
         absent = [mask for mask in masks if mask not in present]
         self.report.counts['masks'] = (len(masks) - len(absent), len(masks))
-        self.report.name_files('absent_masks', absent, f'of the {len(masks)} masks of training images are absent',
-                               f', published at {self.facts.published.masks}')
+        self.report.name_files(
+            'absent_masks',
+            absent,
+            f'of the {len(masks)} masks of training images are absent',
+            f', published at {self.facts.published.masks}',
+        )
         stem = os.path.splitext(absent[0])[0] if absent else None
         others = [path for path in present if os.path.splitext(path)[0] == stem]
         if others:
-            self.report.notes.append(f'{others[0]} is there: --mask-suffix here, mask_suffix in recipes')
+            self.report.notes.append(
+                f'{others[0]} is there: --mask-suffix here, mask_suffix in recipes'
+            )
         return [mask for mask in masks if mask in present]
 
     def _check_readable(self, paths: List[str]) -> None:
@@ -187,7 +257,9 @@ class DataSetCheck:
             reasons = dict(zip(paths, tqdm(tasks, total=len(paths), disable=None)))
         broken = [path for path in paths if reasons[path]]
         hint = f', which {reasons[broken[0]]}' if broken else ''
-        self.report.name_files('unreadable', broken, f'of {len(paths)} files cannot be read as images', hint)
+        self.report.name_files(
+            'unreadable', broken, f'of {len(paths)} files cannot be read as images', hint
+        )
 
 
 def _twins(path: Path) -> List[Path]:
@@ -207,17 +279,33 @@ def _why_unreadable(path: Path) -> Optional[str]:
 
 def table(reports: Dict[str, Report]) -> str:
     """A line a data set: numbers found, with the expected one where they differ, and details below."""
-    shown = [column for column in COLUMNS if any(column in report.counts for report in reports.values())]
+    shown = [
+        column for column in COLUMNS if any(column in report.counts for report in reports.values())
+    ]
     lines = [['data set', *(COLUMNS[column] for column in shown), 'state']]
     for name, report in reports.items():
-        lines.append([name, *(_cell(report.counts.get(column)) for column in shown), _state(report)])
+        lines.append(
+            [name, *(_cell(report.counts.get(column)) for column in shown), _state(report)]
+        )
     widths = [max(map(len, column)) for column in zip(*lines)]
-    text = ['  '.join([cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:-1], widths[1:])), cells[-1]])
-            for cells in lines]
+    text = [
+        '  '.join(
+            [
+                cells[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(cells[1:-1], widths[1:])),
+                cells[-1],
+            ]
+        )
+        for cells in lines
+    ]
     for name, report in reports.items():
         if report.problems or report.notes:
-            text += ['', f'{name} ({report.root})', *(f'  {problem}' for problem in report.problems),
-                     *(f'  note: {note}' for note in report.notes)]
+            text += [
+                '',
+                f'{name} ({report.root})',
+                *(f'  {problem}' for problem in report.problems),
+                *(f'  note: {note}' for note in report.notes),
+            ]
     return '\n'.join(text)
 
 

@@ -1,4 +1,5 @@
 """Few-shot data sets with a base and a new half of the classes, and foreground masks."""
+
 import logging
 from abc import abstractmethod
 from collections import Counter
@@ -8,11 +9,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
-from ..clip.prompts import alike_names
+from ..io.errors import MissingFileError, UserError
+from ..io.log_once import log_once
+from .class_names import alike_names
 from .image_lists import Sample, draw_subset, read_lists
 from .mask_check import check_masks
 from .randomness import sample_randomness
-from .tell import tell
 
 SPLITS = ('train', 'val', 'test')
 SUBSETS = ('all', 'base', 'new')
@@ -30,7 +32,7 @@ def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
 
 def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
     if value not in choices:
-        raise ValueError(f'{key} must be one of {", ".join(choices)}, not {value!r}')
+        raise UserError(f'{key} must be one of {", ".join(choices)}, not {value!r}')
     return value
 
 
@@ -69,15 +71,28 @@ class FewShotDataset(BaseDataset):
         FileNotFoundError: the data root or something below it is missing; says what, and which key to change.
     """
 
-    def __init__(self, data_root: str, split: str = 'train', subset: str = 'all', num_shots: Optional[int] = None,
-                 seed: int = 1, mask_root: Optional[str] = None, mask_suffix: Optional[str] = None,
-                 missing_mask: str = 'error', subset_file: Optional[str] = None, layout: str = 'coop',
-                 archive: Optional[str] = None, **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        subset: str = 'all',
+        num_shots: Optional[int] = None,
+        seed: int = 1,
+        mask_root: Optional[str] = None,
+        mask_suffix: Optional[str] = None,
+        missing_mask: str = 'error',
+        subset_file: Optional[str] = None,
+        layout: str = 'coop',
+        archive: Optional[str] = None,
+        **kwargs,
+    ):
         self.split = _choice('split', split, SPLITS)
         self.subset = _choice('subset', subset, SUBSETS)
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
         if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
-            raise ValueError(f'num_shots must be a whole number of at least 1, or None for all images, not {num_shots!r}')
+            raise UserError(
+                f'num_shots must be a whole number of at least 1, or None for all images, not {num_shots!r}'
+            )
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
         self.subset_file: Optional[Path] = None
@@ -86,7 +101,11 @@ class FewShotDataset(BaseDataset):
             self.subset_file = Path(path).expanduser()
         root = layout_root(data_root, layout, archive)
         if layout == 'archives' and archive:
-            require(root, 'data_root', "the folder with the released archives' folders (layout='archives')")
+            require(
+                root,
+                'data_root',
+                "the folder with the released archives' folders (layout='archives')",
+            )
         self.check_files(root)
         super().__init__(ann_file='', data_root=str(root), **kwargs)
 
@@ -95,8 +114,12 @@ class FewShotDataset(BaseDataset):
         """Fail in the first second when something is not there; sub-classes add their own files."""
         require(root, 'data_root', 'the folder with the data sets')
         if self.mask_root and self.split == 'train' and self.missing_mask == 'error':
-            require(root / self.mask_root, 'mask_root', 'the folder with the foreground masks (without masks: '
-                    "missing_mask='full', or make them: tools/generate_foreground.py)")
+            require(
+                root / self.mask_root,
+                'mask_root',
+                'the folder with the foreground masks (without masks: '
+                "missing_mask='full', or make them: tools/generate_foreground.py)",
+            )
         if self.subset_file:
             require(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
 
@@ -124,17 +147,23 @@ class FewShotDataset(BaseDataset):
         names = self.class_names_by_label()
         labels = subset_labels(list(names), self.subset)
         if not labels:
-            raise ValueError(f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new half need at '
-                             f'least two classes, there are {len(names)}')
+            raise UserError(
+                f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new half need at '
+                f'least two classes, there are {len(names)}'
+            )
         if self.split == 'train' and len(labels) == 1:
-            raise ValueError(f'{self.data_root}: the subset {self.subset!r} has one class, {names[labels[0]]!r}, and a '
-                             'classifier needs two')
+            raise UserError(
+                f'{self.data_root}: the subset {self.subset!r} has one class, {names[labels[0]]!r}, and a '
+                'classifier needs two'
+            )
         position = {label: i for i, label in enumerate(labels)}
         drawn = self._draw(names)
         self._check_labels(drawn, names)
         chosen = [sample for sample in drawn if sample.label in position]
         if not chosen:
-            raise ValueError(f'{self.data_root}: the split {self.split!r} has no images of the subset {self.subset!r}')
+            raise UserError(
+                f'{self.data_root}: the split {self.split!r} has no images of the subset {self.subset!r}'
+            )
         self._metainfo.update(classes=tuple(names[label] for label in labels), subset=self.subset)
         self._metainfo.setdefault('branch', 'new' if self.subset == 'new' else 'base')
         root = Path(self.data_root)
@@ -153,17 +182,26 @@ class FewShotDataset(BaseDataset):
         """Refuse labels without a class; tell of classes that are short of images, or that CLIP reads alike."""
         for path, label in samples:
             if label not in names:
-                raise ValueError(f'{Path(self.data_root) / path} has the label {label}, but the labels of the {len(names)} '
-                                 f'classes are {min(names)} to {max(names)}; correct the label or the list of classes')
+                raise UserError(
+                    f'{Path(self.data_root) / path} has the label {label}, but the labels of the {len(names)} '
+                    f'classes are {min(names)} to {max(names)}; correct the label or the list of classes'
+                )
         count = Counter(sample.label for sample in samples)
         wanted = self.num_shots or 1
-        short = [label for label in sorted(names) if count[label] < wanted] if self.split == 'train' else []
+        short = (
+            [label for label in sorted(names) if count[label] < wanted]
+            if self.split == 'train'
+            else []
+        )
         if short:
-            tell(f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
-                 f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken', logging.WARNING)
+            log_once(
+                f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
+                f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken',
+                logging.WARNING,
+            )
         alike = alike_names(list(names.values()))
         if alike:
-            tell(f'{self.data_root}: {alike}', logging.WARNING)
+            log_once(f'{self.data_root}: {alike}', logging.WARNING)
 
     def _draw(self, names: Dict[int, str]) -> List[Sample]:
         if self.split == 'test':
@@ -172,7 +210,7 @@ class FewShotDataset(BaseDataset):
             return self._given_subset(self.subset_file, names)
         if self.num_shots is None:
             return self.samples(self.split)
-        splits = ('train', 'val') if self.split == 'val' else ('train', )
+        splits = ('train', 'val') if self.split == 'val' else ('train',)
         return draw_subset(self.samples, self.num_shots, self.seed, splits)[self.split]
 
     def _given_subset(self, file: Path, names: Dict[int, str]) -> List[Sample]:
@@ -180,15 +218,19 @@ class FewShotDataset(BaseDataset):
         lists = read_lists(file, required=('train', 'val'))
         for path, label, name in (entry for entries in lists.values() for entry in entries):
             if names.get(label) != name:
-                raise ValueError(f'{file} is of another data set: {path} has label {label} for {name!r}, which is '
-                                 f'{names.get(label)!r} below {self.data_root}')
+                raise UserError(
+                    f'{file} is of another data set: {path} has label {label} for {name!r}, which is '
+                    f'{names.get(label)!r} below {self.data_root}'
+                )
         shots = max(Counter(entry.label for entry in lists['train']).values(), default=0)
         if self.num_shots not in (None, shots):
-            raise ValueError(f'{file} has {shots} images a class, num_shots is {self.num_shots}; set '
-                             f'num_shots={shots} or take another file')
+            raise UserError(
+                f'{file} has {shots} images a class, num_shots is {self.num_shots}; set '
+                f'num_shots={shots} or take another file'
+            )
         for path, count in Counter(entry.path for entry in lists[self.split]).items():
             if count > 1:
-                raise ValueError(f'{file} lists {path} {count} times in {self.split!r}')
+                raise UserError(f'{file} lists {path} {count} times in {self.split!r}')
             require(Path(self.data_root) / path, 'subset_file', 'a list of images that are there')
         return [Sample(entry.path, entry.label) for entry in lists[self.split]]
 
@@ -202,19 +244,27 @@ class FewShotDataset(BaseDataset):
         masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
         if missing and self.missing_mask == 'error':
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{len(missing)} of {len(masks)} foreground masks are missing, the first is {missing[0]}; check mask_root and '
-                "mask_suffix, or set missing_mask='full' to train without them")
+                "mask_suffix, or set missing_mask='full' to train without them"
+            )
         if missing:
-            print_log(f'{len(missing)} of {len(masks)} foreground masks are missing below {self.data_root}/{self.mask_root}; '
-                      'the whole image counts as foreground there, which the gate does not trust', 'current', level=30)
+            print_log(
+                f'{len(missing)} of {len(masks)} foreground masks are missing below {self.data_root}/{self.mask_root}; '
+                'the whole image counts as foreground there, which the gate does not trust',
+                'current',
+                level=30,
+            )
         absent = set(missing)
         images = [Path(self.data_root) / path for path in paths]
-        check_masks(str(self.data_root), [(image, mask) for image, mask in zip(images, masks) if mask not in absent])
+        check_masks(
+            str(self.data_root),
+            [(image, mask) for image, mask in zip(images, masks) if mask not in absent],
+        )
         return [None if mask in absent else str(mask) for mask in masks]
 
 
 def require(path: Path, key: str, what: str) -> None:
     """Raise a FileNotFoundError that names ``path`` and the config key to change, unless it exists."""
     if not path.exists():
-        raise FileNotFoundError(f'{path} does not exist: {key} must be {what}')
+        raise MissingFileError(f'{path} does not exist: {key} must be {what}')

@@ -1,17 +1,21 @@
 """Few-shot subsets as files that can be shared: the logic of ``tools/few_shot_subsets.py``."""
+
 import json
 from pathlib import Path
 from typing import Dict, Sequence
 
 from mmengine.config import ConfigDict
 
+from ..io.atomic_write import atomic_write
+from ..io.errors import UserError
 from ..registry import DATASETS
-from ..whole_file import whole_file
 from .few_shot import FewShotDataset
 from .image_lists import draw_subset
 
 
-def subset_files(settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int], out: Path) -> Dict[Path, str]:
+def subset_files(
+    settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int], out: Path
+) -> Dict[Path, str]:
     """Draw the few-shot subsets of all classes of a data set, as CoOp's code does.
 
     Args:
@@ -25,10 +29,10 @@ def subset_files(settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int
         ValueError: no few-shot data set, or no positive number of shots.
     """
     if min(shots) < 1:
-        raise ValueError(f'a subset needs at least one image a class, not {min(shots)}')
+        raise UserError(f'a subset needs at least one image a class, not {min(shots)}')
     kind = DATASETS.get(settings.type)
     if not (isinstance(kind, type) and issubclass(kind, FewShotDataset)):
-        raise ValueError(f'a {settings.type} has no few-shot subsets; put it into a FewShotWrapper')
+        raise UserError(f'a {settings.type} has no few-shot subsets; put it into a FewShotWrapper')
     whole = dict(split='train', subset='all', num_shots=None, subset_file=None, mask_root=None)
     dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[], **whole))
     names = dataset.class_names_by_label()
@@ -38,8 +42,15 @@ def subset_files(settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int
     for num_shots in shots:
         for seed in seeds:
             drawn = draw_subset(samples.__getitem__, num_shots, seed)
-            files[folder / f'shot_{num_shots}-seed_{seed}.json'] = json.dumps(
-                {split: [[path, label, names[label]] for path, label in drawn[split]] for split in drawn}) + '\n'
+            files[folder / f'shot_{num_shots}-seed_{seed}.json'] = (
+                json.dumps(
+                    {
+                        split: [[path, label, names[label]] for path, label in drawn[split]]
+                        for split in drawn
+                    }
+                )
+                + '\n'
+            )
     return files
 
 
@@ -51,8 +62,10 @@ def write_new(files: Dict[Path, str]) -> None:
     """
     for path, text in files.items():
         if path.exists() and path.read_text(encoding='utf-8') != text:
-            raise ValueError(f'{path} is there and lists other images than are drawn now; remove it or choose another --out')
+            raise UserError(
+                f'{path} is there and lists other images than are drawn now; remove it or choose another --out'
+            )
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(text, encoding='utf-8')

@@ -1,22 +1,26 @@
 """Lists of labelled images: split files, few-shot subset files, and the few-shot draw."""
+
 import os
 import random
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
 
-from ..text_file import read_json
+from ..io.errors import UserError
+from ..io.json_file import read_json
 
 VAL_SHOTS = 4  # the public protocol never takes more than four validation images a class
 
 
 class Sample(NamedTuple):
     """path: of the image, relative to the data root, with forward slashes. label: in the whole data set."""
+
     path: str
     label: int
 
 
 class Entry(NamedTuple):
     """One line of a split or subset file."""
+
     path: str
     label: int
     name: str
@@ -31,12 +35,19 @@ def sample_shots(samples: Sequence[Sample], num_shots: int, rng: random.Random) 
     by_label: Dict[int, List[Sample]] = {}
     for sample in samples:
         by_label.setdefault(sample.label, []).append(sample)
-    return [drawn for items in by_label.values()
-            for drawn in (rng.sample(items, num_shots) if len(items) >= num_shots else items)]
+    return [
+        drawn
+        for items in by_label.values()
+        for drawn in (rng.sample(items, num_shots) if len(items) >= num_shots else items)
+    ]
 
 
-def draw_subset(samples: Callable[[str], Sequence[Sample]], num_shots: int, seed: int,
-                splits: Sequence[str] = ('train', 'val')) -> Dict[str, List[Sample]]:
+def draw_subset(
+    samples: Callable[[str], Sequence[Sample]],
+    num_shots: int,
+    seed: int,
+    splits: Sequence[str] = ('train', 'val'),
+) -> Dict[str, List[Sample]]:
     """A few-shot subset: ``num_shots`` training and min(num_shots, 4) validation images a class.
 
     Args:
@@ -44,8 +55,12 @@ def draw_subset(samples: Callable[[str], Sequence[Sample]], num_shots: int, seed
         splits: what to draw, ``train`` first: the validation images follow from the same stream, as the public ones did.
     """
     rng = random.Random(seed)
-    return {split: sample_shots(samples(split), num_shots if split == 'train' else min(num_shots, VAL_SHOTS), rng)
-            for split in splits}
+    return {
+        split: sample_shots(
+            samples(split), num_shots if split == 'train' else min(num_shots, VAL_SHOTS), rng
+        )
+        for split in splits
+    }
 
 
 def files_below(folder: Path, root: Path) -> Iterator[str]:
@@ -66,7 +81,9 @@ def check_relative(path: str, source: str) -> str:
     """
     parts = path.split('/')
     if not parts[0] or '..' in parts or '\\' in path or ':' in parts[0] or '\0' in path:
-        raise ValueError(f'{source} lists the image {path!r}; paths must be relative and stay below the image folder')
+        raise UserError(
+            f'{source} lists the image {path!r}; paths must be relative and stay below the image folder'
+        )
     return path
 
 
@@ -83,16 +100,27 @@ def read_lists(path: Path, required: Sequence[str]) -> Dict[str, List[Entry]]:
         if entries is None and isinstance(content, dict) and split not in required:
             entries = []
         if not isinstance(entries, list):
-            raise ValueError(f'{path} has no list {split!r}; expected {{"train": [[path, label, class name], ...], "val": '
-                             '[...], "test": [...]}')
+            raise UserError(
+                f'{path} has no list {split!r}; expected {{"train": [[path, label, class name], ...], "val": '
+                '[...], "test": [...]}'
+            )
         lists[split] = [_entry(entry, split, path) for entry in entries]
     return lists
 
 
 def _entry(entry, split: str, source: Path) -> Entry:
-    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and type(entry[1]) is int
-            and entry[1] >= 0 and isinstance(entry[2], str) and entry[2].strip()):
-        raise ValueError(f'{source} has the entry {repr(entry)[:200]} in {split!r}; expected [path, label, class name], the '
-                         'label 0 or more, the name not empty')
+    if not (
+        isinstance(entry, list)
+        and len(entry) == 3
+        and isinstance(entry[0], str)
+        and type(entry[1]) is int
+        and entry[1] >= 0
+        and isinstance(entry[2], str)
+        and entry[2].strip()
+    ):
+        raise UserError(
+            f'{source} has the entry {repr(entry)[:200]} in {split!r}; expected [path, label, class name], the '
+            'label 0 or more, the name not empty'
+        )
     check_relative(entry[0], str(source))
     return Entry(*entry)

@@ -1,4 +1,5 @@
 """Reading image files of every kind as eight-bit colour."""
+
 import os
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, UnidentifiedImageError
 
+from ..io.errors import UserError
 from ..registry import TRANSFORMS
 
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
@@ -35,8 +37,14 @@ def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
             return eight_bit(image).convert('RGB')
     except FileNotFoundError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise UserError(f'{path} cannot be read as an image: {error}') from error
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
@@ -52,6 +60,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 class Glance(NamedTuple):
     """whole: whether a file is an image, as far as its beginning and end tell. turned: whether it carries an orientation."""
+
     whole: bool
     turned: bool
 
@@ -85,7 +94,7 @@ class LoadImage(BaseTransform):
 
     def __init__(self, reduce_to: Optional[int] = None):
         if reduce_to is not None and reduce_to < 1:
-            raise ValueError(f'reduce_to must be at least 1 pixel, not {reduce_to}')
+            raise UserError(f'reduce_to must be at least 1 pixel, not {reduce_to}')
         self.reduce_to = reduce_to
 
     def transform(self, results: dict) -> dict:

@@ -1,4 +1,5 @@
 """Random numbers of one image's augmentation."""
+
 import random
 from contextlib import contextmanager
 from typing import Iterator

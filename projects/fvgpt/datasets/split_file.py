@@ -1,8 +1,10 @@
 """Data sets given by a few-shot split file (``split_zhou_<Name>.json``), the public format of the field."""
+
 from functools import cached_property
 from pathlib import Path
 from typing import Dict, List
 
+from ..io.errors import UserError
 from ..registry import DATASETS
 from .few_shot import FewShotDataset, require
 from .image_lists import Entry, Sample, read_lists
@@ -35,7 +37,9 @@ class SplitFileDataset(FewShotDataset):
 
     def load_data_list(self) -> List[dict]:
         data_list = super().load_data_list()
-        del self._lists  # all that is needed is in the list now, and workers get a copy of this object
+        del (
+            self._lists
+        )  # all that is needed is in the list now, and workers get a copy of this object
         return data_list
 
     def class_names_by_label(self) -> Dict[int, str]:
@@ -48,7 +52,9 @@ class SplitFileDataset(FewShotDataset):
         for entries in self._lists.values():
             for _, label, name in entries:
                 if names.setdefault(label, name) != name:
-                    raise ValueError(f'{self.split_file} calls label {label} both {names[label]!r} and {name!r}')
+                    raise UserError(
+                        f'{self.split_file} calls label {label} both {names[label]!r} and {name!r}'
+                    )
         return names
 
     def samples(self, split: str) -> List[Sample]:

@@ -3,6 +3,7 @@
 The mask travels as ``gt_seg_map`` (H, W) uint8 in {0, 1}, so mmcv's own geometric transforms (Resize, RandomFlip,
 CenterCrop, Pad, ...) move it too.
 """
+
 from typing import Optional, Sequence, Tuple, Union
 
 import mmcv
@@ -13,6 +14,7 @@ from mmpretrain.datasets.transforms import PackInputs
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
+from ..io.errors import UserError
 from ..registry import TRANSFORMS
 from .load_image import read_image
 from .mask_check import is_foreground
@@ -32,7 +34,7 @@ class LoadForegroundMask(BaseTransform):
         ValueError: the file is no image, or the data set says nothing of masks; names the file.
     """
 
-    def __init__(self, threshold: float = .5):
+    def __init__(self, threshold: float = 0.5):
         self.threshold = threshold
 
     def transform(self, results: dict) -> dict:
@@ -43,8 +45,10 @@ class LoadForegroundMask(BaseTransform):
         """
         height, width = results['img'].shape[:2]
         if 'mask_path' not in results:
-            raise ValueError(f'{results.get("img_path")} came without mask_path: set mask_root of the data set; a data set of '
-                             'mmpretrain gets one from FewShotWrapper')
+            raise UserError(
+                f'{results.get("img_path")} came without mask_path: set mask_root of the data set; a data set of '
+                'mmpretrain gets one from FewShotWrapper'
+            )
         path: Optional[str] = results['mask_path']
         if path is None:
             results['gt_seg_map'] = np.ones((height, width), np.uint8)
@@ -69,14 +73,20 @@ class PairedRandomResizedCrop(BaseTransform):
         ratio: range of its aspect ratio.
     """
 
-    def __init__(self, scale: Union[int, Tuple[int, int]], area: Sequence[float] = (.08, 1.),
-                 ratio: Sequence[float] = (3 / 4, 4 / 3)):
+    def __init__(
+        self,
+        scale: Union[int, Tuple[int, int]],
+        area: Sequence[float] = (0.08, 1.0),
+        ratio: Sequence[float] = (3 / 4, 4 / 3),
+    ):
         self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
         self.area, self.ratio = list(area), list(ratio)
 
     def transform(self, results: dict) -> dict:
         """Crop ``img`` and, where there is one, ``gt_seg_map`` at one place."""
-        shape = torch.empty((3, *results['img'].shape[:2]), device='meta')  # get_params looks at the size only
+        shape = torch.empty(
+            (3, *results['img'].shape[:2]), device='meta'
+        )  # get_params looks at the size only
         crop = RandomResizedCrop.get_params(shape, self.area, self.ratio)
         return self.apply(results, crop)
 
@@ -85,8 +95,10 @@ class PairedRandomResizedCrop(BaseTransform):
         top, left, height, width = crop
         for key, interpolation in (('img', 'bicubic'), ('gt_seg_map', 'nearest')):
             if results.get(key) is not None:
-                window = np.ascontiguousarray(results[key][top:top + height, left:left + width])
-                results[key] = mmcv.imresize(window, self.scale[::-1], interpolation=interpolation, backend='pillow')
+                window = np.ascontiguousarray(results[key][top : top + height, left : left + width])
+                results[key] = mmcv.imresize(
+                    window, self.scale[::-1], interpolation=interpolation, backend='pillow'
+                )
         results['img_shape'] = results['img'].shape[:2]
         return results
 

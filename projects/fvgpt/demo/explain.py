@@ -1,4 +1,5 @@
 """What a model thinks of one image, in parts: both views, the trust scores, each branch, where the tower looks."""
+
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 from ..analysis.attention import class_token_rollout
 from ..clip.image_watch import can_be_watched, watch_image_tower
 from ..foreground import FVGPT
-from ..inferencer import FVGPTInferencer
+from ..inference.inferencer import FVGPTInferencer
 from ..segmentation import build_segmenter
 from ..segmentation.mask_file import THRESHOLD
 
@@ -22,6 +23,7 @@ class Explanation(NamedTuple):
     full, foreground: (S, S, 3) uint8 RGB. mask: (S, S) bool. attention: roll-out from the class token (S, S), from 0 to 1;
         None where the tower has no class token.
     """
+
     classes: Sequence[str]
     scores: Dict[str, np.ndarray]
     r: Optional[float]
@@ -47,7 +49,13 @@ class Explainer:
     def titles(self) -> Dict[str, str]:
         """What the scores of an explanation are called."""
         tuner = type(self.inferencer.tuner).__name__
-        return dict(zero_shot='zero-shot CLIP', tuner=tuner, fdc='FDC (base branch)', pc='PC (new branch)', open='open world')
+        return dict(
+            zero_shot='zero-shot CLIP',
+            tuner=tuner,
+            fdc='FDC (base branch)',
+            pc='PC (new branch)',
+            open='open world',
+        )
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray, classes: Optional[Sequence[str]] = None) -> Explanation:
@@ -61,7 +69,10 @@ class Explainer:
         found = self.segmenter.segment([np.ascontiguousarray(image)])[0] > THRESHOLD
         full = self._as_read(image)
         # the mask goes the way of the image
-        mask = self._as_read(np.repeat(found[..., None], 3, 2).astype(np.uint8) * 255)[:1] > 255 * THRESHOLD
+        mask = (
+            self._as_read(np.repeat(found[..., None], 3, 2).astype(np.uint8) * 255)[:1]
+            > 255 * THRESHOLD
+        )
         images = model.data_preprocessor(dict(inputs=full[None]))['inputs']
         masks = mask[None].to(images)
 
@@ -71,33 +82,57 @@ class Explainer:
             with watch_image_tower(clip) as passes:
                 scores, r, b = self._scores(images, masks)
             grid = clip.model.visual.grid_size
-            attention = _spread(class_token_rollout(passes[0])[:1].unflatten(1, grid), full.shape[-2:])
+            attention = _spread(
+                class_token_rollout(passes[0])[:1].unflatten(1, grid), full.shape[-2:]
+            )
         else:
             scores, r, b = self._scores(images, masks)
         view = model.foreground_view(images, masks) if isinstance(model, FVGPT) else images * masks
-        return Explanation(list(inferencer.classes), {k: z[0].float().softmax(-1).cpu().numpy() for k, z in scores.items()},
-                           r, b, _pixels(full.flip(0)), self._pixels_of(view[0]), mask[0].numpy(), attention)
+        return Explanation(
+            list(inferencer.classes),
+            {k: z[0].float().softmax(-1).cpu().numpy() for k, z in scores.items()},
+            r,
+            b,
+            _pixels(full.flip(0)),
+            self._pixels_of(view[0]),
+            mask[0].numpy(),
+            attention,
+        )
 
     def _as_read(self, image: np.ndarray) -> Tensor:
         """(3, S, S) uint8, BGR as mmcv has it, after the recipe's transforms."""
         size = image.shape[:2]
-        data = self.inferencer.pipeline(dict(img=np.ascontiguousarray(image[..., ::-1]), img_shape=size, ori_shape=size))
+        data = self.inferencer.pipeline(
+            dict(img=np.ascontiguousarray(image[..., ::-1]), img_shape=size, ori_shape=size)
+        )
         return data['inputs']
 
     def _pixels_of(self, image: Tensor) -> np.ndarray:
         """The picture of a normalised image (3, S, S)."""
         preprocessor = self.inferencer.model.data_preprocessor
-        return _pixels((image * preprocessor.std + preprocessor.mean).round().clamp(0, 255).byte().cpu())
+        return _pixels(
+            (image * preprocessor.std + preprocessor.mean).round().clamp(0, 255).byte().cpu()
+        )
 
-    def _scores(self, images: Tensor, masks: Tensor) -> Tuple[Dict[str, Tensor], Optional[float], Optional[float]]:
+    def _scores(
+        self, images: Tensor, masks: Tensor
+    ) -> Tuple[Dict[str, Tensor], Optional[float], Optional[float]]:
         """Logits by branch, r and b."""
         model, tuner = self.inferencer.model, self.inferencer.tuner
         if not isinstance(model, FVGPT):
             return model.logits_by_source(images), None, None
-        frozen = model.encode_frozen(images, masks)
-        full, foreground, text = model.view(frozen, 'full'), model.view(frozen, 'fg'), model.text_features()
+        frozen = model.extract_feat(images, masks)
+        full, foreground, text = (
+            model.view(frozen, 'full'),
+            model.view(frozen, 'fg'),
+            model.text_features(),
+        )
         z_clip = model.prior_logits(frozen['full.clip'])
-        scores, r, b = dict(zero_shot=z_clip, tuner=tuner.logits(full, text, model.branch)), None, None
+        scores, r, b = (
+            dict(zero_shot=z_clip, tuner=tuner.logits(full, text, model.branch)),
+            None,
+            None,
+        )
         if model.compensation:
             scores['fdc'] = model.compensation(full['feature'], text['feature'])
         if model.reliability_gate:
@@ -117,6 +152,8 @@ def _pixels(image: Tensor) -> np.ndarray:
 
 def _spread(patches: Tensor, size: Sequence[int]) -> np.ndarray:
     """A map over patches (1, rows, columns) as (S, S), from 0 to 1."""
-    spread = F.interpolate(patches[None].float(), tuple(size), mode='bilinear', align_corners=False)[0, 0]
+    spread = F.interpolate(
+        patches[None].float(), tuple(size), mode='bilinear', align_corners=False
+    )[0, 0]
     low, high = spread.aminmax()
     return ((spread - low) / (high - low).clamp(min=1e-12)).cpu().numpy()

@@ -1,9 +1,10 @@
 """The model of the demo page that nobody named: FVG-PT on the embedded CLIP."""
+
 import os
 from pathlib import Path
 
-from ..engine.recipe import load_recipe, run_recipe
-from ..engine.resume import recipe_hash
+from ..engine.runner.recipe import load_recipe, run_recipe
+from ..engine.runner.resume import recipe_hash
 
 
 def quickstart_checkpoint(recipe: Path) -> Path:
@@ -17,10 +18,16 @@ def quickstart_checkpoint(recipe: Path) -> Path:
     options = dict(data_root=str(cache / 'data'))
     config = load_recipe(str(recipe), options)
     name = f'epoch_{config.train_cfg.max_epochs}.pth'
-    own, cached = Path('work_dirs') / recipe.stem / name, cache / f'{recipe.stem}-{recipe_hash(config)}' / name
+    own, cached = (
+        Path('work_dirs') / recipe.stem / name,
+        cache / f'{recipe.stem}-{recipe_hash(config)}' / name,
+    )
     for checkpoint in (own, cached):
         if checkpoint.is_file():
             return checkpoint
-    print(f'Training the quickstart recipe first, once (about 1.5 minutes on two cores), below {cache}', flush=True)
+    print(
+        f'Training the quickstart recipe first, once (about 1.5 minutes on two cores), below {cache}',
+        flush=True,
+    )
     run_recipe(str(recipe), str(cached.parent), options, resume=True, test=False)
     return cached

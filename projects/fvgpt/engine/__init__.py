@@ -1,4 +1,1 @@
-"""What runs a recipe: hooks, loops, kept features, protocols, and MMEngine's gaps mended."""
-from .compatibility import SUPPORTED
-
-__all__ = ['SUPPORTED']
+"""What runs a recipe: hooks, and the Runner that resolves it."""

@@ -1,4 +1,5 @@
 """Arrays on disk under a key of what they were made from: safe with several processes, bounded, never half-written."""
+
 import hashlib
 import json
 import os
@@ -11,7 +12,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from mmengine.logging import print_log
 
-from ..whole_file import naming
+from ..io.atomic_write import explain_write_errors
+from ..io.errors import UserError, WriteError
 
 _HEAD = 'contents.json'
 
@@ -30,12 +32,14 @@ class FeatureCache:
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: str, max_gb: float = 20.):
+    def __init__(self, folder: str, max_gb: float = 20.0):
         self.folder, self.max_bytes = Path(folder).expanduser(), max_gb * 1e9
-        with naming(self.folder):
+        with explain_write_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, identity: Dict[str, object], make: Callable[[], Dict[str, np.ndarray]]) -> Dict[str, np.ndarray]:
+    def get(
+        self, identity: Dict[str, object], make: Callable[[], Dict[str, np.ndarray]]
+    ) -> Dict[str, np.ndarray]:
         """The arrays of an identity, memory-mapped and read-only; made and stored where they are not there yet.
 
         Args:
@@ -49,11 +53,13 @@ class FeatureCache:
             if arrays is None:
                 shutil.rmtree(entry, ignore_errors=True)
                 arrays = make()
-                with naming(entry):
+                with explain_write_errors(entry):
                     self._write(entry, arrays, identity)
                 arrays = self._open(entry)
                 if arrays is None:
-                    raise OSError(f'{entry} cannot be read back after writing it; is the disk sound?')
+                    raise WriteError(
+                        f'{entry} cannot be read back after writing it; is the disk sound?'
+                    )
         self._shrink(keep=entry)
         return arrays
 
@@ -63,24 +69,34 @@ class FeatureCache:
             head = json.loads((entry / _HEAD).read_text(encoding='utf-8'))
             for name, digest in head['files'].items():
                 if file_digest(entry / name) != digest:
-                    raise ValueError(f'{name} has changed')
-            arrays = {name.removesuffix('.npy'): np.load(entry / name, mmap_mode='r', allow_pickle=False)
-                      for name in head['files']}
+                    raise UserError(f'{name} has changed')
+            arrays = {
+                name.removesuffix('.npy'): np.load(entry / name, mmap_mode='r', allow_pickle=False)
+                for name in head['files']
+            }
             os.utime(entry / _HEAD)  # when it was used last
             return arrays
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            print_log(f'the cached features in {entry} are broken ({error}) and made again', 'current', level=30)
+            print_log(
+                f'the cached features in {entry} are broken ({error}) and made again',
+                'current',
+                level=30,
+            )
             return None
 
-    def _write(self, entry: Path, arrays: Dict[str, np.ndarray], identity: Dict[str, object]) -> None:
+    def _write(
+        self, entry: Path, arrays: Dict[str, np.ndarray], identity: Dict[str, object]
+    ) -> None:
         partial = Path(tempfile.mkdtemp(prefix=f'{entry.name}.partial-', dir=self.folder))
         try:
             for name, array in arrays.items():
                 np.save(partial / f'{name}.npy', array, allow_pickle=False)
             files = {f'{name}.npy': file_digest(partial / f'{name}.npy') for name in arrays}
-            (partial / _HEAD).write_text(json.dumps(dict(identity=identity, files=files), indent=1), encoding='utf-8')
+            (partial / _HEAD).write_text(
+                json.dumps(dict(identity=identity, files=files), indent=1), encoding='utf-8'
+            )
             os.rename(partial, entry)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

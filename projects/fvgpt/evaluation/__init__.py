@@ -1,6 +1,6 @@
 """Accuracies by class subset, and reports of whole protocols."""
-from .average_scores import AverageScoresTTA
+
 from .results import harmonic_mean, harmonic_means, nested_results, results_table
 from .subset_accuracy import SubsetAccuracy
 
-__all__ = ['AverageScoresTTA', 'SubsetAccuracy', 'harmonic_mean', 'harmonic_means', 'nested_results', 'results_table']
+__all__ = ['SubsetAccuracy', 'harmonic_mean', 'harmonic_means', 'nested_results', 'results_table']

@@ -1,4 +1,5 @@
 """Top-1 accuracy of each source of predictions on the class subset at hand."""
+
 from typing import Dict, List, Sequence
 
 import torch
@@ -30,16 +31,23 @@ class SubsetAccuracy(BaseMetric):
 
     default_prefix = ''  # the keys say where they come from
 
-    def __init__(self, collect_device: str = 'gpu', **kwargs):  # 'cpu' needs a folder that all nodes can write
+    def __init__(
+        self, collect_device: str = 'gpu', **kwargs
+    ):  # 'cpu' needs a folder that all nodes can write
         super().__init__(collect_device, **kwargs)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep the label of each sample, and what each source predicts."""
         for sample in data_samples:
-            sources = {key[:-len(_SUFFIX)]: sample[key] for key in sample if key.endswith(_SUFFIX)}
+            sources = {key[: -len(_SUFFIX)]: sample[key] for key in sample if key.endswith(_SUFFIX)}
             named = {source: score for source, score in sources.items() if source not in _OWN}
             scores = named or dict(pred=sources['pred'])
-            self.results.append(dict(label=int(sample['gt_label']), predicted={k: _best(v) for k, v in scores.items()}))
+            self.results.append(
+                dict(
+                    label=int(sample['gt_label']),
+                    predicted={k: _best(v) for k, v in scores.items()},
+                )
+            )
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """``<source>/<column>``: accuracy in percent."""
@@ -48,14 +56,18 @@ class SubsetAccuracy(BaseMetric):
         column = meta.get('column', meta.get('subset', 'all'))
         groups = {column: torch.ones_like(labels, dtype=torch.bool)}
         if meta.get('halves'):
-            is_base = torch.isin(labels, torch.tensor(subset_labels(range(len(meta['classes'])), 'base')))
+            is_base = torch.isin(
+                labels, torch.tensor(subset_labels(range(len(meta['classes'])), 'base'))
+            )
             groups.update({f'{column}_base': is_base, f'{column}_new': ~is_base})
         metrics = {}
         for source in results[0]['predicted']:
             predicted = torch.tensor([result['predicted'][source] for result in results])
             for column, chosen in groups.items():
                 if chosen.any():
-                    metrics[f'{source}/{column}'] = float(Accuracy.calculate(predicted[chosen], labels[chosen]))
+                    metrics[f'{source}/{column}'] = float(
+                        Accuracy.calculate(predicted[chosen], labels[chosen])
+                    )
         return metrics
 
 

@@ -1,11 +1,13 @@
 """Foreground Distillation Compensation: two adapters on the frozen features, taught by both views (paper, FDC)."""
+
 from typing import NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
+from ..io.errors import UserError
 from ..registry import MODELS
 
 RESIDUAL_INITS = ('zero', 'small_weight', 'layer_scale')
@@ -28,7 +30,9 @@ class Adapter(nn.Module):
         if residual_init == 'layer_scale':
             self.scale = nn.Parameter(torch.tensor(init_scale))
         else:
-            nn.init.normal_(self.up.weight, std=init_scale if residual_init == 'small_weight' else 0.)
+            nn.init.normal_(
+                self.up.weight, std=init_scale if residual_init == 'small_weight' else 0.0
+            )
             nn.init.zeros_(self.up.bias)
 
     def forward(self, f: Tensor) -> Tensor:
@@ -39,6 +43,7 @@ class Adapter(nn.Module):
 
 class Residual(NamedTuple):
     """Features (N, D) as an adapter read them, and what it adds to them (N, D)."""
+
     feature: Tensor
     added: Tensor
 
@@ -67,13 +72,20 @@ class ForegroundDistillationCompensation(nn.Module):
         logit_scale: s (RDBOOST_LOGIT_SCALE). FVGPT fills in the tuned CLIP's own, which is 100 for OpenAI's weights.
     """
 
-    def __init__(self, dim: int, bottleneck: int = 64, adapter_input: str = 'raw', residual_init: str = 'zero',
-                 init_scale: float = 1e-3, logit_scale: float = 100.):
+    def __init__(
+        self,
+        dim: int,
+        bottleneck: int = 64,
+        adapter_input: str = 'raw',
+        residual_init: str = 'zero',
+        init_scale: float = 1e-3,
+        logit_scale: float = 100.0,
+    ):
         super().__init__()
         if adapter_input not in INPUTS:
-            raise ValueError(f'adapter_input must be one of {INPUTS}, not {adapter_input!r}')
+            raise UserError(f'adapter_input must be one of {INPUTS}, not {adapter_input!r}')
         if residual_init not in RESIDUAL_INITS:
-            raise ValueError(f'residual_init must be one of {RESIDUAL_INITS}, not {residual_init!r}')
+            raise UserError(f'residual_init must be one of {RESIDUAL_INITS}, not {residual_init!r}')
         self.adapter_input, self.logit_scale = adapter_input, logit_scale
         self.adapter_image = Adapter(dim, bottleneck, residual_init, init_scale)
         self.adapter_text = Adapter(dim, bottleneck, residual_init, init_scale)

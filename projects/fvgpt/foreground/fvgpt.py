@@ -1,4 +1,5 @@
 """FVG-PT: the classifier that puts the paper's three modules on a frozen, tuned CLIP."""
+
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
@@ -6,11 +7,12 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ..checkpoint import load_tuner
-from ..classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, Features, Inputs, gt_labels
 from ..clip.prompts import PLAIN_TEMPLATE
+from ..io.errors import NotReadyError, UserError
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
+from ..tuners.checkpoint import load_tuner
+from ..tuners.classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, Features, Inputs, gt_labels
 from ..tuners.zero_shot import ZeroShotCLIP
 from .distillation_compensation import ForegroundDistillationCompensation
 from .open_world import join_branches
@@ -43,29 +45,31 @@ class FVGPT(CLIPClassifier):
             released), or ``black`` (decision O1).
         compare: let predictions also carry ``tuner_score`` and ``zero_shot_score``, so that one evaluation tells what
             each part is worth.
-        class_names, data_preprocessor: see :class:`~fvgpt.classifier.CLIPClassifier`.
+        class_names, data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
     """
 
     source = 'fvgpt'
 
-    def __init__(self,
-                 tuner: Union[PromptTuner, dict],
-                 backbone_checkpoint: Optional[str] = None,
-                 reliability_gate: Optional[dict] = dict(type='ForegroundReliabilityGate'),
-                 compensation: Optional[dict] = dict(type='ForegroundDistillationCompensation'),
-                 calibration: Optional[dict] = dict(type='PriorCalibration'),
-                 gate_loss: dict = dict(type='ReliabilityLoss'),
-                 distillation_loss: dict = dict(type='ForegroundDistillationLoss'),
-                 calibration_loss: dict = dict(type='PriorCalibrationLoss'),
-                 prior_template: str = PLAIN_TEMPLATE,
-                 fixed_trust: float = 1.,
-                 fg_fill: str = 'mean',
-                 compare: bool = True,
-                 class_names: Optional[Sequence[str]] = None,
-                 data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        tuner: Union[PromptTuner, dict],
+        backbone_checkpoint: Optional[str] = None,
+        reliability_gate: Optional[dict] = dict(type='ForegroundReliabilityGate'),
+        compensation: Optional[dict] = dict(type='ForegroundDistillationCompensation'),
+        calibration: Optional[dict] = dict(type='PriorCalibration'),
+        gate_loss: dict = dict(type='ReliabilityLoss'),
+        distillation_loss: dict = dict(type='ForegroundDistillationLoss'),
+        calibration_loss: dict = dict(type='PriorCalibrationLoss'),
+        prior_template: str = PLAIN_TEMPLATE,
+        fixed_trust: float = 1.0,
+        fg_fill: str = 'mean',
+        compare: bool = True,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(data_preprocessor=data_preprocessor)
         if fg_fill not in FILLS:
-            raise ValueError(f'fg_fill must be one of {FILLS}, not {fg_fill!r}')
+            raise UserError(f'fg_fill must be one of {FILLS}, not {fg_fill!r}')
         self.tuner: PromptTuner = MODELS.build(tuner) if isinstance(tuner, dict) else tuner
         self._tuner_is_trained = not isinstance(tuner, dict) or not list(self.tuner.parameters())
         if backbone_checkpoint is not None:
@@ -77,14 +81,23 @@ class FVGPT(CLIPClassifier):
 
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
         self.compensation: Optional[ForegroundDistillationCompensation] = (
-            build_seeded({**size, **compensation}, 1, 'ForegroundDistillationCompensation') if compensation else None)
+            build_seeded({**size, **compensation}, 1, 'ForegroundDistillationCompensation')
+            if compensation
+            else None
+        )
         # The gate serves the distillation only: without FDC there is nothing to gate.
         self.reliability_gate: Optional[ForegroundReliabilityGate] = (
-            build_seeded(reliability_gate, 2, 'ForegroundReliabilityGate') if compensation and reliability_gate else None)
+            build_seeded(reliability_gate, 2, 'ForegroundReliabilityGate')
+            if compensation and reliability_gate
+            else None
+        )
         self.calibration: Optional[PriorCalibration] = (
-            build_seeded(calibration, 3, 'PriorCalibration') if calibration else None)
+            build_seeded(calibration, 3, 'PriorCalibration') if calibration else None
+        )
         self.gate_loss = LOSSES.build({'type': 'ReliabilityLoss', **gate_loss})
-        self.distillation_loss = LOSSES.build({'type': 'ForegroundDistillationLoss', **distillation_loss})
+        self.distillation_loss = LOSSES.build(
+            {'type': 'ForegroundDistillationLoss', **distillation_loss}
+        )
         self.calibration_loss = LOSSES.build({'type': 'PriorCalibrationLoss', **calibration_loss})
         self.register_load_state_dict_post_hook(self._after_load)
         if class_names is not None:
@@ -92,7 +105,9 @@ class FVGPT(CLIPClassifier):
 
     @staticmethod
     def _after_load(module: 'FVGPT', incompatible) -> None:
-        module._tuner_is_trained |= not any(key.startswith('tuner.') for key in incompatible.missing_keys)
+        module._tuner_is_trained |= not any(
+            key.startswith('tuner.') for key in incompatible.missing_keys
+        )
 
     def train(self, mode: bool = True) -> 'FVGPT':
         """As torch has it, but for the tuner, which stays in evaluation mode."""
@@ -114,12 +129,17 @@ class FVGPT(CLIPClassifier):
         """x_fg (B, 3, H, W) of normalised images and masks (B, 1, H, W) in {0, 1} (method: x * m)."""
         view = images * masks
         if self.fg_fill == 'black':
-            mean, std = (torch.tensor(v, device=images.device, dtype=images.dtype) for v in (CLIP_MEAN, CLIP_STD))
+            mean, std = (
+                torch.tensor(v, device=images.device, dtype=images.dtype)
+                for v in (CLIP_MEAN, CLIP_STD)
+            )
             view = view + (1 - masks) * (-mean / std).view(3, 1, 1)
         return view
 
     @torch.no_grad()
-    def encode_frozen(self, images: Tensor, masks: Optional[Tensor] = None, untouched: bool = True) -> Features:
+    def extract_feat(
+        self, images: Tensor, masks: Optional[Tensor] = None, untouched: bool = True
+    ) -> Features:
         """What the frozen towers say of a batch: ``full.<name>`` of the image and, with masks (B, 1, H, W), ``fg.<name>`` of
         the foreground view, in one stacked pass, and ``area`` (B,), its share of the image.
 
@@ -127,23 +147,31 @@ class FVGPT(CLIPClassifier):
         takes a second pass, spared with ``untouched`` False.
         """
         if masks is None:
-            return {f'full.{k}': v for k, v in self.tuner.encode_frozen(images, untouched).items()}
+            return {f'full.{k}': v for k, v in self.tuner.extract_feat(images, untouched).items()}
         count = len(images)
-        both = self.tuner.encode_frozen(torch.cat([images, self.foreground_view(images, masks)]), untouched=False)
+        both = self.tuner.extract_feat(
+            torch.cat([images, self.foreground_view(images, masks)]), untouched=False
+        )
         if untouched and 'clip' not in both:
             both['clip'] = self.tuner.clip.encode_image(images)  # of the full view alone
-        frozen = {f'{view}.{k}': v[part] for view, part in (('full', slice(count)), ('fg', slice(count, None)))
-                  for k, v in both.items() if len(v[part])}
+        frozen = {
+            f'{view}.{k}': v[part]
+            for view, part in (('full', slice(count)), ('fg', slice(count, None)))
+            for k, v in both.items()
+            if len(v[part])
+        }
         return dict(frozen, area=masks.mean((1, 2, 3)))
 
     def view(self, frozen: Features, name: str) -> Features:
         """The tuner's features of the ``full`` or ``fg`` view."""
-        return self.tuner.view({k[len(name) + 1:]: v for k, v in frozen.items() if k.startswith(f'{name}.')})
+        return self.tuner.view(
+            {k[len(name) + 1 :]: v for k, v in frozen.items() if k.startswith(f'{name}.')}
+        )
 
-    def frozen_identity(self, training: bool) -> Optional[str]:
+    def cache_key(self, training: bool) -> Optional[str]:
         """Which views are read, and what the trained tuner's image features depend on; training can always do with it."""
         views = f'both views {self.fg_fill}' if training and self.compensation else 'full view'
-        return f'{views} {self.tuner.frozen_identity(training=False)}'
+        return f'{views} {self.tuner.cache_key(training=False)}'
 
     def prior_logits(self, clip_feature: Tensor) -> Tensor:
         """z_CLIP (B, C) of untouched CLIP's image features (B, D)."""
@@ -158,17 +186,19 @@ class FVGPT(CLIPClassifier):
         """L_base and L_PC of a batch, term by term.
 
         Args:
-            inputs: normalised images (B, 3, H, W), or their :meth:`encode_frozen`.
+            inputs: normalised images (B, 3, H, W), or their :meth:`extract_feat`.
             data_samples: with ``gt_label`` and, for images, ``mask`` (1, H, W) unless FDC is off.
         """
         if not self._tuner_is_trained:
-            raise RuntimeError('FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
-                               "tuner's checkpoint (tools/train.py does so by itself)")
+            raise NotReadyError(
+                'FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
+                "tuner's checkpoint (tools/train.py does so by itself)"
+            )
         if isinstance(inputs, dict):
             frozen = inputs
         else:
             masks = stack_masks(data_samples, inputs) if self.compensation else None
-            frozen = self.encode_frozen(inputs, masks, untouched=bool(self.calibration))
+            frozen = self.extract_feat(inputs, masks, untouched=bool(self.calibration))
         full = self.view(frozen, 'full')
         labels = gt_labels(data_samples, full['feature'].device)
         terms: Dict[str, Tensor] = {}
@@ -177,10 +207,14 @@ class FVGPT(CLIPClassifier):
         if self.calibration:
             terms.update(self.new_losses(full, self.prior_logits(frozen['full.clip']), labels))
         if not terms:
-            raise RuntimeError('nothing to train: compensation and calibration are both switched off')
+            raise NotReadyError(
+                'nothing to train: compensation and calibration are both switched off'
+            )
         return terms
 
-    def base_losses(self, full: Features, foreground: Features, area: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def base_losses(
+        self, full: Features, foreground: Features, area: Tensor, labels: Tensor
+    ) -> Dict[str, Tensor]:
         """CE(z_FDC, y), L_FRG and L_dist, weighted.
 
         Args:
@@ -190,7 +224,9 @@ class FVGPT(CLIPClassifier):
         text = self.text_features()
         z_full = self.tuner.logits(full, text, 'base')
         z_fg = self.tuner.logits(foreground, text, 'base')
-        residual_image, residual_text = self.compensation.residuals(full['feature'], text['feature'])
+        residual_image, residual_text = self.compensation.residuals(
+            full['feature'], text['feature']
+        )
         z_fdc = self.compensation.logits(residual_image, residual_text)
         terms = dict(loss_fdc=F.cross_entropy(z_fdc, labels))
         if self.reliability_gate:
@@ -200,8 +236,12 @@ class FVGPT(CLIPClassifier):
         else:
             r = torch.full_like(area, self.fixed_trust)
         terms['loss_distill'] = self.distillation_loss(z_fdc, z_full, z_fg, r)
-        return dict(terms, trust_foreground=r.detach().mean(), adapter_image_norm=residual_image.relative_length(),
-                    adapter_text_norm=residual_text.relative_length())
+        return dict(
+            terms,
+            trust_foreground=r.detach().mean(),
+            adapter_image_norm=residual_image.relative_length(),
+            adapter_text_norm=residual_text.relative_length(),
+        )
 
     def new_losses(self, full: Features, z_clip: Tensor, labels: Tensor) -> Dict[str, Tensor]:
         """L_PC, weighted.
@@ -212,7 +252,9 @@ class FVGPT(CLIPClassifier):
         assert self.calibration is not None, 'without PC there is no new branch to train'
         z_main = self.tuner.logits(full, self.text_features(), 'new')
         z_pc, b = self.calibration(z_main, z_clip)
-        return dict(loss_prior=self.calibration_loss(z_pc, z_clip, labels), trust_clip=b.detach().mean())
+        return dict(
+            loss_prior=self.calibration_loss(z_pc, z_clip, labels), trust_clip=b.detach().mean()
+        )
 
     # ------------------------------------------------------------------ inference
     @torch.no_grad()
@@ -220,7 +262,7 @@ class FVGPT(CLIPClassifier):
         """``fvgpt``: z_FDC, z_PC or, in the open world, both joined (:func:`~fvgpt.foreground.open_world.join_branches`);
         with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
         if not isinstance(inputs, dict):
-            inputs = self.encode_frozen(inputs, untouched=self._reads_clip)
+            inputs = self.extract_feat(inputs, untouched=self._reads_clip)
         return self.logits_of_frozen(inputs)
 
     @property
@@ -228,7 +270,7 @@ class FVGPT(CLIPClassifier):
         return self.compare or (self.calibration is not None and self.branch != 'base')
 
     def logits_of_frozen(self, frozen: Features) -> Dict[str, Tensor]:
-        """:meth:`logits_by_source` of images whose :meth:`encode_frozen` is ``frozen``, differentiable in it."""
+        """:meth:`logits_by_source` of images whose :meth:`extract_feat` is ``frozen``, differentiable in it."""
         full, text = self.view(frozen, 'full'), self.text_features()
         z_clip = self.prior_logits(frozen['full.clip']) if self._reads_clip else None
         logits: Dict[str, Tensor] = {}
@@ -236,8 +278,11 @@ class FVGPT(CLIPClassifier):
             logits['zero_shot'] = z_clip
             logits['tuner'] = self.tuner.logits(full, text, self.branch)
         if self.branch == 'open':
-            logits['fvgpt'] = join_branches(self._base_logits(full, text, 'base'), self._new_logits(full, text, z_clip),
-                                            self.trained_columns(text['feature'].device) >= 0)
+            logits['fvgpt'] = join_branches(
+                self._base_logits(full, text, 'base'),
+                self._new_logits(full, text, z_clip),
+                self.trained_columns(text['feature'].device) >= 0,
+            )
         elif self.branch == 'new':
             logits['fvgpt'] = self._new_logits(full, text, z_clip)
         else:
@@ -275,11 +320,15 @@ def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:
     masks = []
     for sample in data_samples:
         if 'mask' not in sample:
-            raise ValueError('training FDC needs foreground masks, but the data samples have none: add LoadForegroundMask '
-                             'and PackForegroundInputs to the pipeline, or switch FDC off with compensation=None')
+            raise UserError(
+                'training FDC needs foreground masks, but the data samples have none: add LoadForegroundMask '
+                'and PackForegroundInputs to the pipeline, or switch FDC off with compensation=None'
+            )
         mask = sample.mask.reshape(1, *sample.mask.shape[-2:])
         if mask.shape[-2:] != images.shape[-2:]:
-            raise ValueError(f'a mask of {tuple(mask.shape[-2:])} came with an image of {tuple(images.shape[-2:])}: a '
-                             'transform moved one without the other')
+            raise UserError(
+                f'a mask of {tuple(mask.shape[-2:])} came with an image of {tuple(images.shape[-2:])}: a '
+                'transform moved one without the other'
+            )
         masks.append(mask)
     return torch.stack(masks).to(images)

@@ -1,8 +1,9 @@
 """The open world: one ranking of all classes, without a word on which of them are new."""
+
 import torch
 from torch import Tensor
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
 
 
 def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
@@ -25,5 +26,9 @@ def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
         (B, C), ``softmax`` of which gives p.
     """
     log_pc = at_least_float32(z_pc).log_softmax(-1)
-    log_base, z_base = (z.masked_fill(~trained, float('-inf')) for z in (log_pc, at_least_float32(z_fdc)))
-    return torch.where(trained, log_base.logsumexp(-1, keepdim=True) + z_base.log_softmax(-1), log_pc)
+    log_base, z_base = (
+        z.masked_fill(~trained, float('-inf')) for z in (log_pc, at_least_float32(z_fdc))
+    )
+    return torch.where(
+        trained, log_base.logsumexp(-1, keepdim=True) + z_base.log_softmax(-1), log_pc
+    )

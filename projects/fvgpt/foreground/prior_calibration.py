@@ -1,15 +1,17 @@
 """Prior Calibration: the new branch, a per-image balance of the tuned model and untouched CLIP (paper, PC)."""
+
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
 from ..registry import MODELS
 from .reliability_gate import BackboneReliabilityGate
 
 
 class Calibrated(NamedTuple):
     """z_pc (B, C) and the trust b (B,) in untouched CLIP."""
+
     z_pc: Tensor
     b: Tensor
 

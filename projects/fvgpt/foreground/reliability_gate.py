@@ -1,11 +1,13 @@
 """The two gates: how far to trust the foreground view (FRG), and how far to trust untouched CLIP (BRG)."""
+
 import math
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
+from ..io.errors import UserError
 from ..registry import MODELS
 
 
@@ -30,14 +32,20 @@ class ReliabilityGate(nn.Module):
 
     STATISTICS: Tuple[str, ...]
 
-    def __init__(self, inputs: Optional[Sequence[str]] = None, hidden: int = 32, layers: int = 2, temperature: float = 2.,
-                 normalize_entropy: bool = False):
+    def __init__(
+        self,
+        inputs: Optional[Sequence[str]] = None,
+        hidden: int = 32,
+        layers: int = 2,
+        temperature: float = 2.0,
+        normalize_entropy: bool = False,
+    ):
         super().__init__()
         if layers not in (1, 2, 3):
-            raise ValueError(f'layers must be 1, 2 or 3, not {layers}')
+            raise UserError(f'layers must be 1, 2 or 3, not {layers}')
         inputs = self.STATISTICS if inputs is None else tuple(inputs)
         if not inputs or set(inputs) - set(self.STATISTICS):
-            raise ValueError(f'inputs must be some of {", ".join(self.STATISTICS)}, not {inputs}')
+            raise UserError(f'inputs must be some of {", ".join(self.STATISTICS)}, not {inputs}')
         self.columns = [self.STATISTICS.index(name) for name in inputs]
         widths = [len(inputs)] + [hidden] * (layers - 1) + [1]
         linears = [nn.Linear(width, following) for width, following in zip(widths, widths[1:])]
@@ -59,11 +67,14 @@ class ReliabilityGate(nn.Module):
     def gate(self, statistics: Tensor) -> Tensor:
         """Logit (B,) of the trust score for statistics (B, 3), outside autocast."""
         with torch.autocast(statistics.device.type, enabled=False):
-            return self.mlp(statistics[:, self.columns].to(next(self.mlp.parameters()).dtype)).squeeze(-1)
+            return self.mlp(
+                statistics[:, self.columns].to(next(self.mlp.parameters()).dtype)
+            ).squeeze(-1)
 
 
 class ForegroundTrust(NamedTuple):
     """logit (B,) of r; r (B,), 0 where the mask is not usable; valid (B,) bool, whether the mask is usable."""
+
     logit: Tensor
     r: Tensor
     valid: Tensor
@@ -81,15 +92,23 @@ class ForegroundReliabilityGate(ReliabilityGate):
 
     STATISTICS = ('entropy', 'cosine', 'area')
 
-    def __init__(self, area_min: Optional[float] = .02, area_max: Optional[float] = .98, **kwargs):
+    def __init__(
+        self, area_min: Optional[float] = 0.02, area_max: Optional[float] = 0.98, **kwargs
+    ):
         super().__init__(**kwargs)
         self.area_min, self.area_max = area_min, area_max
 
     def statistics(self, z_full: Tensor, z_fg: Tensor, area: Tensor) -> Tensor:
         """u (B, 3) of logits (B, C) of both views and the foreground area (B,) in [0, 1]."""
         p_full, p_fg = self.probabilities(z_full), self.probabilities(z_fg)
-        return torch.stack([self.entropy(p_full) - self.entropy(p_fg), torch.cosine_similarity(p_full, p_fg, dim=-1),
-                            area.to(p_full.dtype)], -1)
+        return torch.stack(
+            [
+                self.entropy(p_full) - self.entropy(p_fg),
+                torch.cosine_similarity(p_full, p_fg, dim=-1),
+                area.to(p_full.dtype),
+            ],
+            -1,
+        )
 
     def forward(self, z_full: Tensor, z_fg: Tensor, area: Tensor) -> ForegroundTrust:
         """Trust of a batch; arguments as in :meth:`statistics`."""
@@ -111,8 +130,14 @@ class BackboneReliabilityGate(ReliabilityGate):
     def statistics(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
         """s (B, 3) of the tuner's and CLIP's logits (B, C)."""
         p_full, p_clip = self.probabilities(z_full), self.probabilities(z_clip)
-        return torch.stack([self.entropy(p_full), self.entropy(p_clip),
-                            torch.cosine_similarity(p_full, p_clip, dim=-1)], -1)
+        return torch.stack(
+            [
+                self.entropy(p_full),
+                self.entropy(p_clip),
+                torch.cosine_similarity(p_full, p_clip, dim=-1),
+            ],
+            -1,
+        )
 
     def forward(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
         """b (B,) in (0, 1); float32 rounds it to 0 or 1 where the logit is beyond about -100 and 17."""

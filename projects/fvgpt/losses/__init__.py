@@ -1,4 +1,5 @@
 """The loss terms of FVG-PT."""
+
 from .foreground_distillation import ForegroundDistillationLoss
 from .prior_calibration import PriorCalibrationLoss
 from .reliability import ReliabilityLoss

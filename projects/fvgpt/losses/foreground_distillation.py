@@ -1,7 +1,8 @@
 """L_dist: distillation from both views, weighed by the trust in the foreground."""
+
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
 from ..registry import LOSSES
 from .tempered_kl import tempered_kl
 
@@ -17,10 +18,19 @@ class ForegroundDistillationLoss(nn.Module):
         loss_weight: lambda_d (RDBOOST_LAMBDA_D).
     """
 
-    def __init__(self, temperature: float = 2., detach_trust: bool = True, tau_squared: bool = False,
-                 loss_weight: float = 10.):
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        detach_trust: bool = True,
+        tau_squared: bool = False,
+        loss_weight: float = 10.0,
+    ):
         super().__init__()
-        self.temperature, self.detach_trust, self.tau_squared = temperature, detach_trust, tau_squared
+        self.temperature, self.detach_trust, self.tau_squared = (
+            temperature,
+            detach_trust,
+            tau_squared,
+        )
         self.loss_weight = loss_weight
 
     def forward(self, z_student: Tensor, z_full: Tensor, z_fg: Tensor, r: Tensor) -> Tensor:

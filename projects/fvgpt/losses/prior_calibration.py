@@ -1,8 +1,9 @@
 """L_PC: what the Backbone Reliability Gate is taught."""
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..precision import at_least_float32
+from ..clip.precision import at_least_float32
 from ..registry import LOSSES
 from .tempered_kl import tempered_kl
 
@@ -18,7 +19,13 @@ class PriorCalibrationLoss(nn.Module):
         loss_weight: lambda of L_PC (BDPC_LAMBDA, ``--lambda_new`` of the released scripts).
     """
 
-    def __init__(self, temperature: float = 2., use_kl: bool = True, tau_squared: bool = False, loss_weight: float = 1.):
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        use_kl: bool = True,
+        tau_squared: bool = False,
+        loss_weight: float = 1.0,
+    ):
         super().__init__()
         self.temperature, self.use_kl, self.tau_squared = temperature, use_kl, tau_squared
         self.loss_weight = loss_weight

@@ -1,4 +1,5 @@
 """What a foreground segmenter is, and how one is chosen by name."""
+
 import importlib
 import inspect
 from abc import ABC, abstractmethod
@@ -7,6 +8,8 @@ from typing import Dict, List
 
 import numpy as np
 from mmengine.registry import Registry
+
+from ..io.errors import MissingPackageError, UserError
 
 SEGMENTERS = Registry('foreground segmenter', locations=['fvgpt.segmentation'])
 
@@ -43,14 +46,18 @@ def build_segmenter(name: str, options: Dict[str, object]) -> ForegroundSegmente
     known = sorted(SEGMENTERS.module_dict)
     segmenter = SEGMENTERS.get(name) if name in known or '.' in name else None
     if not (inspect.isclass(segmenter) and issubclass(segmenter, ForegroundSegmenter)):
-        raise ValueError(f'there is no segmenter {name!r}; choose {", ".join(known)}, or the dotted path of a class derived '
-                         'from fvgpt.segmentation.ForegroundSegmenter')
+        raise UserError(
+            f'there is no segmenter {name!r}; choose {", ".join(known)}, or the dotted path of a class derived '
+            'from fvgpt.segmentation.ForegroundSegmenter'
+        )
     parameters = inspect.signature(segmenter).parameters
     unknown = [key for key in options if key not in parameters]
     absent = [key for key, p in parameters.items() if p.default is p.empty and key not in options]
     if unknown or absent:
-        raise ValueError(f'the segmenter {name} {"takes no" if unknown else "needs"} {", ".join(unknown or absent)}; '
-                         f'its options are {", ".join(parameters) or "none"}')
+        raise UserError(
+            f'the segmenter {name} {"takes no" if unknown else "needs"} {", ".join(unknown or absent)}; '
+            f'its options are {", ".join(parameters) or "none"}'
+        )
     return segmenter(**options)
 
 
@@ -62,5 +69,8 @@ def import_library(name: str, install: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except (ImportError, AssertionError) as error:  # OpenMMLab asserts the versions of its own packages
-        raise ImportError(f'{name} cannot be imported ({error}); {install}') from error
+    except (
+        ImportError,
+        AssertionError,
+    ) as error:  # OpenMMLab asserts the versions of its own packages
+        raise MissingPackageError(f'{name} cannot be imported ({error}); {install}') from error

@@ -1,17 +1,21 @@
 """GrabCut from a central prior and a saliency cue: no weights, nothing but OpenCV."""
+
 from typing import List, Optional
 
 import cv2
 import numpy as np
 
+from ..io.errors import UserError
 from .base import SEGMENTERS, ForegroundSegmenter
 
-_BORDER = .1  # strip at each side that is taken for background, share of the shorter side
-_RING = .02  # outermost pixels that are background for certain
-_LEVELS = (.4, .6, .8)  # where foreground starts, in units of Otsu's threshold
-_SATURATION = .95  # quantile at which contrast ends, so that a small bright spot does not dwarf the object
-_SMALLEST_PART = .2  # share of the largest part below which a part is dropped
-_NOTICEABLE = 1.  # difference in Lab that an eye can see
+_BORDER = 0.1  # strip at each side that is taken for background, share of the shorter side
+_RING = 0.02  # outermost pixels that are background for certain
+_LEVELS = (0.4, 0.6, 0.8)  # where foreground starts, in units of Otsu's threshold
+_SATURATION = (
+    0.95  # quantile at which contrast ends, so that a small bright spot does not dwarf the object
+)
+_SMALLEST_PART = 0.2  # share of the largest part below which a part is dropped
+_NOTICEABLE = 1.0  # difference in Lab that an eye can see
 
 
 @SEGMENTERS.register_module('grabcut')
@@ -33,7 +37,9 @@ class GrabCutSegmenter(ForegroundSegmenter):
 
     def __init__(self, side: int = 192, iterations: int = 1):
         if side < 8 or iterations < 1:
-            raise ValueError(f'grabcut needs side >= 8 and iterations >= 1, not side={side}, iterations={iterations}')
+            raise UserError(
+                f'grabcut needs side >= 8 and iterations >= 1, not side={side}, iterations={iterations}'
+            )
         self.side, self.iterations = side, iterations
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
@@ -48,17 +54,21 @@ class GrabCutSegmenter(ForegroundSegmenter):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         mask = self._mean_cut(image)
         if mask is None:
-            mask = .75 * central_prior(image.shape[0], image.shape[1], sigma=.4)
+            mask = 0.75 * central_prior(image.shape[0], image.shape[1], sigma=0.4)
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def _mean_cut(self, image: np.ndarray) -> Optional[np.ndarray]:
         contrast = border_contrast(image)
         if contrast is None:
             return None
-        start = _unit_range(_unit_range(contrast) * central_prior(image.shape[0], image.shape[1], sigma=.5))
+        start = _unit_range(
+            _unit_range(contrast) * central_prior(image.shape[0], image.shape[1], sigma=0.5)
+        )
         otsu = cv2.threshold((start * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255
-        mask = np.stack([self._cut(image, start, level * otsu) for level in _LEVELS]).mean(0, np.float32)
-        found = mask > .5
+        mask = np.stack([self._cut(image, start, level * otsu) for level in _LEVELS]).mean(
+            0, np.float32
+        )
+        found = mask > 0.5
         return drop_small_parts(mask) if found.any() and not found.all() else None
 
     def _cut(self, image: np.ndarray, start: np.ndarray, level: float) -> np.ndarray:
@@ -71,15 +81,22 @@ class GrabCutSegmenter(ForegroundSegmenter):
         if not foreground.any():
             return foreground
         cv2.setRNGSeed(0)  # the colour models start from k-means
-        cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)),
-                    self.iterations, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            np.ascontiguousarray(image[..., ::-1]),
+            labels,
+            (0, 0, 0, 0),
+            np.zeros((1, 65)),
+            np.zeros((1, 65)),
+            self.iterations,
+            cv2.GC_INIT_WITH_MASK,
+        )
         return labels & 1
 
 
 def central_prior(height: int, width: int, sigma: float) -> np.ndarray:
     """Gaussian at the centre, 1 there, (H, W); ``sigma`` in units of the image's sides."""
-    y, x = ((np.arange(n, dtype=np.float32) + .5) / n - .5 for n in (height, width))
-    return np.exp(-(y[:, None]**2 + x[None]**2) / (2 * sigma**2))
+    y, x = ((np.arange(n, dtype=np.float32) + 0.5) / n - 0.5 for n in (height, width))
+    return np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
 
 
 def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
@@ -96,7 +113,9 @@ def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
     distances = []
     for strip in (lab[:width], lab[-width:], lab[:, :width], lab[:, -width:]):
         colours = strip.reshape(-1, 3)
-        covariance = np.cov(colours.T, bias=True) + 4 * np.eye(3)  # a flat strip has none of its own
+        covariance = np.cov(colours.T, bias=True) + 4 * np.eye(
+            3
+        )  # a flat strip has none of its own
         difference = lab - colours.mean(0)
         square = np.einsum('hwi,ij,hwj->hw', difference, np.linalg.inv(covariance), difference)
         distance = np.sqrt(np.maximum(square, 0))
@@ -106,7 +125,7 @@ def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
 
 def drop_small_parts(mask: np.ndarray) -> np.ndarray:
     """``mask`` (H, W) without the connected parts (above .5) that are much smaller than the largest one."""
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats((mask > .5).astype(np.uint8))
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA]
     dropped = areas < _SMALLEST_PART * areas[1:].max()
     dropped[0] = False  # what lies around the parts

@@ -1,4 +1,5 @@
 """Images and masks as files, and what a mask says about itself."""
+
 import json
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -8,9 +9,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..datasets.load_image import eight_bit, read_image
-from ..whole_file import whole_file
+from ..io.atomic_write import atomic_write
+from ..io.errors import UserError
 
-THRESHOLD = .5  # what lies above is foreground (RDBOOST_MASK_THRESH of the released configs)
+THRESHOLD = 0.5  # what lies above is foreground (RDBOOST_MASK_THRESH of the released configs)
 _NOTE = 'fvgpt'  # key of the note in a PNG file
 
 
@@ -27,10 +29,15 @@ def read_mask(path: Path) -> Tuple[np.ndarray, dict]:
     """
     try:
         with Image.open(path) as mask:
-            levels = np.asarray(eight_bit(mask).convert('L' if mask.mode in ('1', 'L') else 'RGB'), np.float32) / 255
+            levels = (
+                np.asarray(
+                    eight_bit(mask).convert('L' if mask.mode in ('1', 'L') else 'RGB'), np.float32
+                )
+                / 255
+            )
             note = mask.info.get(_NOTE) or mask.info.get('comment', '')
     except Exception as error:  # decoders raise errors of a dozen kinds
-        raise ValueError(f'the mask {path} cannot be read as an image: {error}') from error
+        raise UserError(f'the mask {path} cannot be read as an image: {error}') from error
     try:
         note = dict(json.loads(note))
     except (TypeError, ValueError):
@@ -48,10 +55,11 @@ def write_mask(path: Path, mask: np.ndarray, note: dict) -> None:
     text = json.dumps(note)
     info = PngInfo()
     info.add_text(_NOTE, text)
-    options: Dict[str, Dict[str, Any]] = dict(PNG=dict(pnginfo=info), JPEG=dict(quality=95, comment=text),
-                                              WEBP=dict(lossless=True))
+    options: Dict[str, Dict[str, Any]] = dict(
+        PNG=dict(pnginfo=info), JPEG=dict(quality=95, comment=text), WEBP=dict(lossless=True)
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         picture.save(partial, kind, **options.get(kind, {}))
 
 
@@ -60,14 +68,16 @@ def confidence(mask: np.ndarray) -> float:
 
     This is the stability score of Segment Anything (Kirillov et al., ICCV 2023) on probabilities; 0 where nothing is found.
     """
-    certain, possible = (mask > .75).sum(), (mask > .25).sum()
-    return float(certain / possible) if possible else 0.
+    certain, possible = (mask > 0.75).sum(), (mask > 0.25).sum()
+    return float(certain / possible) if possible else 0.0
 
 
 def intersection_over_union(mask: np.ndarray, reference: np.ndarray) -> float:
     """IoU of two masks in [0, 1], cut at ``THRESHOLD``; the reference takes the mask's size; two empty masks agree."""
     if reference.shape != mask.shape:
-        reference = np.asarray(Image.fromarray(reference).resize(mask.shape[::-1], Image.Resampling.NEAREST))
+        reference = np.asarray(
+            Image.fromarray(reference).resize(mask.shape[::-1], Image.Resampling.NEAREST)
+        )
     found, wanted = mask > THRESHOLD, reference > THRESHOLD
     union = (found | wanted).sum()
-    return float((found & wanted).sum() / union) if union else 1.
+    return float((found & wanted).sum() / union) if union else 1.0

@@ -1,4 +1,5 @@
 """The models of the ``rembg`` library: U2-Net, IS-Net, BiRefNet, SAM and others as ONNX files."""
+
 import os
 from pathlib import Path
 from typing import List, Optional
@@ -6,6 +7,7 @@ from typing import List, Optional
 import numpy as np
 from PIL import Image
 
+from ..io.errors import MissingFileError, UserError
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'pip install -r requirements/segment-rembg.txt installs it (for a GPU, onnxruntime-gpu in place of onnxruntime)'
@@ -25,18 +27,25 @@ class RembgSegmenter(ForegroundSegmenter):
 
     def __init__(self, model: str = 'u2net', session: str = 'u2net', device: Optional[str] = None):
         runtime = import_library('onnxruntime', _INSTALL)
-        sessions = {cls.name(): cls for cls in import_library('rembg.sessions', _INSTALL).sessions_class
-                    if getattr(cls, 'is_local', lambda: True)() and not cls.name().endswith('_custom')}
+        sessions = {
+            cls.name(): cls
+            for cls in import_library('rembg.sessions', _INSTALL).sessions_class
+            if getattr(cls, 'is_local', lambda: True)() and not cls.name().endswith('_custom')
+        }
         weights = Path(model).expanduser() if model.endswith('.onnx') else None
         if weights and not weights.is_file():
-            raise FileNotFoundError(f'there is no file {weights}')
+            raise MissingFileError(f'there is no file {weights}')
         name = session if weights else model
         if name not in sessions:
-            raise ValueError(f'rembg has no model {name!r} that runs here; it has {", ".join(sorted(sessions))}')
+            raise UserError(
+                f'rembg has no model {name!r} that runs here; it has {", ".join(sorted(sessions))}'
+            )
         has_gpu = 'CUDAExecutionProvider' in runtime.get_available_providers()
         self.device = device or ('cuda' if has_gpu else 'cpu')
         if self.device != 'cpu' and not has_gpu:
-            raise ValueError(f'--device {device}: this onnxruntime has no CUDA; install onnxruntime-gpu')
+            raise UserError(
+                f'--device {device}: this onnxruntime has no CUDA; install onnxruntime-gpu'
+            )
         session_class = _from_file(sessions[name], weights) if weights else sessions[name]
         options = runtime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get('OMP_NUM_THREADS', 0))  # 0: all cores
@@ -48,12 +57,19 @@ class RembgSegmenter(ForegroundSegmenter):
         return [self._segment(image) for image in images]  # rembg takes one image at a time
 
     def _segment(self, image: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid='ignore'):  # an output that is the same everywhere is divided by its range, 0
-            masks = self.session.predict(Image.fromarray(image))  # several where the model tells kinds of foreground apart
+        with np.errstate(
+            invalid='ignore'
+        ):  # an output that is the same everywhere is divided by its range, 0
+            masks = self.session.predict(
+                Image.fromarray(image)
+            )  # several where the model tells kinds of foreground apart
         return np.max([np.asarray(mask.convert('L'), np.float32) / 255 for mask in masks], 0)
 
 
 def _from_file(session_class: type, weights: Path) -> type:
     """The session with a file of the user's in place of the one it would download."""
-    return type(session_class.__name__, (session_class, ),
-                dict(download_models=classmethod(lambda cls, *args, **kwargs: str(weights))))
+    return type(
+        session_class.__name__,
+        (session_class,),
+        dict(download_models=classmethod(lambda cls, *args, **kwargs: str(weights))),
+    )

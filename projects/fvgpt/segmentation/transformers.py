@@ -1,17 +1,19 @@
 """Models of Hugging Face's ``transformers``: the SAM family, and BiRefNet-like foreground models."""
+
 from typing import Dict, List, Optional
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..device import torch_device
+from ..io.device import torch_device
+from ..io.errors import MissingPackageError, UserError
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'pip install -r requirements/segment-transformers.txt installs it'
 _PROMPTS = ('point', 'box', 'both')
-_BOX_MARGIN = .05  # of each side, outside the central box
-_MEAN, _STD = (.485, .456, .406), (.229, .224, .225)  # ImageNet's, of the BiRefNet family
+_BOX_MARGIN = 0.05  # of each side, outside the central box
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of the BiRefNet family
 
 
 @SEGMENTERS.register_module('transformers')
@@ -32,14 +34,22 @@ class TransformersSegmenter(ForegroundSegmenter):
         device: a torch device; the GPU where there is one when left out.
     """
 
-    def __init__(self, model: str, prompt: str = 'both', size: int = 1024, trust_remote_code: bool = False,
-                 device: Optional[str] = None):
+    def __init__(
+        self,
+        model: str,
+        prompt: str = 'both',
+        size: int = 1024,
+        trust_remote_code: bool = False,
+        device: Optional[str] = None,
+    ):
         if prompt not in _PROMPTS:
-            raise ValueError(f'prompt must be one of {", ".join(_PROMPTS)}, not {prompt!r}')
+            raise UserError(f'prompt must be one of {", ".join(_PROMPTS)}, not {prompt!r}')
         library = import_library('transformers', _INSTALL)
         if not library.is_torch_available():
-            raise ImportError(f'transformers {library.__version__} does not work with torch {torch.__version__}: install a '
-                              'later torch, or an older transformers')
+            raise MissingPackageError(
+                f'transformers {library.__version__} does not work with torch {torch.__version__}: install a '
+                'later torch, or an older transformers'
+            )
         self.device, self.prompt, self.size = torch_device(device), prompt, size
         config = library.AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
         if type(config) in library.MODEL_FOR_MASK_GENERATION_MAPPING:
@@ -48,9 +58,13 @@ class TransformersSegmenter(ForegroundSegmenter):
         elif 'AutoModelForImageSegmentation' in getattr(config, 'auto_map', {}):
             loader, self._probabilities = library.AutoModelForImageSegmentation, self._predict
         else:
-            raise ValueError(f'{model} is of the kind {config.model_type!r}, neither a mask generation model (SAM family) nor '
-                             'an image segmentation model with its own code (BiRefNet-like)')
-        self.model = loader.from_pretrained(model, trust_remote_code=trust_remote_code, dtype=torch.float32)
+            raise UserError(
+                f'{model} is of the kind {config.model_type!r}, neither a mask generation model (SAM family) nor '
+                'an image segmentation model with its own code (BiRefNet-like)'
+            )
+        self.model = loader.from_pretrained(
+            model, trust_remote_code=trust_remote_code, dtype=torch.float32
+        )
         self.model.to(self.device).eval()
 
     @torch.inference_mode()
@@ -70,24 +84,48 @@ class TransformersSegmenter(ForegroundSegmenter):
         if self.prompt != 'point':
             prompts.update(input_boxes=boxes)
         inputs = self.processor(images=images, return_tensors='pt', **prompts)
-        inputs = {key: value.to(self.device, torch.float32 if value.is_floating_point() else None)
-                  for key, value in inputs.items()}
-        sizes = {key: inputs.pop(key).tolist() for key in ('original_sizes', 'reshaped_input_sizes') if key in inputs}
+        inputs = {
+            key: value.to(self.device, torch.float32 if value.is_floating_point() else None)
+            for key, value in inputs.items()
+        }
+        sizes = {
+            key: inputs.pop(key).tolist()
+            for key in ('original_sizes', 'reshaped_input_sizes')
+            if key in inputs
+        }
         # A box says which object is meant; for a point the models propose a part, the object and the whole.
         outputs = self.model(**inputs, multimask_output=self.prompt == 'point')
-        logits = self.processor.post_process_masks(list(outputs.pred_masks.float()), **sizes, binarize=False)
+        logits = self.processor.post_process_masks(
+            list(outputs.pred_masks.float()), **sizes, binarize=False
+        )
         best = outputs.iou_scores[:, 0].argmax(-1)
         return [masks[0, index].sigmoid() for masks, index in zip(logits, best)]
 
     def _predict(self, images: List[np.ndarray]) -> List[torch.Tensor]:
-        pixels = [torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255 for image in images]
-        inputs = torch.cat([F.interpolate(p, (self.size, self.size), mode='bilinear', antialias=True) for p in pixels])
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+        pixels = [
+            torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
+            for image in images
+        ]
+        inputs = torch.cat(
+            [
+                F.interpolate(p, (self.size, self.size), mode='bilinear', antialias=True)
+                for p in pixels
+            ]
+        )
+        mean, std = (
+            torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (_MEAN, _STD)
+        )
         outputs = self.model((inputs - mean) / std)
         logits = getattr(outputs, 'logits', outputs)
-        logits = logits[-1] if isinstance(logits, (list, tuple)) else logits  # intermediate outputs come first
+        logits = (
+            logits[-1] if isinstance(logits, (list, tuple)) else logits
+        )  # intermediate outputs come first
         if not torch.is_tensor(logits) or logits.ndim != 4 or logits.shape[1] != 1:
-            raise ValueError(f'the model gives {tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__}; '
-                             'foreground logits of shape (B, 1, H, W) are needed as its last output')
-        return [F.interpolate(logit[None], image.shape[:2], mode='bilinear')[0, 0].sigmoid()
-                for logit, image in zip(logits, images)]
+            raise UserError(
+                f'the model gives {tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__}; '
+                'foreground logits of shape (B, 1, H, W) are needed as its last output'
+            )
+        return [
+            F.interpolate(logit[None], image.shape[:2], mode='bilinear')[0, 0].sigmoid()
+            for logit, image in zip(logits, images)
+        ]

@@ -1,4 +1,5 @@
 """Prompt tuners, one method a file."""
+
 from .base import Features, PromptTuner
 from .clip_adapter import CLIPAdapter
 from .cocoop import CoCoOp
@@ -11,11 +12,23 @@ from .mmrl import MMRL
 from .prograd import ProGrad
 from .promptsrc import PromptSRC
 from .tcp import TCP
-from .text_feature_head import TextFeatureHead
 from .tip_adapter import TipAdapter
 from .zero_shot import ZeroShotCLIP
 
 __all__ = [
-    'CLIPAdapter', 'CoCoOp', 'CoOp', 'ContextTuner', 'Features', 'IVLP', 'KgCoOp', 'MMRL', 'MaPLe', 'ProGrad', 'PromptSRC',
-    'PromptTuner', 'TCP', 'TextFeatureHead', 'TipAdapter', 'ZeroShotCLIP'
+    'CLIPAdapter',
+    'CoCoOp',
+    'CoOp',
+    'ContextTuner',
+    'Features',
+    'IVLP',
+    'KgCoOp',
+    'MMRL',
+    'MaPLe',
+    'ProGrad',
+    'PromptSRC',
+    'PromptTuner',
+    'TCP',
+    'TipAdapter',
+    'ZeroShotCLIP',
 ]

@@ -1,11 +1,13 @@
 """CLIP-Adapter: better vision-language models with feature adapters (Gao et al., IJCV 2024)."""
+
 from typing import Optional, Sequence, Union
 
 from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
+from ..clip.precision import at_least_float32
 from ..clip.prompts import PLAIN_TEMPLATE
-from ..precision import at_least_float32
+from ..io.errors import UserError
 from ..registry import MODELS
 from .base import Features
 from .zero_shot import ZeroShotCLIP
@@ -23,17 +25,28 @@ class CLIPAdapter(ZeroShotCLIP):
 
     source = 'tuner'
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], ratio: float = .2, reduction: int = 4, template: str = PLAIN_TEMPLATE,
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        ratio: float = 0.2,
+        reduction: int = 4,
+        template: str = PLAIN_TEMPLATE,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, template, class_names, data_preprocessor)
         if not 0 <= ratio <= 1:
-            raise ValueError(f'ratio must lie between 0 and 1, not {ratio}')
+            raise UserError(f'ratio must lie between 0 and 1, not {ratio}')
         self.ratio = ratio
         dim = self.clip.embed_dim
-        self.adapter = nn.Sequential(nn.Linear(dim, dim // reduction, bias=False), nn.ReLU(),
-                                     nn.Linear(dim // reduction, dim, bias=False), nn.ReLU())
+        self.adapter = nn.Sequential(
+            nn.Linear(dim, dim // reduction, bias=False),
+            nn.ReLU(),
+            nn.Linear(dim // reduction, dim, bias=False),
+            nn.ReLU(),
+        )
 
-    def finish_image(self, clip_feature: Tensor) -> Features:
+    def adapt_image(self, clip_feature: Tensor) -> Features:
         """ratio A(f) + (1 - ratio) f, (B, D)."""
         untouched = at_least_float32(clip_feature)
         return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched)

@@ -1,4 +1,5 @@
 """CoCoOp: conditional prompt learning (Zhou et al., CVPR 2022)."""
+
 from typing import Optional, Sequence, Union
 
 import torch
@@ -24,16 +25,28 @@ class CoCoOp(ContextTuner):
         clip, n_ctx, ctx_init, class_names, data_preprocessor: see :class:`~fvgpt.tuners.context.ContextTuner`.
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: Optional[int] = None, ctx_init: Optional[str] = 'a photo of a',
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
-        super().__init__(clip, n_ctx if n_ctx or ctx_init else 4, ctx_init, class_names, data_preprocessor)
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: Optional[int] = None,
+        ctx_init: Optional[str] = 'a photo of a',
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
+        super().__init__(
+            clip, n_ctx if n_ctx or ctx_init else 4, ctx_init, class_names, data_preprocessor
+        )
         dim = self.clip.embed_dim
-        self.meta_net = nn.Sequential(nn.Linear(dim, dim // 16), nn.ReLU(), nn.Linear(dim // 16, self.clip.text_width))
+        self.meta_net = nn.Sequential(
+            nn.Linear(dim, dim // 16), nn.ReLU(), nn.Linear(dim // 16, self.clip.text_width)
+        )
         self.init_classes()
 
-    def finish_image(self, clip_feature: Tensor) -> Features:
+    def adapt_image(self, clip_feature: Tensor) -> Features:
         """f (B, D), CLIP's own, and ``shift``, pi (B, W) of the meta-net."""
-        return dict(feature=clip_feature, shift=self.meta_net(F.normalize(clip_feature.float(), dim=-1)))
+        return dict(
+            feature=clip_feature, shift=self.meta_net(F.normalize(clip_feature.float(), dim=-1))
+        )
 
     def encode_text(self) -> Features:
         """g (C, D) at pi = 0."""
@@ -45,6 +58,10 @@ class CoCoOp(ContextTuner):
 
     def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
         """Logits (B, C), each image's with the text features of its own pi; those of ``text`` are not used."""
-        rows = [super(CoCoOp, self).logits(dict(feature=f[None]), dict(feature=self.conditioned_text(shift)))
-                for f, shift in zip(image['feature'], image['shift'])]
+        rows = [
+            super(CoCoOp, self).logits(
+                dict(feature=f[None]), dict(feature=self.conditioned_text(shift))
+            )
+            for f, shift in zip(image['feature'], image['shift'])
+        ]
         return torch.cat(rows)

@@ -1,4 +1,5 @@
 """Learned context words in front of the class name: the part that most prompt tuners share."""
+
 from typing import List, Optional, Sequence, Union
 
 import torch
@@ -6,7 +7,8 @@ from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompt_encoder import EmbeddedPrompts
-from ..clip.prompts import readable
+from ..datasets.class_names import readable
+from ..io.errors import UserError
 from .base import PromptTuner
 
 
@@ -20,31 +22,47 @@ class ContextTuner(PromptTuner):
         ctx_init: words to start from ("a photo of a"); left out, the context is drawn from N(0, 0.02).
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: Optional[int] = 4, ctx_init: Optional[str] = None,
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: Optional[int] = 4,
+        ctx_init: Optional[str] = None,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, class_names, data_preprocessor)
         prefix = readable(ctx_init) if ctx_init else ''
         words = self.clip.tokenize([prefix])[0][1:-1] if prefix else []
         n_ctx = len(words) if n_ctx is None else n_ctx
         if n_ctx < 1 or (words and n_ctx > len(words)):
-            raise ValueError(f'n_ctx={n_ctx} does not fit' + (f' ctx_init={ctx_init!r} with {len(words)} tokens' if words
-                                                              else ': at least 1 context token is needed'))
+            raise UserError(
+                f'n_ctx={n_ctx} does not fit'
+                + (
+                    f' ctx_init={ctx_init!r} with {len(words)} tokens'
+                    if words
+                    else ': at least 1 context token is needed'
+                )
+            )
         if words:
             self._prefix, ctx = prefix, self.clip.embed_tokens(words[:n_ctx]).clone()
         else:
             self._prefix = ' '.join(['X'] * n_ctx)
-            ctx = nn.init.normal_(torch.empty(n_ctx, self.clip.text_width), std=.02)
+            ctx = nn.init.normal_(torch.empty(n_ctx, self.clip.text_width), std=0.02)
         self.ctx = nn.Parameter(ctx)
 
     def _build_classes(self, class_names: List[str]) -> None:
-        self.keep_prompts([f'{self._prefix} {readable(name)}.' for name in class_names])
+        self.cache_prompts([f'{self._prefix} {readable(name)}.' for name in class_names])
         learned = tuple(range(-self.ctx.shape[-2], 0))  # no token's id
-        self._symbols = tuple((*ids[:1], *learned, *ids[1 + len(learned):]) for ids in self._symbols)
+        self._prefix_ids = tuple(
+            (*ids[:1], *learned, *ids[1 + len(learned) :]) for ids in self._prefix_ids
+        )
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
         """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""
         ctx = self.ctx if ctx is None else ctx
         own = None if ctx.ndim == 2 else 1
         ctx = ctx.expand(len(self._embeddings), -1, -1)
-        embeddings = torch.cat([self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1]:]], 1)
-        return EmbeddedPrompts(embeddings, self._eot, self._symbols, own)
+        embeddings = torch.cat(
+            [self._embeddings[:, :1], ctx, self._embeddings[:, 1 + ctx.shape[1] :]], 1
+        )
+        return EmbeddedPrompts(embeddings, self._eot, self._prefix_ids, own)

@@ -1,4 +1,5 @@
 """CoOp: learning to prompt for vision-language models (Zhou et al., IJCV 2022)."""
+
 from typing import List, Optional, Sequence, Union
 
 import torch
@@ -6,7 +7,8 @@ from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompt_encoder import EmbeddedPrompts
-from ..clip.prompts import readable
+from ..datasets.class_names import readable
+from ..io.errors import UserError
 from ..registry import MODELS
 from .base import Features
 from .context import ContextTuner
@@ -28,26 +30,43 @@ class CoOp(ContextTuner):
         num_classes: number of contexts when ``class_specific`` and the names come later, from the dataset.
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = None,
-                 class_token_position: str = 'end', class_specific: bool = False, num_classes: Optional[int] = None,
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
-        super().__init__(clip, None if ctx_init else n_ctx, ctx_init, class_names, data_preprocessor)
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 4,
+        ctx_init: Optional[str] = None,
+        class_token_position: str = 'end',
+        class_specific: bool = False,
+        num_classes: Optional[int] = None,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
+        super().__init__(
+            clip, None if ctx_init else n_ctx, ctx_init, class_names, data_preprocessor
+        )
         if class_token_position not in POSITIONS:
-            raise ValueError(f'class_token_position must be one of {POSITIONS}, not {class_token_position!r}')
+            raise UserError(
+                f'class_token_position must be one of {POSITIONS}, not {class_token_position!r}'
+            )
         self.class_token_position = class_token_position
         if class_specific:
             num_classes = num_classes or len(class_names or ())
             if not num_classes:
-                raise ValueError('class_specific=True needs class_names or num_classes')
+                raise UserError('class_specific=True needs class_names or num_classes')
             shape = (num_classes, *self.ctx.shape)
-            self.ctx = nn.Parameter(self.ctx.data.expand(shape).clone() if ctx_init else
-                                    nn.init.normal_(torch.empty(shape), std=.02))
+            self.ctx = nn.Parameter(
+                self.ctx.data.expand(shape).clone()
+                if ctx_init
+                else nn.init.normal_(torch.empty(shape), std=0.02)
+            )
         self.init_classes()
 
     def _build_classes(self, class_names: List[str]) -> None:
         if self.ctx.ndim == 3 and len(class_names) != len(self.ctx):
-            raise ValueError(f'this CoOp has class-specific contexts for {len(self.ctx)} classes and cannot take '
-                             f'{len(class_names)} others; train with class_specific=False to change classes later')
+            raise UserError(
+                f'this CoOp has class-specific contexts for {len(self.ctx)} classes and cannot take '
+                f'{len(class_names)} others; train with class_specific=False to change classes later'
+            )
         super()._build_classes(class_names)
         # With the class name last the sequence is [SOS] ctx name . [EOS]; the other forms are re-orderings of it.
         n_ctx, length = self.ctx.shape[-2], self._embeddings.shape[1]
@@ -55,10 +74,22 @@ class CoOp(ContextTuner):
         order = []
         for name in class_names:
             end = 1 + n_ctx + len(self.clip.tokenizer.encode(readable(name)))
-            order.append([0, *range(1, 1 + before), *range(1 + n_ctx, end), *range(1 + before, 1 + n_ctx),
-                          *range(end, length)])
-        self._symbols = tuple(tuple(ids[i] for i in places[:len(ids)]) for ids, places in zip(self._symbols, order))
-        self.register_buffer('_order', torch.tensor(order, device=self._eot.device), persistent=False)
+            order.append(
+                [
+                    0,
+                    *range(1, 1 + before),
+                    *range(1 + n_ctx, end),
+                    *range(1 + before, 1 + n_ctx),
+                    *range(end, length),
+                ]
+            )
+        self._prefix_ids = tuple(
+            tuple(ids[i] for i in places[: len(ids)])
+            for ids, places in zip(self._prefix_ids, order)
+        )
+        self.register_buffer(
+            '_order', torch.tensor(order, device=self._eot.device), persistent=False
+        )
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
         """The embedded prompts, with the class name where ``class_token_position`` says."""

@@ -1,4 +1,5 @@
 """IVLP: independent vision-language prompting (from MaPLe, Khattak et al., CVPR 2023)."""
+
 from typing import Dict, Optional, Sequence, Union
 
 import torch
@@ -6,6 +7,7 @@ from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.token_edits import replace_last_tokens, replace_tokens
+from ..io.errors import UserError
 from ..registry import MODELS
 from .base import Features
 from .context import ContextTuner
@@ -13,13 +15,15 @@ from .context import ContextTuner
 
 def deep_prompts(depth: int, count: int, width: int) -> nn.Parameter:
     """Prompts (depth - 1, count, width) of the layers 2 .. depth, N(0, 0.02)."""
-    return nn.Parameter(nn.init.normal_(torch.empty(depth - 1, count, width), std=.02))
+    return nn.Parameter(nn.init.normal_(torch.empty(depth - 1, count, width), std=0.02))
 
 
 def check_depth(depth: int, layers: int, key: str) -> None:
     """Raise a ValueError unless a tower of ``layers`` layers has prompts down to ``depth``."""
     if not 1 <= depth <= layers:
-        raise ValueError(f'{key} must lie between 1 and {layers}, the number of layers of the tower, not {depth}')
+        raise UserError(
+            f'{key} must lie between 1 and {layers}, the number of layers of the tower, not {depth}'
+        )
 
 
 @MODELS.register_module()
@@ -39,14 +43,22 @@ class IVLP(ContextTuner):
 
     image_tower_is_clip = False
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 2, n_ctx_vision: int = 2, depth_text: int = 9,
-                 depth_vision: int = 9, ctx_init: Optional[str] = 'a photo of a',
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 2,
+        n_ctx_vision: int = 2,
+        depth_text: int = 9,
+        depth_vision: int = 9,
+        ctx_init: Optional[str] = 'a photo of a',
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, n_ctx, ctx_init, class_names, data_preprocessor)
         width = self.clip.vision_width
         check_depth(depth_text, self.clip.text_layers, 'depth_text')
         check_depth(depth_vision, self.clip.vision_layers, 'depth_vision')
-        self.ctx_vision = nn.Parameter(nn.init.normal_(torch.empty(n_ctx_vision, width), std=.02))
+        self.ctx_vision = nn.Parameter(nn.init.normal_(torch.empty(n_ctx_vision, width), std=0.02))
         self.deep_text = deep_prompts(depth_text, n_ctx, self.clip.text_width)
         self.deep_vision = deep_prompts(depth_vision, n_ctx_vision, width)
         self.init_classes()
@@ -58,6 +70,8 @@ class IVLP(ContextTuner):
 
     def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
         """f (B, D), with prompts in ``depth_vision`` layers."""
-        edits = {layer: replace_last_tokens(tokens) for layer, tokens in enumerate(self.deep_vision, 1)}
+        edits = {
+            layer: replace_last_tokens(tokens) for layer, tokens in enumerate(self.deep_vision, 1)
+        }
         tokens = self.clip.encode_image_tokens(images, self.ctx_vision, edits)
         return dict(feature=tokens[:, 0] @ self.clip.image_projection)

@@ -1,4 +1,5 @@
 """KgCoOp: visual-language prompt tuning with knowledge-guided context optimization (Yao et al., CVPR 2023)."""
+
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch.nn.functional as F
@@ -27,19 +28,32 @@ class KgCoOp(CoOp):
         template: hand-written prompt of g^CLIP, see :func:`~fvgpt.clip.resolve_template`.
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
-                 weight: float = 2., template: str = CUSTOM, class_names: Optional[Sequence[str]] = None,
-                 data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 4,
+        ctx_init: Optional[str] = 'a photo of a',
+        weight: float = 2.0,
+        template: str = CUSTOM,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         self.weight, self.template = weight, template
-        super().__init__(clip, n_ctx, ctx_init, class_names=class_names, data_preprocessor=data_preprocessor)
+        super().__init__(
+            clip, n_ctx, ctx_init, class_names=class_names, data_preprocessor=data_preprocessor
+        )
 
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
         prompts = fill_template(self.template, class_names, self.dataset_name)
         self.register_buffer('_clip_text', self.clip.encode_text(prompts), persistent=False)
 
-    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(
+        self, image: Features, text: Features, images: Inputs, labels: Tensor
+    ) -> Dict[str, Tensor]:
         """``loss_ce`` and ``loss_kg`` = W (1 - mean_c cos(g_c, g_c^CLIP))."""
         terms = super().tuning_loss(image, text, images, labels)
-        return dict(loss_ce=terms['loss'], loss_kg=self.weight * cosine_distance(text['feature'], self._clip_text))
-
+        return dict(
+            loss_ce=terms['loss'],
+            loss_kg=self.weight * cosine_distance(text['feature'], self._clip_text),
+        )

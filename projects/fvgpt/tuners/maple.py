@@ -1,4 +1,5 @@
 """MaPLe: multi-modal prompt learning (Khattak et al., CVPR 2023)."""
+
 from typing import Dict, Optional, Sequence, Union
 
 from torch import Tensor, nn
@@ -25,13 +26,21 @@ class MaPLe(ContextTuner):
 
     image_tower_is_clip = False
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 2, depth: int = 9,
-                 ctx_init: Optional[str] = 'a photo of a', class_names: Optional[Sequence[str]] = None,
-                 data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 2,
+        depth: int = 9,
+        ctx_init: Optional[str] = 'a photo of a',
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, n_ctx, ctx_init, class_names, data_preprocessor)
         check_depth(depth, min(self.clip.text_layers, self.clip.vision_layers), 'depth')
         self.deep_text = deep_prompts(depth, n_ctx, self.clip.text_width)
-        self.couplings = nn.ModuleList(nn.Linear(self.clip.text_width, self.clip.vision_width) for _ in range(depth))
+        self.couplings = nn.ModuleList(
+            nn.Linear(self.clip.text_width, self.clip.vision_width) for _ in range(depth)
+        )
         self.init_classes()
 
     def encode_text(self) -> Features:
@@ -41,6 +50,11 @@ class MaPLe(ContextTuner):
 
     def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
         """f (B, D), with the text prompts, mapped, in ``depth`` layers."""
-        shallow, *deep = (couple(text) for couple, text in zip(self.couplings, (self.ctx, *self.deep_text)))
+        shallow, *deep = (
+            couple(text) for couple, text in zip(self.couplings, (self.ctx, *self.deep_text))
+        )
         edits = {layer: replace_last_tokens(tokens) for layer, tokens in enumerate(deep, 1)}
-        return dict(feature=self.clip.encode_image_tokens(images, shallow, edits)[:, 0] @ self.clip.image_projection)
+        return dict(
+            feature=self.clip.encode_image_tokens(images, shallow, edits)[:, 0]
+            @ self.clip.image_projection
+        )

@@ -1,14 +1,19 @@
 """PromptSRC: self-regulating prompts (Khattak et al., ICCV 2023)."""
-from typing import Dict, List, Optional, Sequence, Union
 
+import math
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import torch
 import torch.nn.functional as F
+from mmengine.hooks import Hook
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import readable
-from ..registry import MODELS
+from ..datasets.class_names import readable
+from ..registry import HOOKS, MODELS
 from .base import Features, Inputs
+from .classifier import unwrapped
 from .ivlp import IVLP
 
 # 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order, as in the original
@@ -29,26 +34,114 @@ class PromptSRC(IVLP):
         text_weight: w_t. image_weight: w_v.
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, n_ctx_vision: int = 4, depth_text: int = 9,
-                 depth_vision: int = 9, ctx_init: Optional[str] = 'a photo of a', text_weight: float = 25.,
-                 image_weight: float = 10., class_names: Optional[Sequence[str]] = None,
-                 data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 4,
+        n_ctx_vision: int = 4,
+        depth_text: int = 9,
+        depth_vision: int = 9,
+        ctx_init: Optional[str] = 'a photo of a',
+        text_weight: float = 25.0,
+        image_weight: float = 10.0,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         self.text_weight, self.image_weight = text_weight, image_weight
-        super().__init__(clip, n_ctx, n_ctx_vision, depth_text, depth_vision, ctx_init, class_names, data_preprocessor)
+        super().__init__(
+            clip,
+            n_ctx,
+            n_ctx_vision,
+            depth_text,
+            depth_vision,
+            ctx_init,
+            class_names,
+            data_preprocessor,
+        )
 
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
-        ensemble = sum(self.clip.encode_text([template(readable(name)) for name in class_names]) for template in TEMPLATES)
-        self.register_buffer('_clip_text', ensemble / len(TEMPLATES), persistent=False)  # mean before normalisation
+        ensemble = sum(
+            self.clip.encode_text([template(readable(name)) for name in class_names])
+            for template in TEMPLATES
+        )
+        self.register_buffer(
+            '_clip_text', ensemble / len(TEMPLATES), persistent=False
+        )  # mean before normalisation
 
-    def tuning_loss(self, image: Features, text: Features, images: Inputs, labels: Tensor) -> Dict[str, Tensor]:
+    def tuning_loss(
+        self, image: Features, text: Features, images: Inputs, labels: Tensor
+    ) -> Dict[str, Tensor]:
         """``loss_ce``, ``loss_text``, ``loss_image`` and ``loss_kl`` of a batch, weighted."""
         z = self.logits(image, text)
-        assert isinstance(images, Tensor), 'a trained image tower needs images, not what is kept of them'
+        assert isinstance(images, Tensor), (
+            'a trained image tower needs images, not what is kept of them'
+        )
         f0, g0 = self.clip.encode_image(images), self._clip_text
         z0 = self.logits(dict(feature=f0), dict(feature=g0))
         unit = lambda x: F.normalize(x.float(), dim=-1)  # noqa: E731
-        kl = F.kl_div(z.log_softmax(-1), z0.log_softmax(-1), reduction='sum', log_target=True) / z.numel()
-        return dict(loss_ce=F.cross_entropy(z, labels),
-                    loss_text=self.text_weight * F.l1_loss(unit(text['feature']), unit(g0)),
-                    loss_image=self.image_weight * F.l1_loss(unit(image['feature']), unit(f0)), loss_kl=kl)
+        kl = (
+            F.kl_div(z.log_softmax(-1), z0.log_softmax(-1), reduction='sum', log_target=True)
+            / z.numel()
+        )
+        return dict(
+            loss_ce=F.cross_entropy(z, labels),
+            loss_text=self.text_weight * F.l1_loss(unit(text['feature']), unit(g0)),
+            loss_image=self.image_weight * F.l1_loss(unit(image['feature']), unit(f0)),
+            loss_kl=kl,
+        )
+
+
+_KEY = 'prompt_aggregation'
+
+
+def gaussian_weights(epochs: int, mean: float, std: float) -> List[float]:
+    """Weights w_t of the epochs t = 1 .. E, proportional to exp(-(t - mean)^2 / (2 std^2)), summing to 1."""
+    # relative to the largest, so that a mean far behind the last epoch does not make all of them zero
+    exponents = [-((t - mean) ** 2) / (2 * std**2) for t in range(1, epochs + 1)]
+    values = [math.exp(e - max(exponents)) for e in exponents]
+    return [value / sum(values) for value in values]
+
+
+@HOOKS.register_module()
+class GaussianPromptAggregationHook(Hook):
+    """Replace the trained parameters after the last epoch by their weighted mean over epochs (PromptSRC, Khattak et al.,
+    ICCV 2023).
+
+    Only trained parameters are averaged (the released code averages the whole state dict). The running sum travels in the
+    checkpoints, so a resumed run ends with the same parameters.
+
+    Args:
+        mean: epoch with the largest weight, counted from 1. std: spread in epochs.
+    """
+
+    priority = 'LOW'  # before CheckpointHook, which is VERY_LOW
+
+    def __init__(self, mean: float = 15, std: float = 1):
+        self.mean, self.std = mean, std
+        self.total: Dict[str, Tensor] = {}
+
+    def _parameters(self, runner) -> Dict[str, Tensor]:
+        return {
+            name: p for name, p in unwrapped(runner.model).named_parameters() if p.requires_grad
+        }
+
+    def after_train_epoch(self, runner) -> None:
+        """Add w_t times the parameters to the sum, which takes their place after the last epoch."""
+        weight = gaussian_weights(runner.max_epochs, self.mean, self.std)[runner.epoch]
+        for name, parameter in self._parameters(runner).items():
+            share = weight * parameter.detach().double().cpu()
+            self.total[name] = self.total[name] + share if name in self.total else share
+        if runner.epoch + 1 == runner.max_epochs:
+            with torch.no_grad():
+                for name, parameter in self._parameters(runner).items():
+                    parameter.copy_(self.total[name])
+
+    def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Write the sum into the checkpoint."""
+        checkpoint[_KEY] = dict(self.total)
+
+    def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """In a resumed run, go on with the sum of the checkpoint."""
+        if runner._resume:
+            self.total = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}

@@ -1,4 +1,5 @@
 """TCP: textual-based class-aware prompt tuning (Yao et al., CVPR 2024)."""
+
 from typing import Optional, Sequence, Union
 
 import torch.nn.functional as F
@@ -27,18 +28,34 @@ class TCP(KgCoOp):
         hidden: width of the bottleneck.
     """
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], n_ctx: int = 4, ctx_init: Optional[str] = 'a photo of a',
-                 weight: float = 8., layer: int = 8, hidden: int = 128, template: str = CUSTOM,
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        n_ctx: int = 4,
+        ctx_init: Optional[str] = 'a photo of a',
+        weight: float = 8.0,
+        layer: int = 8,
+        hidden: int = 128,
+        template: str = CUSTOM,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, n_ctx, ctx_init, weight, template, None, data_preprocessor)
         check_depth(layer + 1, self.clip.text_layers, 'layer + 1')
         self.layer = layer
-        self.meta_net = nn.Sequential(nn.Linear(self.clip.embed_dim, hidden), QuickGELU(),
-                                      nn.Linear(hidden, len(self.ctx) * self.clip.text_width))
+        self.meta_net = nn.Sequential(
+            nn.Linear(self.clip.embed_dim, hidden),
+            QuickGELU(),
+            nn.Linear(hidden, len(self.ctx) * self.clip.text_width),
+        )
         if class_names is not None:
             self.set_class_names(class_names)
 
     def encode_text(self) -> Features:
         """g (C, D), with the tokens of each class before block ``layer``."""
-        tokens = self.meta_net(F.normalize(self._clip_text.float(), dim=-1)).unflatten(-1, self.ctx.shape)
-        return dict(feature=self.clip.encode_prompts(self.prompts(), {self.layer: replace_tokens(tokens)}))
+        tokens = self.meta_net(F.normalize(self._clip_text.float(), dim=-1)).unflatten(
+            -1, self.ctx.shape
+        )
+        return dict(
+            feature=self.clip.encode_prompts(self.prompts(), {self.layer: replace_tokens(tokens)})
+        )

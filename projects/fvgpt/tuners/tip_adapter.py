@@ -1,16 +1,21 @@
 """Tip-Adapter and Tip-Adapter-F: training-free adaption of CLIP (Zhang et al., ECCV 2022)."""
+
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from ..classifier import gt_labels
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import PLAIN_TEMPLATE
-from ..registry import MODELS
+from ..io.errors import NotReadyError, UserError
+from ..registry import HOOKS, MODELS
 from .base import Features
+from .classifier import gt_labels, unwrapped
 from .zero_shot import ZeroShotCLIP
 
 
@@ -30,13 +35,20 @@ class TipAdapter(ZeroShotCLIP):
 
     source = 'tuner'
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], cache_size: int, alpha: float = 1., beta: float = 5.5,
-                 template: str = PLAIN_TEMPLATE, class_names: Optional[Sequence[str]] = None,
-                 data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        cache_size: int,
+        alpha: float = 1.0,
+        beta: float = 5.5,
+        template: str = PLAIN_TEMPLATE,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, template, class_names, data_preprocessor)
         self.alpha, self.beta = alpha, beta
         self.keys = nn.Parameter(torch.zeros(cache_size, self.clip.embed_dim))
-        self.register_buffer('key_labels', torch.full((cache_size, ), -1))
+        self.register_buffer('key_labels', torch.full((cache_size,), -1))
 
     @torch.no_grad()
     def fill_cache(self, features: Tensor, labels: Tensor) -> None:
@@ -46,8 +58,10 @@ class TipAdapter(ZeroShotCLIP):
             ValueError: N is not ``cache_size``.
         """
         if len(features) != len(self.keys):
-            raise ValueError(f'the training set has {len(features)} images, but cache_size={len(self.keys)}; set cache_size '
-                             f'to {len(features)}')
+            raise UserError(
+                f'the training set has {len(features)} images, but cache_size={len(self.keys)}; set cache_size '
+                f'to {len(features)}'
+            )
         self.keys.copy_(F.normalize(features.float(), dim=-1))
         self.key_labels.copy_(labels)
 
@@ -61,9 +75,13 @@ class TipAdapter(ZeroShotCLIP):
         if branch == 'new':
             return z
         if not torch.compiler.is_compiling() and (self.key_labels < 0).any():
-            raise RuntimeError("TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
-                               'checkpoint')
-        affinity = (-self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)).exp()
+            raise NotReadyError(
+                "TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
+                'checkpoint'
+            )
+        affinity = (
+            -self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)
+        ).exp()
         if branch == 'base' and not self.trained_class_names:  # the classes are those of the labels
             return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
         columns = self.trained_columns(z.device)
@@ -72,4 +90,39 @@ class TipAdapter(ZeroShotCLIP):
 
     def cache_entries(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """Features and labels of a batch of training images."""
-        return dict(features=self.encode_image(inputs)['feature'], labels=gt_labels(data_samples, inputs.device))
+        return dict(
+            features=self.encode_image(inputs)['feature'],
+            labels=gt_labels(data_samples, inputs.device),
+        )
+
+
+@HOOKS.register_module()
+class TipCacheHook(Hook):
+    """Encode every training image once, in order, augmented as the pipeline says, and hand the features to TipAdapter.
+
+    Every process encodes all images, so that all have the same cache.
+
+    Args:
+        batch_size: of this pass.
+    """
+
+    def __init__(self, batch_size: int = 64):
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def before_train(self, runner) -> None:
+        """Fill the cache, unless a resumed run's checkpoint brought it.
+
+        Raises:
+            ValueError: the training set has not ``cache_size`` images.
+        """
+        if runner.iter > 0:
+            return  # resumed: the cache came with the checkpoint
+        model: TipAdapter = unwrapped(runner.model)
+        loader = DataLoader(
+            runner.train_dataloader.dataset, self.batch_size, collate_fn=pseudo_collate
+        )
+        entries = [model.cache_entries(**model.data_preprocessor(batch)) for batch in loader]
+        model.fill_cache(
+            *(torch.cat([entry[key] for entry in entries]) for key in ('features', 'labels'))
+        )

@@ -1,4 +1,5 @@
 """CLIP as it comes (Radford et al., 2021): hand-written prompts, nothing trained."""
+
 from typing import List, Optional, Sequence, Union
 
 from ..clip.frozen_clip import FrozenCLIP
@@ -18,8 +19,13 @@ class ZeroShotCLIP(PromptTuner):
 
     source = 'zero_shot'
 
-    def __init__(self, clip: Union[FrozenCLIP, dict], template: str = PLAIN_TEMPLATE,
-                 class_names: Optional[Sequence[str]] = None, data_preprocessor: Optional[dict] = None):
+    def __init__(
+        self,
+        clip: Union[FrozenCLIP, dict],
+        template: str = PLAIN_TEMPLATE,
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
         super().__init__(clip, class_names, data_preprocessor)
         resolve_template(template)  # a wrong one is found here
         self.template = template
@@ -27,7 +33,9 @@ class ZeroShotCLIP(PromptTuner):
 
     def _build_classes(self, class_names: List[str]) -> None:
         self._prompts = fill_template(self.template, class_names, self.dataset_name)
-        self.clip.tokenize(self._prompts)  # a class name that is too long is found here, not in the first batch
+        self.clip.tokenize(
+            self._prompts
+        )  # a class name that is too long is found here, not in the first batch
 
     def encode_text(self) -> Features:
         """g (C, D) of the filled template."""

@@ -1,0 +1,138 @@
+"""What a run was made with: recipe, versions, git state, seed and data, kept beside its results."""
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import mmcv
+import mmengine
+import mmpretrain
+import numpy
+import open_clip
+import torch
+from mmengine.dist import get_world_size, is_main_process
+
+from ...io.errors import UserError
+from ...io.json_file import read_json, write_json
+from ...tuners.classifier import CLIPClassifier
+
+RUN_FILE = 'run.json'
+
+
+def versions() -> Dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    packages = (torch, numpy, mmengine, mmcv, mmpretrain, open_clip)
+    return dict(
+        {package.__name__: str(package.__version__) for package in packages},
+        python=platform.python_version(),
+    )
+
+
+@lru_cache
+def git_state() -> Optional[Dict[str, Any]]:
+    """Commit of the checkout that this package runs from, and whether tracked files differ from it; None without git."""
+    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ['git', '-C', str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout.strip()
+
+    try:
+        if not git('ls-files', '--', Path(__file__).name):
+            return None  # an installed copy that lies inside somebody's repository
+        return dict(
+            commit=git('rev-parse', 'HEAD'),
+            changed=bool(git('status', '--porcelain', '--untracked-files=no')),
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def split_hash(dataset: Any) -> Optional[str]:
+    """sha256 over path and label of all images in their order, paths relative to the data root; None where items are no
+    files."""
+    if not hasattr(dataset, 'get_data_info'):
+        return None
+    digest, root = hashlib.sha256(), f'{getattr(dataset, "data_root", "")}/'
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if 'img_path' not in info:
+            return None
+        digest.update(
+            json.dumps([str(info['img_path']).removeprefix(root), int(info['gt_label'])]).encode()
+        )
+    return digest.hexdigest()
+
+
+def write_record(runner, part: str, split: Optional[str] = None) -> None:
+    """Write what a run is made with as the part ``train`` or ``test`` of ``run.json`` in its work dir (main process)."""
+    if not is_main_process():
+        return
+    path = Path(runner.work_dir) / RUN_FILE
+    try:
+        before = dict(read_json(path))
+    except (OSError, TypeError, ValueError):
+        before = {}
+    config = json.loads(json.dumps(runner.cfg.to_dict(), default=str))
+    record = dict(
+        command=sys.argv,
+        seed=runner.seed,
+        processes=get_world_size(),
+        split=split,
+        versions=versions(),
+        git=git_state(),
+        recipe=runner.cfg.get('recipe_hash'),
+        config=config,
+    )
+    write_json(path, {**before, part: record})
+
+
+def check_continuation(
+    recorded: Dict[str, Any], state: Dict[str, torch.Tensor], model: CLIPClassifier, dataset: Any
+) -> None:
+    """Refuse to resume a training run on other data, other classes, another tuner or another number of processes.
+
+    Args:
+        recorded: provenance of the checkpoint. state: its parameters.
+        model: whose frozen tuner, if it has one, is loaded already. dataset: of training images.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    now = dict(
+        class_names=list(dataset.metainfo.get('classes', ())),
+        split=split_hash(dataset),
+        processes=get_world_size(),
+    )
+    for key, what in (
+        ('class_names', 'classes'),
+        ('split', 'list of training images'),
+        ('processes', 'number of processes'),
+    ):
+        if recorded.get(key) is not None and recorded[key] != now[key]:
+            was, is_now = recorded[key], now[key]
+            if key == 'class_names':
+                was, is_now = next(
+                    ((a, b) for a, b in zip(was, is_now) if a != b), (len(was), len(is_now))
+                )
+            raise UserError(
+                f'the run cannot be resumed: its {what} changed, from {was!r} to {is_now!r}. Set it as it was, '
+                'or begin anew in another --work-dir'
+            )
+    if hasattr(model, 'tuner'):
+        for key, value in model.tuner.state_dict().items():
+            if not torch.equal(value.cpu(), state.get(f'tuner.{key}', torch.empty(0))):
+                raise UserError(
+                    f'the run cannot be resumed: the tuner below FVG-PT is another one, {key} differs. Give the '
+                    'model.backbone_checkpoint it was begun with, or begin anew in another --work-dir'
+                )

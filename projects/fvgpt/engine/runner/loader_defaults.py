@@ -1,0 +1,30 @@
+"""How images are loaded where a recipe does not say: worker processes by the machine, pinned memory for GPUs."""
+
+import os
+
+import torch
+from mmengine.config import Config
+
+from ...io.device import cpu_count
+
+MAX_WORKERS = 16  # of one process; more cost memory and time to start
+
+
+def available_workers() -> int:
+    """Loader workers for this process: its share of the cores it may run on, at least one.
+
+    Processes of torchrun (and runs of a protocol side by side) share the cores, ``LOCAL_WORLD_SIZE`` says how many. Never 0,
+    so that random crops, which are drawn otherwise without workers, do not depend on the machine.
+    """
+    return max(1, min(MAX_WORKERS, cpu_count() // int(os.environ.get('LOCAL_WORLD_SIZE', 1))))
+
+
+def set_loader_defaults(config: Config) -> None:
+    """Fill in ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders; what it says stays."""
+    for part in ('train', 'val', 'test'):
+        loaders = config.get(f'{part}_dataloader') or []
+        for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
+            loader.setdefault('num_workers', available_workers())
+            loader.setdefault('pin_memory', torch.cuda.is_available())
+            # Those of tests are gone through once
+            loader.setdefault('persistent_workers', part != 'test' and loader.num_workers > 0)

@@ -1,0 +1,134 @@
+"""Going on with a run that was stopped: from its latest whole checkpoint, with the settings it was begun with."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
+
+from ...io.atomic_write import atomic_write
+from ...io.errors import UserError
+from ...io.literals import literal_values
+from ...tuners.checkpoint import read_checkpoint
+from ...tuners.provenance import PROVENANCE
+
+_TRAINING_KEYS = (
+    'model',
+    'train_dataloader',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'randomness',
+)
+# Keys at any depth that decide how fast and where, not what; of a tuner's checkpoint its parameters are compared
+_NO_MATTER = (
+    'num_workers',
+    'persistent_workers',
+    'prefetch_factor',
+    'pin_memory',
+    'cache_dir',
+    'max_text_tokens',
+    'backbone_checkpoint',
+)
+_CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')  # as CheckpointHook names them
+
+
+class AtomicWriteBackend(LocalBackend):
+    """MMEngine's local files, written whole or not at all: ``backend_args=dict(backend='atomic_write')``."""
+
+    def put(self, obj: bytes, filepath: str) -> None:
+        """Write a file, by another name until it is whole."""
+        with atomic_write(Path(filepath)) as partial:
+            super().put(obj, partial)
+
+
+register_backend('atomic_write', AtomicWriteBackend, force=True)
+
+
+def training_settings(config: Dict[str, Any]) -> Dict[str, Any]:
+    """What a training run depends on, as ``{'optim_wrapper.optimizer.lr': .002, ...}``; weights and data by their names."""
+    chosen = {key: config.get(key) for key in _TRAINING_KEYS}
+    return dict(
+        _leaves({**chosen, 'feature_cache.views': (config.get('feature_cache') or {}).get('views')})
+    )
+
+
+def _leaves(value: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
+    if isinstance(value, (dict, list, tuple)) and value:
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            if key not in _NO_MATTER:
+                yield from _leaves(part, f'{name}.{key}' if name else str(key))
+    else:
+        yield name, json.loads(json.dumps(value, default=str))
+
+
+def recipe_hash(config: Dict[str, Any]) -> str:
+    """Identity of :func:`training_settings`."""
+    return hashlib.sha256(
+        json.dumps(training_settings(config), sort_keys=True).encode()
+    ).hexdigest()[:16]
+
+
+def changed_settings(config: Dict[str, Any], meta: Dict[str, Any]) -> List[str]:
+    """What a recipe has otherwise than the run that wrote a checkpoint with this ``meta``; empty where nothing is."""
+    if meta.get(PROVENANCE, {}).get('recipe') == recipe_hash(config):
+        return []
+    try:
+        before = training_settings(
+            literal_values(str(meta.get('cfg')), (*_TRAINING_KEYS, 'feature_cache'))
+        )
+    except ValueError as error:
+        return [f'its recipe cannot be compared: {error}']
+    now = training_settings(config)
+    return [
+        f'{key} was {before.get(key)!r}, is {now.get(key)!r}'
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+
+
+def check_settings(config: Config, checkpoint: Path, meta: Dict[str, Any]) -> None:
+    """Refuse to take a checkpoint in a work dir for one of this recipe's training.
+
+    Raises:
+        ValueError: names the settings that differ.
+    """
+    changes = changed_settings(config, meta)
+    if changes:
+        more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
+        raise UserError(
+            f'{checkpoint} was trained with other settings than this recipe has: {"; ".join(changes[:4])}{more}. '
+            f'Choose another --work-dir, delete {checkpoint.parent}, or set them as they were'
+        )
+
+
+def newest_checkpoint(config: Config, work_dir: str) -> Optional[str]:
+    """The checkpoint that a run goes on from, None where there is none yet.
+
+    The file ``last_checkpoint`` is not asked: MMEngine may be killed while it writes that.
+
+    Raises:
+        ValueError: all checkpoints there are broken, or of other settings; names what differs.
+    """
+    numbered = {
+        int(match[1]): file
+        for file in Path(work_dir).glob('*.pth')
+        if (match := _CHECKPOINT.fullmatch(file.name))
+    }
+    problem: Optional[ValueError] = None
+    for _, file in sorted(numbered.items(), reverse=True):
+        try:
+            check_settings(config, file, read_checkpoint(str(file)).get('meta', {}))
+        except ValueError as error:
+            problem = problem or error
+            continue
+        if problem:
+            print_log(f'{problem}; the run goes on from {file}', 'current', level=30)
+        return str(file)
+    if problem:
+        raise problem
+    return None

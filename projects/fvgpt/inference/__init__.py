@@ -1,0 +1,1 @@
+"""Trained models in use: loading, predicting, exporting, and checkpoints of the original code."""

@@ -1,0 +1,167 @@
+"""A model out of its checkpoint alone: the recipe inside is read as data and never run."""
+
+from copy import deepcopy
+from typing import Any, Dict, Iterator, Optional
+
+from mmengine.config import Config
+from mmengine.registry import Registry, init_default_scope
+from torch import Tensor
+
+from ..engine.runner.options import check_options
+from ..engine.runner.recipe import load_recipe
+from ..io.errors import UserError
+from ..io.literals import literal_values
+from ..registry import MODELS, TRANSFORMS
+from ..tuners.checkpoint import load_parameters, read_checkpoint
+from ..tuners.classifier import CLIPClassifier
+from ..tuners.provenance import PROVENANCE, check_provenance
+
+_READ_KEYS = ('model', 'clip', 'test_dataloader')  # of the recipe inside a checkpoint
+PREPROCESSOR = 'mmpretrain.ClsDataPreprocessor'
+
+
+def load_model(
+    checkpoint: str, recipe: Optional[str] = None, options: Optional[dict] = None
+) -> CLIPClassifier:
+    """A trained classifier, in evaluation mode on the CPU, without classes.
+
+    Args:
+        checkpoint: written by training with this project.
+        recipe: config file; left out, the recipe that the checkpoint carries.
+        options: changes of the recipe's keys, e.g. ``{'clip.pretrained': FILE}`` where weights lie elsewhere by now.
+
+    Returns:
+        the model, its ``trained_class_names`` set where the checkpoint says them. Its ``_config``, where mmpretrain's
+        inferencers look for it, is a Config with ``model``, ``pipeline`` (transforms of test images), ``dataset_name`` and
+        ``provenance``.
+
+    Raises:
+        FileNotFoundError, ValueError: the checkpoint, the recipe or the CLIP's weights are missing, broken, or do not belong
+            together.
+    """
+    content = read_checkpoint(checkpoint)
+    meta = content.get('meta', {})
+    config = load_recipe(recipe, options) if recipe else saved_recipe(meta.get('cfg'), checkpoint)
+    if options and not recipe:
+        check_options(config, options)
+        config.merge_from_dict(options)
+        if 'clip' in config:
+            (config.model.tuner if 'tuner' in config.model else config.model)['clip'] = deepcopy(
+                config.clip
+            )
+    recorded = meta.get(PROVENANCE, {})
+    config = Config(
+        dict(
+            model=config.model,
+            pipeline=pipeline_of(config),
+            provenance=recorded,
+            dataset_name=(meta.get('dataset_meta') or {}).get('dataset_name'),
+        )
+    )
+    config.model.pop('backbone_checkpoint', None)  # the tuner's parameters are in this checkpoint
+    return build_model(config, content['state_dict'], recorded, checkpoint)
+
+
+def build_model(
+    config: Config, state: Dict[str, Tensor], recorded: Dict[str, Any], source: str
+) -> CLIPClassifier:
+    """A model with trained parameters, see :func:`load_model`.
+
+    Args:
+        config: what becomes the model's ``_config``.
+        state: the trained parameters. recorded: their provenance. source: the file, for messages.
+
+    Raises:
+        ValueError: the parameters are of another tuner, CLIP or size, or there is no such model.
+    """
+    init_default_scope('mmpretrain')
+    try:
+        model = MODELS.build(config.model)
+    except (AttributeError, KeyError, TypeError, RuntimeError, MemoryError) as error:
+        raise UserError(f'the model that {source} describes cannot be built: {error}') from error
+    if not isinstance(model, CLIPClassifier):
+        raise UserError(
+            f'{source} describes a {type(model).__name__}, which is no classifier of this project'
+        )
+    check_provenance(recorded, model, source)
+    load_parameters(model, state, source)
+    model.set_trained_classes(recorded.get('class_names', []))
+    model._config = config
+    return model.eval()
+
+
+def pipeline_of(config: Config) -> list:
+    """The transforms of a recipe's test images.
+
+    Raises:
+        ValueError: it has none.
+    """
+    loaders = config.get('test_dataloader') or {}
+    part = loaders[0] if isinstance(loaders, (list, tuple)) else loaders
+    while 'pipeline' not in part and isinstance(part.get('dataset'), dict):
+        part = part['dataset']
+    if not part.get('pipeline'):
+        raise UserError(
+            'the recipe has no test_dataloader with a pipeline, so it does not say how images are prepared'
+        )
+    return part['pipeline']
+
+
+# ------------------------------------------------------------------ the recipe inside a checkpoint
+def saved_recipe(text: Optional[str], source: str) -> Config:
+    """The recipe that MMEngine wrote into a checkpoint, reduced to what inference needs.
+
+    Args:
+        text: Python text. Only assignments of plain values and ``dict(...)`` are taken, and only registered types, so
+            that opening a stranger's checkpoint runs nothing of the stranger's.
+        source: the file, for messages.
+
+    Raises:
+        ValueError: there is no text, or it holds anything else.
+    """
+    mend = 'give the recipe it was trained with as --config'
+    if not isinstance(text, str):
+        raise UserError(f'{source} does not carry its recipe; {mend}')
+    try:
+        values = literal_values(text, _READ_KEYS)
+        if not isinstance(values.get('model'), dict):
+            raise UserError('it has no model')
+        check_types(values['model'], MODELS, PREPROCESSOR)
+        config = Config(values)
+        check_types(pipeline_of(config), TRANSFORMS)
+    except ValueError as error:
+        raise UserError(f'the recipe inside {source} cannot be used: {error}; {mend}') from error
+    return config
+
+
+def check_types(config: Any, registry: Registry, *others: str) -> None:
+    """Refuse a config that names types which nobody registered: MMEngine would import them by their dotted path.
+
+    Raises:
+        ValueError: names the type.
+    """
+    known = {*others, *registry.module_dict}
+    if registry is TRANSFORMS:
+        known |= {name for child in registry.children.values() for name in child.module_dict}
+        known |= {
+            f'{scope}.{name}'
+            for scope, child in registry.children.items()
+            for name in child.module_dict
+        }
+    for part in _dicts(config):
+        kind = part.get('_scope_', part.get('type'))
+        if '_scope_' in part or (
+            kind is not None and not (isinstance(kind, str) and kind in known)
+        ):
+            raise UserError(
+                f'the type {kind!r} is not registered here (a type of your own is once its module is imported)'
+            )
+
+
+def _dicts(value: Any) -> Iterator[dict]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _dicts(item)

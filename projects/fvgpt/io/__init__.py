@@ -1,0 +1,1 @@
+"""Files, terminals and devices: what every other room builds on, and nothing of OpenMMLab."""

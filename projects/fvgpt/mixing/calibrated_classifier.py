@@ -1,0 +1,182 @@
+"""Prior Calibration for models of others: a tuned classifier balanced with a zero-shot one."""
+
+from copy import deepcopy
+from typing import Callable, Dict, List, Optional, Sequence, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.runner import CheckpointLoader
+from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..datasets.class_names import readable
+from ..io.errors import UserError
+from ..registry import LOSSES, MODELS
+from ..tuners.base import PromptTuner
+from ..tuners.checkpoint import load_parameters, load_tuner
+from ..tuners.classifier import CLIPClassifier, Features, Inputs, gt_labels
+
+
+@MODELS.register_module()
+class PriorCalibratedClassifier(CLIPClassifier):
+    """z_PC = (1 - b) z_tuned + b z_prior of two frozen classifiers; only the 161 parameters of the gate b are trained.
+
+    Either classifier may be one of ours, mmpretrain's ``CLIPZeroShot`` or ``ChineseCLIP``, or an ``ImageClassifier``, whose
+    labels must then be those of the data set. Both see the images as the data preprocessor here makes them, normalised anew
+    for one whose own preprocessor has another mean or deviation. They are no part of the checkpoint: it has the gate.
+
+    What differs from FVG-PT's new branch, which is the same formula (method, 1.5): the prior need not be the CLIP that was
+    tuned, and so the two may be scaled differently.
+
+    Args:
+        tuned, prior: the classifiers, or their configs.
+        tuned_checkpoint, prior_checkpoint: their weights, a file or an address as MMEngine reads them; not needed where the
+            config has ``init_cfg`` or ``pretrained``, or nothing is to be loaded.
+        prior_names: the name of each class of the data set in the language of the prior, for ChineseCLIP; classes that are
+            not in it go by their own name.
+        calibration: config of PC. calibration_loss: of L_PC.
+        class_names, data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
+
+    Raises:
+        ValueError: a config of a model with parameters came without weights, or they do not fit.
+        FileNotFoundError: there is no such checkpoint.
+    """
+
+    source = 'calibrated'
+
+    def __init__(
+        self,
+        tuned: Union[BaseClassifier, dict],
+        prior: Union[BaseClassifier, dict],
+        tuned_checkpoint: Optional[str] = None,
+        prior_checkpoint: Optional[str] = None,
+        prior_names: Optional[Dict[str, str]] = None,
+        calibration: dict = dict(type='PriorCalibration'),
+        calibration_loss: dict = dict(type='PriorCalibrationLoss'),
+        class_names: Optional[Sequence[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor)
+        # a tuple, so that neither checkpoints nor optimizers nor train() know of them
+        self._frozen = (
+            frozen(tuned, tuned_checkpoint, 'tuned'),
+            frozen(prior, prior_checkpoint, 'prior'),
+        )
+        self.prior_names = prior_names or {}
+        self.calibration = MODELS.build(calibration)
+        self.calibration_loss = LOSSES.build(calibration_loss)
+        if class_names is not None:
+            self.set_class_names(class_names)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'PriorCalibratedClassifier':
+        for model in self._frozen:
+            model._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def _build_classes(self, class_names: List[str]) -> None:
+        tuned, prior = self._frozen
+        name_classes(tuned, class_names, self.dataset_name)
+        name_classes(
+            prior, [self.prior_names.get(name, name) for name in class_names], self.dataset_name
+        )
+
+    @torch.no_grad()
+    def extract_feat(self, images: Tensor) -> Features:
+        """Logits (B, C) ``tuned`` and ``prior`` of normalised images (B, 3, H, W)."""
+        tuned, prior = (
+            logits_of(model, self._normalised_for(model, images)) for model in self._frozen
+        )
+        for what, z in (('tuned', tuned), ('prior', prior)):
+            if z.shape[-1] != len(self.class_names):
+                raise UserError(
+                    f'the {what} classifier has {z.shape[-1]} classes, the data set {len(self.class_names)}: '
+                    "give one that was trained on the data set's classes"
+                )
+        return dict(tuned=tuned, prior=prior)
+
+    def _normalised_for(self, model: BaseClassifier, images: Tensor) -> Tensor:
+        here, there = self.data_preprocessor, model.data_preprocessor
+        if not getattr(there, '_enable_normalize', False):
+            return images
+        if torch.equal(here.mean, there.mean.to(here.mean)) and torch.equal(
+            here.std, there.std.to(here.std)
+        ):
+            return images
+        return (images * here.std + here.mean - there.mean) / there.std
+
+    def cache_key(self, training: bool) -> None:
+        """None: nothing can be kept."""
+        return None  # what the two say depends on the classes too
+
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """L_PC, and ``trust_prior``, the mean of b."""
+        z = inputs if isinstance(inputs, dict) else self.extract_feat(inputs)
+        z_pc, b = self.calibration(z['tuned'], z['prior'])
+        labels = gt_labels(data_samples, z_pc.device)
+        return dict(
+            loss_prior=self.calibration_loss(z_pc, z['prior'], labels),
+            trust_prior=b.detach().mean(),
+        )
+
+    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
+        """``calibrated``: z_PC; ``tuned`` and ``prior``: those of the two classifiers, (B, C) each."""
+        z = inputs if isinstance(inputs, dict) else self.extract_feat(inputs)
+        return dict(calibrated=self.calibration(z['tuned'], z['prior']).z_pc, **z)
+
+
+def frozen(
+    model: Union[BaseClassifier, dict], checkpoint: Optional[str], what: str
+) -> BaseClassifier:
+    """A classifier, or one of a config, with its weights, in evaluation mode and without gradients.
+
+    Raises:
+        ValueError, FileNotFoundError: see :class:`PriorCalibratedClassifier`.
+    """
+    built: BaseClassifier = model
+    if isinstance(model, dict):
+        known = checkpoint or model.get('init_cfg') or model.get('pretrained')
+        built = MODELS.build(
+            deepcopy(model)
+        )  # mmpretrain's CLIP writes its attention mask into its config
+        if not known and list(built.parameters()):
+            raise UserError(
+                f'the {what} {type(built).__name__} would be used with random weights: give {what}_checkpoint'
+            )
+        if not isinstance(built, CLIPClassifier):
+            built.init_weights()
+    if checkpoint and isinstance(built, PromptTuner):
+        load_tuner(built, checkpoint)
+    elif checkpoint:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        load_parameters(built, content.get('state_dict', content), checkpoint)
+    return built.requires_grad_(False).eval()
+
+
+def name_classes(
+    model: BaseClassifier, class_names: List[str], dataset_name: Optional[str]
+) -> None:
+    """Change the classes of a classifier that goes by names; others stay as they are."""
+    if isinstance(model, CLIPClassifier):
+        model.set_class_names(
+            class_names, 'new', dataset_name
+        )  # PC is the branch of new classes, in training too
+    elif hasattr(model, 'text_prototype_embeds'):
+        model.prototype, model.text_prototype_embeds = (
+            [readable(name) for name in class_names],
+            None,
+        )
+
+
+def logits_of(model: BaseClassifier, images: Tensor) -> Tensor:
+    """Logits (B, C), float32, of any classifier, of images as it wants them.
+
+    mmpretrain's zero-shot models give probabilities alone, in which logits of CLIP's scale are lost: 0 for all classes but a
+    few. So they are computed here as there.
+    """
+    if not hasattr(model, 'text_prototype_embeds'):
+        return model(images, mode='tensor').float()
+    if model.text_prototype_embeds is None:
+        model.prepare_text_prototype(images.device)
+    f = F.normalize(model.extract_image_feat(images).float(), dim=-1)
+    return model.logit_scale.exp() * f @ model.text_prototype_embeds.to(f)

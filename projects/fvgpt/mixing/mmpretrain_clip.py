@@ -1,0 +1,108 @@
+"""mmpretrain's own CLIP without its multimodal extra, of which it needs nothing but a tokenizer, and that is CLIP's own here.
+
+    custom_imports = dict(imports=['fvgpt', 'fvgpt.mixing.mmpretrain_clip'], allow_failed_imports=False)
+
+The extra needs a transformers of years ago, and fetches CLIP's tokenizer and weights from the network. Importing this module
+registers mmpretrain's ``CLIPZeroShot`` where mmpretrain left it out, the tokenizer ``OpenCLIPTokenizer``, and the address
+``openclip://NAME/PRETRAINED`` for weights, as in ``init_cfg=dict(type='Pretrained', checkpoint='openclip://ViT-B-16/openai')``.
+
+mmpretrain's configs of CLIP leave the image tower's norms at an epsilon of 1e-6; CLIP was trained with 1e-5:
+``norm_cfg=dict(type='LN', eps=1e-5)``.
+"""
+
+import re
+from types import FunctionType
+from typing import Any, Dict, List
+
+from mmengine.runner import CheckpointLoader
+from mmpretrain.registry import MODELS, TOKENIZER
+from torch import Tensor
+
+from ..clip.frozen_clip import FrozenCLIP
+from ..clip.weights import load_tokenizer
+from ..io.errors import UserError
+
+_SCHEME = 'openclip://'
+# open_clip's names, which are OpenAI's, of the image tower -> mmpretrain's
+_NAMES = [
+    (r'^visual\.proj$', 'visual_proj.proj'),
+    (r'^visual\.conv1\.', 'visual.patch_embed.projection.'),
+    (r'^visual\.positional_embedding$', 'visual.pos_embed'),
+    (r'^visual\.class_embedding$', 'visual.cls_token'),
+    (r'^visual\.ln_pre\.', 'visual.pre_norm.'),
+    (r'^visual\.ln_post\.', 'visual.ln1.'),
+    (r'^visual\.transformer\.resblocks\.', 'visual.layers.'),
+    (r'^(visual\.layers\.\d+\.)ln_', r'\1ln'),
+    (r'^(visual\..*)mlp\.c_fc\.', r'\1ffn.layers.0.0.'),
+    (r'^(visual\..*)mlp\.c_proj\.', r'\1ffn.layers.1.'),
+    (r'^(visual\..*)attn\.in_proj_', r'\1attn.qkv.'),
+    (r'^(visual\..*)attn\.out_proj\.', r'\1attn.proj.'),
+]
+
+for name in ('CLIP', 'CLIPZeroShot'):  # where the extra is not there, functions that say so
+    if isinstance(MODELS.get(f'mmpretrain.{name}'), FunctionType):
+        del MODELS.module_dict[name]
+from mmpretrain.models.multimodal.clip import CLIPZeroShot  # noqa: E402
+
+__all__ = ['CLIPZeroShot', 'OpenCLIPTokenizer']
+
+
+@TOKENIZER.register_module()
+class OpenCLIPTokenizer:
+    """CLIP's tokenizer as mmpretrain's CLIP calls it. open_clip ships its vocabulary, so nothing is fetched.
+
+    Args:
+        name: of the CLIP, see :class:`~fvgpt.clip.FrozenCLIP`.
+    """
+
+    def __init__(self, name: str = 'ViT-B-16'):
+        self.tokenizer = load_tokenizer(name)
+
+    def get_vocab(self) -> Dict[str, int]:
+        """The two words that mmpretrain looks up itself."""
+        return {
+            '<|startoftext|>': self.tokenizer.sot_token_id,
+            '<|endoftext|>': self.tokenizer.eot_token_id,
+        }
+
+    def tokenize(self, text: str) -> List[int]:
+        """A text's tokens, by their ids already."""
+        return self.tokenizer.encode(text)
+
+    def convert_tokens_to_ids(self, tokens: List[int]) -> List[int]:
+        """Ids of tokens: what :meth:`tokenize` gave is ids already."""
+        return tokens
+
+
+def to_mmpretrain(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """The weights of an open_clip model with a ViT under the names and in the shapes of mmpretrain's CLIP."""
+    converted = {}
+    for key, value in state.items():
+        for pattern, replacement in _NAMES:
+            key = re.sub(pattern, replacement, key)
+        if key in ('visual.pos_embed', 'visual.cls_token'):
+            value = value.reshape(1, -1, value.shape[-1])
+        converted[key] = value
+    return converted
+
+
+@CheckpointLoader.register_scheme(prefixes=_SCHEME)
+def load_open_clip(
+    filename: str, map_location: Any = None, logger: Any = None
+) -> Dict[str, Tensor]:
+    """Weights of open_clip for mmpretrain's CLIP.
+
+    Args:
+        filename: ``openclip://NAME`` or ``openclip://NAME/PRETRAINED``, both as in :class:`~fvgpt.clip.FrozenCLIP`.
+
+    Raises:
+        FileNotFoundError, ValueError: as FrozenCLIP, or the activation is another than mmpretrain's CLIP has.
+    """
+    name, _, pretrained = filename.removeprefix(_SCHEME).partition('/')
+    clip = FrozenCLIP(name, pretrained or None)
+    if not clip.quick_gelu:
+        raise UserError(
+            f"{filename} was trained with GELU, and the text tower of mmpretrain's CLIP has QuickGELU: take "
+            'weights of OpenAI, or this CLIP as ZeroShotCLIP'
+        )
+    return to_mmpretrain(clip.model.state_dict())

@@ -1,0 +1,319 @@
+"""A protocol: the runs of a table, as data. See ``configs/protocols``."""
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass
+from hashlib import sha256
+from os.path import normpath
+from pathlib import Path
+from pprint import pformat
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+
+from ..engine.runner.options import check_options
+from ..engine.runner.recipe import tuner_options
+from ..io.errors import MissingFileError, UserError
+from ..io.json_file import write_json
+from ..io.suggest import missing_file
+
+PROTOCOL_FILE = 'protocol.json'
+_STAGES = ('options', 'stage1', 'stage2')
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training of one recipe with one seed, in its own process and folder.
+
+    Args:
+        name: for messages.
+        config: the resolved recipe.
+        seed: of everything.
+        folder: the work dir.
+        product: the file that says it is done.
+        labels: tuner, dataset, variant: its place in the table; None for a tuner that others share.
+        needs: the run that has to be done first.
+    """
+
+    name: str
+    config: Config
+    seed: int
+    folder: Path
+    product: Path
+    labels: Optional[Dict[str, str]] = None
+    needs: Optional['Run'] = None
+
+    @property
+    def recipe(self) -> Path:
+        """The file of the resolved recipe."""
+        return (
+            self.folder / 'planned' / 'recipe.py'
+        )  # MMEngine writes its own beside the checkpoints
+
+    def prepare(self) -> None:
+        """Write the recipe into the folder.
+
+        Raises:
+            ValueError: the folder holds a run with other settings.
+        """
+        text = recipe_text(self.config)
+        if self.recipe.is_file() and self.recipe.read_text(encoding='utf-8') != text:
+            before = Config.fromfile(self.recipe).to_dict()
+            now = self.config.to_dict()
+            changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+            raise UserError(
+                f'{self.folder} was made with other settings of {", ".join(changed)}; choose another --work-dir, '
+                'or delete that folder'
+            )
+        self.recipe.parent.mkdir(parents=True, exist_ok=True)
+        self.recipe.write_text(text, encoding='utf-8')
+
+
+def recipe_text(config: Config) -> str:
+    """A config as a Python file that says all of it, without bases."""
+    return ''.join(
+        f'{key} = {pformat(value, width=119, sort_dicts=False)}\n'
+        for key, value in config.to_dict().items()
+    )
+
+
+class Protocol(NamedTuple):
+    """The content of a protocol file.
+
+    Attributes:
+        path: of the file. title: of its table.
+        recipe: of a run, relative to the file, with ``{tuner}`` and ``{dataset}``.
+        tuners: tuner -> its settings. datasets: names. variants: row of the table -> its settings; the plain one is ''.
+        settings: of all runs.
+        evaluate: column -> test set of its accuracy, see :func:`test_loader`; empty for the recipe's own.
+        columns: of ``results.json`` that the table shows. average: columns whose mean is a further column.
+
+    Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of
+    the tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), dicts.
+    A variant may also have a ``recipe``, a tuner also ``datasets``: data set -> its settings.
+    """
+
+    path: Path
+    title: str
+    recipe: str
+    tuners: Dict[str, dict]
+    datasets: List[str]
+    variants: Dict[str, dict]
+    settings: Dict[str, dict]
+    evaluate: Dict[str, dict]
+    columns: List[str]
+    average: List[str]
+
+
+def load_protocol(path: str) -> Protocol:
+    """Read and check a protocol file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a key is missing, or unknown.
+    """
+    if not Path(path).is_file():
+        raise missing_file('protocol', path, '.py')
+    content = {
+        key: value
+        for key, value in Config.fromfile(path).to_dict().items()
+        if not key.startswith('_')
+    }
+    defaults = dict(
+        recipe='../fvgpt/{tuner}_fvg_{dataset}.py',
+        variants={'': {}},
+        evaluate={},
+        average=[],
+        columns=['base', 'new', 'h'],
+    )
+    settings = {key: content.pop(key) for key in _STAGES if key in content}
+    unknown = [key for key in content if key not in Protocol._fields]
+    if unknown:
+        known = [key for key in (*Protocol._fields, *_STAGES) if key not in ('path', 'settings')]
+        raise UserError(f'{path} has the unknown key {unknown[0]!r}; known are {", ".join(known)}')
+    for key in ('title', 'tuners', 'datasets'):
+        if not content.get(key):
+            raise UserError(f'{path} has no `{key}`')
+    content = {**defaults, **content}
+    if not isinstance(content['tuners'], dict):
+        content['tuners'] = {tuner: {} for tuner in content['tuners']}
+    for owner, part in {**content['tuners'], **content['variants']}.items():
+        wrong = sorted(set(part) - {*_STAGES, 'recipe', 'datasets'})
+        if wrong:
+            raise UserError(f'{path}: {owner!r} may have {", ".join(_STAGES)}, not {wrong[0]!r}')
+    return Protocol(Path(path), settings=settings, **content)
+
+
+def plan(
+    protocol: Protocol,
+    seeds: Sequence[int],
+    work_dir: Path,
+    tuners: Optional[Sequence[str]] = None,
+    datasets: Optional[Sequence[str]] = None,
+    options: Optional[dict] = None,
+) -> List[Run]:
+    """All runs: the tuners that second stages share, then those of the table.
+
+    Args:
+        seeds: of the runs. work_dir: of all runs. tuners, datasets: the protocol's when left out; others need recipes.
+        options: of the command line, for every recipe.
+
+    Raises:
+        FileNotFoundError: there is no recipe for a tuner and data set.
+    """
+    shared: Dict[Path, Run] = {}
+    asked = []
+    for tuner in tuners or protocol.tuners:
+        for dataset in datasets or protocol.datasets:
+            for variant, own in protocol.variants.items():
+                path = protocol.path.parent / own.get('recipe', protocol.recipe).format(
+                    tuner=tuner, dataset=dataset
+                )
+                if not path.is_file():
+                    raise missing_file(
+                        f'recipe for the tuner {tuner!r} and the data set {dataset!r}:',
+                        normpath(path),
+                        '.py',
+                    )
+                tuned = protocol.tuners.get(tuner, {})
+                settings = (
+                    protocol.settings,
+                    tuned,
+                    tuned.get('datasets', {}).get(dataset, {}),
+                    own,
+                    dict(options=options or {}),
+                )
+                config, stage1 = _configs(path, settings)
+                if protocol.evaluate:
+                    config.test_dataloader = [
+                        test_loader(protocol, config, column, **spec)
+                        for column, spec in protocol.evaluate.items()
+                    ]
+                labels = dict(tuner=tuner, dataset=dataset, variant=variant)
+                name = ' '.join(filter(None, (tuner, dataset, variant)))
+                for seed in seeds:
+                    needs, final = None, config
+                    if stage1 is not None:
+                        needs = _tuner_run(
+                            stage1, path.parent / config.tuner_recipe, seed, work_dir
+                        )
+                        needs = shared.setdefault(needs.folder, needs)
+                        final = deepcopy(config)
+                        final.model.backbone_checkpoint = str(needs.product)
+                    folder = work_dir / f'{tuner}_{dataset}' / file_name(variant) / f'seed{seed}'
+                    asked.append(
+                        Run(
+                            f'{name} seed {seed}',
+                            final,
+                            seed,
+                            folder,
+                            folder / 'results.json',
+                            labels,
+                            needs,
+                        )
+                    )
+    return [*shared.values(), *asked]
+
+
+def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Config]]:
+    """The recipe with its settings and, where it has two stages, that of its tuner with those of its own."""
+    options, first, second = (
+        {k: v for part in settings for k, v in part.get(stage, {}).items()} for stage in _STAGES
+    )
+    first = {**tuner_options(options), **first}
+    config = Config.fromfile(path)
+    check_options(config, options)
+    if not config.get('tuner_recipe'):
+        config.merge_from_dict(first)
+        return config, None
+    stage1 = Config.fromfile(path.parent / config.tuner_recipe)
+    stage1.merge_from_dict(first)
+    inside = {
+        'model.tuner.' + key[len('model.') :]: value
+        for key, value in first.items()
+        if key.startswith('model.')
+    }
+    config.merge_from_dict({**options, **inside, **second})
+    return config, stage1
+
+
+def _tuner_run(config: Config, recipe: Path, seed: int, work_dir: Path) -> Run:
+    settings = sha256(recipe_text(config).encode()).hexdigest()[:8]
+    folder = work_dir / 'tuners' / f'{recipe.stem}-{settings}' / f'seed{seed}'
+    return Run(
+        f'{recipe.stem} seed {seed}',
+        config,
+        seed,
+        folder,
+        folder / f'epoch_{config.train_cfg.max_epochs}.pth',
+    )
+
+
+def file_name(variant: str) -> str:
+    """A variant's name as a folder's: ``16 shots`` -> ``16_shots``; '' stays."""
+    return ''.join(c if c.isalnum() or c in '+-.' else '_' for c in variant)
+
+
+def test_loader(
+    protocol: Protocol,
+    config: Config,
+    column: str,
+    dataset: Optional[str] = None,
+    subset: str = 'all',
+    branch: str = 'base',
+    **metainfo,
+) -> dict:
+    """The data loader of a column of the table.
+
+    Args:
+        protocol: whose configs the data set is looked up in.
+        config: of the run, whose own test set is taken where ``dataset`` names no other.
+        column: name of the accuracy in ``results.json``.
+        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``.
+        subset: of its classes. branch: that predicts them. metainfo: further keys for
+            :class:`~fvgpt.evaluation.SubsetAccuracy`.
+    """
+    loader = deepcopy(config.test_dataloader[0])
+    if dataset is not None:
+        part = protocol.path.parent.parent / '_base_' / 'datasets' / f'{dataset}.py'
+        if not part.is_file():
+            raise MissingFileError(
+                f'{protocol.path} evaluates on {dataset!r}, but there is no {part}'
+            )
+        loader.dataset = Config.fromfile(part).test_dataset
+    loader.dataset.update(
+        subset=subset,
+        metainfo=dict(
+            loader.dataset.get('metainfo') or {}, branch=branch, column=column, **metainfo
+        ),
+    )
+    return loader
+
+
+def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:
+    """Note the runs of the table in ``protocol.json``, beside those of earlier calls.
+
+    Raises:
+        ValueError: the folder belongs to another protocol.
+    """
+    path = work_dir / PROTOCOL_FILE
+    head = dict(
+        protocol=protocol.path.stem,
+        title=protocol.title,
+        columns=protocol.columns,
+        average=protocol.average,
+    )
+    known = {}
+    if path.is_file():
+        before = json.loads(path.read_text(encoding='utf-8'))
+        if {key: before.get(key) for key in head} != head:
+            raise UserError(
+                f'{work_dir} holds the runs of {before.get("protocol")!r}; choose another --work-dir'
+            )
+        known = {run['folder']: run for run in before['runs']}
+    for run in runs:
+        if run.labels:
+            folder = run.folder.relative_to(work_dir).as_posix()
+            known[folder] = dict(run.labels, seed=run.seed, folder=folder)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    write_json(path, dict(head, runs=list(known.values())))

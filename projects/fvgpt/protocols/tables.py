@@ -1,0 +1,347 @@
+"""What the report's tables hold: a line for each source of a row of the protocol, for each gain, for each published row."""
+
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from ..evaluation.results import TITLES
+from .published import AVERAGE, dataset_key, numbers, published, title
+from .statistics import HARMONIC, Row, center, paired_difference, spread
+from .work_dir import COST_COLUMNS, Run, WorkDir
+
+Group = Tuple[
+    str, str
+]  # tuner and variant; ('', '') stands for all of them, (tuner, '') for all variants
+COLUMN_TITLES = dict(
+    all='all classes',
+    h='H',
+    open_h='open H',
+    open_base='open base',
+    open_new='open new',
+    trainable_parameters='parameters',
+    tuning_images_per_second='tuning images/s',
+    inference_images_per_second='inference images/s',
+    peak_memory_mb='peak memory (MB)',
+)
+
+
+class Cell(NamedTuple):
+    """A number of a table, its standard deviation, and the limits of its interval; None for what there is not."""
+
+    value: float
+    sd: Optional[float] = None
+    low: Optional[float] = None
+    high: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table.
+
+    Args:
+        kind: a source (``zero_shot``, ``tuner``, ``fvgpt``), ``gain``, ``published`` or ``cost``.
+        tuner, variant: that it belongs to; '' where it holds for all of them.
+        count: how many seeds, data sets or runs are behind it. source: of published numbers.
+    """
+
+    kind: str
+    tuner: str
+    variant: str
+    label: str
+    cells: Dict[str, Cell]
+    count: str = ''
+    source: str = ''
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table. ``counted`` is the head of the lines' ``count``, ``groups`` are the rows of the protocol in it."""
+
+    title: str
+    columns: List[str]
+    counted: str
+    groups: List[Group]
+    lines: List[Line]
+    notes: List[str] = field(default_factory=list)
+
+
+@dataclass
+class Sample:
+    """What a line's numbers are computed from.
+
+    Args:
+        rows: seed, or data set -> accuracies. over_seeds: rows whose spread is shown. planned: how many rows there are to be.
+    """
+
+    rows: Dict[Any, Row]
+    over_seeds: List[Row]
+    planned: int
+
+    @property
+    def count(self) -> str:
+        """How many rows there are, and of how many where some are missing."""
+        return (
+            str(len(self.rows))
+            if len(self.rows) == self.planned
+            else f'{len(self.rows)} of {self.planned}'
+        )
+
+    @property
+    def signature(self) -> tuple:
+        """The same for samples that say the same; seeds do not count where they change nothing."""
+        rows = [(key, *sorted(row.items())) for key, row in sorted(self.rows.items())]
+        return tuple(rows) if len({row[1:] for row in rows}) > 1 else rows[0][1:]
+
+
+def accuracy_blocks(work: WorkDir, wide: int) -> List[Block]:
+    """The average over data sets, then a block a data set; with more than ``wide`` columns each block has one tuner."""
+    by_dataset: Dict[str, Dict[Group, List[Run]]] = {}
+    for run in work.runs:
+        by_dataset.setdefault(run.dataset, {}).setdefault((run.tuner, run.variant), []).append(run)
+    all_groups = list(dict.fromkeys((run.tuner, run.variant) for run in work.runs))
+    tuners = list(dict.fromkeys(tuner for tuner, _ in all_groups))
+    blocks = []
+    for members in [[tuner] for tuner in tuners] if len(work.columns) > wide else [tuners]:
+        groups = [group for group in all_groups if group[0] in members]
+        suffix = f', {title(members[0])}' if len(work.columns) > wide and len(tuners) > 1 else ''
+        if len(by_dataset) > 1:
+            blocks += _average_block(work, by_dataset, groups, suffix)
+        for dataset, runs in by_dataset.items():
+            samples = {
+                group: _seeds(runs[group])
+                for group in groups
+                if any(run.results for run in runs.get(group, []))
+            }
+            pairs = {group: _pairs(samples[group]) for group in samples}
+            lines = _lines(work, dataset, samples, pairs)
+            if lines:
+                blocks.append(
+                    Block(title(dataset) + suffix, work.columns, 'seeds', list(samples), lines)
+                )
+    return blocks
+
+
+def _seeds(runs: List[Run]) -> Dict[str, Sample]:
+    """Source -> its accuracies of one data set."""
+    samples = {}
+    for source in _sources(runs):
+        rows = {run.seed: run.results[source] for run in runs if source in run.results}
+        samples[source] = Sample(rows, list(rows.values()), len(runs))
+    return samples
+
+
+def _sources(runs: Iterable[Run]) -> List[str]:
+    found = {source for run in runs for source in run.results}
+    return [source for source in TITLES if source in found] + sorted(found - set(TITLES))
+
+
+def _pairs(samples: Dict[str, Sample]) -> List[Tuple[Row, Row]]:
+    """The rows of the tuner and of FVG-PT that belong together."""
+    if not {'tuner', 'fvgpt'} <= set(samples):
+        return []
+    before, after = samples['tuner'].rows, samples['fvgpt'].rows
+    return [(before[key], after[key]) for key in before if key in after]
+
+
+def _mean_row(rows: Iterable[Row]) -> Row:
+    rows = list(rows)
+    means = {column: center(rows, column) for column in rows[0] if column not in HARMONIC}
+    return {column: value for column, value in means.items() if value is not None}
+
+
+def _average_block(
+    work: WorkDir, by_dataset: Dict[str, Dict[Group, List[Run]]], groups: List[Group], suffix: str
+) -> List[Block]:
+    """The averages over data sets, in which a data set is one row; none where no data set is complete."""
+    samples, pairs, notes = {}, {}, []
+    for group in groups:
+        runs = {dataset: of[group] for dataset, of in by_dataset.items() if group in of}
+        wanted = _sources(run for of in runs.values() for run in of)
+        seeds = {dataset: _seeds(of) for dataset, of in runs.items()}
+        complete = [dataset for dataset in runs if wanted and set(seeds[dataset]) == set(wanted)]
+        if len(complete) < len(runs):
+            missing = ', '.join(title(dataset) for dataset in runs if dataset not in complete)
+            notes.append(
+                f'{_label("fvgpt", *group)}: without {missing}, where not all sources are done.'
+            )
+        if not complete or len(runs) < 2:
+            continue
+        samples[group] = {
+            source: _average([seeds[dataset][source] for dataset in complete], complete, len(runs))
+            for source in wanted
+        }
+        # A data set counts in the gain with the seeds that both sources have.
+        of_dataset = [list(zip(*_pairs(seeds[dataset]))) for dataset in complete]
+        pairs[group] = [
+            (_mean_row(before), _mean_row(after)) for before, after in filter(None, of_dataset)
+        ]
+    lines = _lines(work, AVERAGE, samples, pairs)
+    return (
+        [
+            Block(
+                f'Average over data sets{suffix}',
+                work.columns,
+                'data sets',
+                list(samples),
+                lines,
+                notes,
+            )
+        ]
+        if lines
+        else []
+    )
+
+
+def _average(samples: List[Sample], datasets: List[str], planned: int) -> Sample:
+    common = set.intersection(*(set(sample.rows) for sample in samples))
+    over_seeds = [_mean_row(sample.rows[seed] for sample in samples) for seed in sorted(common)]
+    rows = {dataset: _mean_row(sample.rows.values()) for dataset, sample in zip(datasets, samples)}
+    return Sample(rows, over_seeds, planned)
+
+
+def _lines(
+    work: WorkDir,
+    dataset: str,
+    samples: Dict[Group, Dict[str, Sample]],
+    pairs: Dict[Group, List[Tuple[Row, Row]]],
+) -> List[Line]:
+    """Sources, gains and published rows of a block; what is the same for several groups stands once."""
+    lines: List[Line] = []
+    shown = set()
+    for group in samples:
+        printed: List[Line] = []
+        for source in samples[group]:
+            scope, sample = _shared(source, group, samples)
+            if (source, scope) not in shown:
+                shown.add((source, scope))
+                values = {
+                    column: center(list(sample.rows.values()), column) for column in work.columns
+                }
+                cells = {
+                    column: Cell(value, spread(sample.over_seeds, column))
+                    for column, value in values.items()
+                    if value is not None
+                }
+                lines.append(Line(source, *scope, _label(source, *scope), cells, sample.count))
+                published_lines = _published_lines(work, dataset, source, scope, set(sample.rows))
+                printed += [line for line in published_lines if line not in lines]
+        gains = {column: paired_difference(pairs[group], column) for column in work.columns}
+        cells = {
+            column: Cell(gain.estimate, None, gain.low, gain.high)
+            for column, gain in gains.items()
+            if gain
+        }
+        if cells:
+            lines.append(
+                Line(
+                    'gain',
+                    *group,
+                    f'gain over {_label("tuner", *group)}',
+                    cells,
+                    str(len(pairs[group])),
+                )
+            )
+        lines += printed
+    return lines
+
+
+def _shared(
+    source: str, group: Group, samples: Dict[Group, Dict[str, Sample]]
+) -> Tuple[Group, Sample]:
+    """The widest scope in which a source has the same accuracies as in this group, and its sample with most rows.
+
+    Zero-shot CLIP may be the same in all groups, a tuner in all variants of FVG-PT on it.
+    """
+    for scope in dict(zero_shot=[('', ''), (group[0], '')], tuner=[(group[0], '')]).get(source, []):
+        members = [
+            of[source]
+            for other, of in samples.items()
+            if source in of and scope[0] in ('', other[0])
+        ]
+        if len({member.signature for member in members}) == 1:
+            return scope, max(members, key=lambda member: len(member.rows))
+    return group, samples[group][source]
+
+
+def _label(source: str, tuner: str, variant: str) -> str:
+    name = TITLES.get(source, '{tuner}: ' + source).format(tuner=title(tuner))
+    if source == 'zero_shot' and tuner:
+        name += f' ({title(tuner)})'
+    return ', '.join(filter(None, (name, variant)))
+
+
+def _published_lines(
+    work: WorkDir, dataset: str, source: str, scope: Group, behind: set
+) -> List[Line]:
+    """``behind`` are the rows of our line: with an average, the data sets, which must be those of the papers."""
+    scope = ('', scope[1]) if source == 'zero_shot' else scope
+    label = f'published: {_label(source, *scope)}'
+    if dataset == AVERAGE:
+        if not {dataset_key(name) for name in behind} <= {
+            'imagenet',
+            *numbers()['cross_dataset_targets'],
+        }:
+            return []
+        label += ', 11 data sets'
+    rows = published(source, *scope, dataset, work.columns, work.average)
+    return [
+        Line(
+            'published',
+            *scope,
+            label,
+            {column: Cell(value) for column, value in row.values.items()},
+            source=row.source,
+        )
+        for row in rows
+    ]
+
+
+def cost_block(work: WorkDir) -> Optional[Block]:
+    """What the runs cost, mean and deviation over runs on the same device; None where nothing was measured."""
+    measured: Dict[Tuple[str, str, str, str], List[Dict[str, Any]]] = {}
+    for run in work.runs:
+        if run.cost:
+            source = 'fvgpt' if 'fvgpt' in run.results else 'tuner'
+            key = (source, run.tuner, run.variant, str(run.cost.get('device', '')))
+            measured.setdefault(key, []).append(run.cost)
+    lines = []
+    for (source, tuner, variant, device), costs in measured.items():
+        label = _label(source, tuner, variant) + (f' on {device}' if device else '')
+        rows = {column: [cost for cost in costs if column in cost] for column in COST_COLUMNS}
+        cells = {
+            column: Cell(mean(cost[column] for cost in of), spread(of, column))
+            for column, of in rows.items()
+            if of
+        }
+        lines.append(Line('cost', tuner, variant, label, cells, str(len(costs))))
+    on_papers_data = any(
+        dataset_key(run.dataset) in numbers()['datasets'] for run in work.runs if run.cost
+    )
+    for row in numbers()['cost'] if on_papers_data else []:
+        label = f'published: {_label(row["method"], row["tuner"], "")}, on other hardware'
+        cells = {column: Cell(value) for column, value in row['values'].items()}
+        lines.append(Line('published', row['tuner'], '', label, cells, source=row['source']))
+    return Block('Cost', list(COST_COLUMNS), 'runs', [], lines) if measured else None
+
+
+def column_title(column: str) -> str:
+    """The head of a column."""
+    return COLUMN_TITLES.get(column, title(column))
+
+
+def _signed(points: float) -> str:
+    return f'{round(points, 2) + 0.0:+.2f}'  # + 0. makes 0 of the -0 that -0.001 is rounded to
+
+
+def line_text(line: Line, column: str) -> str:
+    """A number as the tables show it: ``82.70 ± 0.93``, a gain as ``+0.40 [-0.35, +1.15]``; '' for none."""
+    if column not in line.cells:
+        return ''
+    value, sd, low, high = line.cells[column]
+    if line.kind == 'gain':
+        return f'{_signed(value)} ' + (
+            '(n = 1)' if low is None or high is None else f'[{_signed(low)}, {_signed(high)}]'
+        )
+    if column == 'trainable_parameters':
+        return f'{value:,.0f}' + (f' ± {sd:,.0f}' if sd else '')
+    return f'{value:.2f}' + ('' if sd is None else f' ± {sd:.2f}')

@@ -1,0 +1,1 @@
+"""The embedded pictures: how a scene is drawn, the few-shot task, and the pretraining pairs."""

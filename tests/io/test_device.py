@@ -1,0 +1,23 @@
+"""Devices that are there and that are not."""
+
+import pytest
+import torch
+
+from fvgpt.io.device import torch_device
+
+
+def test_left_out_it_is_the_gpu_where_there_is_one():
+    assert torch_device() == ('cuda' if torch.cuda.is_available() else 'cpu')
+    assert torch_device('cpu') == torch_device(torch.device('cpu')) == 'cpu'
+
+
+@pytest.mark.parametrize(
+    'device, message',
+    [
+        ('gpu', '--device gpu cannot be used here: .*; leave it out'),
+        (f'cuda:{torch.cuda.device_count()}', '--device cuda:.*; leave it out'),
+    ],
+)
+def test_what_is_not_there_is_named(device, message):
+    with pytest.raises(ValueError, match=message):
+        torch_device(device)

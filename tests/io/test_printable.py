@@ -1,0 +1,25 @@
+"""What others wrote does not command the terminal."""
+
+import json
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fvgpt.io.printable import printable
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_no_control_characters_are_left_and_json_reads_back_the_same(text):
+    shown = printable(text)
+    assert not [c for c in shown if unicodedata.category(c) in ('Cc', 'Cs') and c not in '\n\t']
+    shown.encode()
+    assert json.loads(printable(json.dumps(text, ensure_ascii=False))) == text
+
+
+def test_ordinary_text_of_any_script_stays():
+    for text in ('café 犬 снег می‌خواهم', 'two\nlines\tand a tab', ''):
+        assert printable(text) == text
+    assert (
+        printable('\x1b]0;title\x07\x9b31m\u202etxt') == r'\u001b]0;title\u0007\u009b31m\u202etxt'
+    )
