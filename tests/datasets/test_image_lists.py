@@ -86,7 +86,7 @@ def test_labels_are_whole_numbers_from_0(label, tmp_path):
     [
         ('[' * 100_000, 'nested too deeply'),
         ('{"train": [', 'is not valid JSON'),
-        (b'\xff\xfe', 'is no text in UTF-8'),
+        (b'\xff\xfe', 'is not UTF-8 text'),
         ('{"train": [["a.png", ' + '1' * 5000 + ', "cat"]]}', r'split\.json'),
         ('', 'is not valid JSON'),
     ],
@@ -100,7 +100,7 @@ def test_what_is_no_list_is_named(content, message, tmp_path):
 
 
 def test_a_list_of_endless_size_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(text_file, 'LARGEST', 10)
+    monkeypatch.setattr(text_file, 'MAX_BYTES', 10)
     (tmp_path / 'split.json').write_text('{"train": []}')
-    with pytest.raises(ValueError, match=r'split\.json has .* GB; a text file of up to'):
+    with pytest.raises(ValueError, match=r'split\.json has .* GB; a text file of at most'):
         read_lists(tmp_path / 'split.json', ['train'])

@@ -334,7 +334,7 @@ def test_a_wrong_line_is_named_before_anything_is_trained(photos, line, cells, m
             "no image of the split 'test'",
         ),
         ('a.csv', 'image,class\nant/0.jpg,"ant\n' + 'x' * 140000, 'line 3: field larger'),
-        ('a.csv', b'image,class\n\xff.jpg,ant\n', 'is no text in UTF-8'),
+        ('a.csv', b'image,class\n\xff.jpg,ant\n', 'is not UTF-8 text'),
         ('a.json', '[{"image": "ant/0.jpg"', 'is not valid JSON'),
         ('a.json', '7', 'holds no list'),
         (

@@ -217,7 +217,7 @@ STEPS = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage')]))
 @pytest.mark.parametrize(
     'text, complaint',
     [
-        ("model = dict(type=__import__('pathlib').Path({0!r}).touch())", 'no plain value'),
+        ("model = dict(type=__import__('pathlib').Path({0!r}).touch())", 'not a literal value'),
         ("model = dict(type='pathlib.Path.touch', self={0!r})", 'not registered'),
         (
             "model = dict(type='CoOp', clip=dict(type='builtins.open', file={0!r}, mode='w'))",
@@ -237,7 +237,7 @@ STEPS = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage')]))
         ),
         ("model = dict(type='CoOp')", 'no test_dataloader'),
         ('x = 1', 'no model'),
-        ('model = (', 'no Python'),
+        ('model = (', 'not valid Python'),
         (None, 'does not carry'),
     ],
 )

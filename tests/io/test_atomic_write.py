@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what failed says so."""
+"""Files are written completely or not at all, and a failure is explained."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ WRITERS = dict(
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """Every file of this process that is opened for writing ends after two bytes, as on a full disk."""
+    """Make every write of this process fail after two bytes, as on a full disk."""
 
     def cut(write):
         def until_full(self, content, *rest, **options):
@@ -50,7 +50,7 @@ def full_disk(monkeypatch):
 
 
 @pytest.mark.parametrize('kind', WRITERS)
-def test_on_a_full_disk_the_file_stays_as_it_was_and_the_error_says_what_to_do(
+def test_on_a_full_disk_the_file_is_unchanged_and_the_error_names_the_remedy(
     tmp_path, full_disk, kind
 ):
     path = tmp_path / 'file.png'
@@ -65,14 +65,14 @@ def test_on_a_full_disk_the_file_stays_as_it_was_and_the_error_says_what_to_do(
 
 
 @pytest.mark.parametrize('kind', WRITERS)
-def test_a_file_is_replaced_whole(tmp_path, kind):
+def test_a_file_is_replaced_completely(tmp_path, kind):
     path = tmp_path / 'file.png'
     path.write_text('old')
     WRITERS[kind](path)
     assert path.read_bytes() != b'old' and os.listdir(tmp_path) == ['file.png']
 
 
-def test_on_a_full_disk_nothing_is_left_in_the_cache_of_features(tmp_path, full_disk):
+def test_on_a_full_disk_the_feature_cache_stays_empty(tmp_path, full_disk):
     with pytest.raises(
         OSError, match=r'cache/\w+ cannot be written \(No space left on device\): free some space'
     ):
@@ -80,10 +80,10 @@ def test_on_a_full_disk_nothing_is_left_in_the_cache_of_features(tmp_path, full_
     assert not [entry for entry in (tmp_path / 'cache').iterdir() if entry.is_dir()]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(
         OSError,
-        match=r'file/cache cannot be written \(.*\): permit writing there, or choose another',
+        match=r'file/cache cannot be written \(.*\): make it writable, or choose another',
     ):
         FeatureCache(tmp_path / 'file' / 'cache')

@@ -1,4 +1,4 @@
-"""Devices that are there and that are not."""
+"""Choice and check of the torch device."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from fvgpt.io.device import torch_device
 
 
-def test_left_out_it_is_the_gpu_where_there_is_one():
+def test_the_default_is_the_gpu_if_there_is_one():
     assert torch_device() == ('cuda' if torch.cuda.is_available() else 'cpu')
     assert torch_device('cpu') == torch_device(torch.device('cpu')) == 'cpu'
 
@@ -18,6 +18,6 @@ def test_left_out_it_is_the_gpu_where_there_is_one():
         (f'cuda:{torch.cuda.device_count()}', '--device cuda:.*; leave it out'),
     ],
 )
-def test_what_is_not_there_is_named(device, message):
+def test_a_device_that_does_not_exist_is_named(device, message):
     with pytest.raises(ValueError, match=message):
         torch_device(device)

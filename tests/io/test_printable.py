@@ -1,4 +1,4 @@
-"""What others wrote does not command the terminal."""
+"""Text of unknown origin cannot control the terminal."""
 
 import json
 import unicodedata
@@ -10,14 +10,14 @@ from fvgpt.io.printable import printable
 
 
 @given(st.text(st.characters(), max_size=30))
-def test_no_control_characters_are_left_and_json_reads_back_the_same(text):
+def test_control_characters_are_escaped_and_json_reads_them_back(text):
     shown = printable(text)
     assert not [c for c in shown if unicodedata.category(c) in ('Cc', 'Cs') and c not in '\n\t']
     shown.encode()
     assert json.loads(printable(json.dumps(text, ensure_ascii=False))) == text
 
 
-def test_ordinary_text_of_any_script_stays():
+def test_ordinary_text_of_any_script_is_unchanged():
     for text in ('café 犬 снег می‌خواهم', 'two\nlines\tand a tab', ''):
         assert printable(text) == text
     assert (

@@ -1,14 +1,14 @@
-"""Errors for names that are not there say which may have been meant."""
+"""Errors about unknown names suggest the closest known one."""
 
 from fvgpt.io.suggest import missing_file, suggest
 
 
-def test_the_name_most_like_it_is_named():
+def test_the_closest_name_is_suggested():
     assert suggest('num_shot', ['seed', 'num_shots', 'num_workers']) == '; did you mean num_shots?'
     assert suggest('xyz', ['seed', 'num_shots']) == ''
 
 
-def test_files_beside_it_and_in_it_are_looked_through(tmp_path, monkeypatch):
+def test_files_in_the_same_folder_and_inside_it_are_suggested(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'runs').mkdir()
     for name in ('epoch_10.pth', 'epoch_11.txt'):

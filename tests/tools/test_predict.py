@@ -104,7 +104,7 @@ def test_unreadable_files_end_it_or_are_counted(place):
             'model.pth',
             'there is no file of class names',
         ),
-        (['{}/photos', '--classes-file', '{}/photos/0.png'], 'model.pth', 'no text in UTF-8'),
+        (['{}/photos', '--classes-file', '{}/photos/0.png'], 'model.pth', 'not UTF-8 text'),
     ],
 )
 def test_wrong_input_is_one_clear_line(place, arguments, checkpoint, complaint):

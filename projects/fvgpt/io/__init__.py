@@ -1,1 +1,1 @@
-"""Files, terminals and devices: what every other room builds on, and nothing of OpenMMLab."""
+"""Reading and writing files, printing, and choosing a device: what every other room builds on."""

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write a file completely or not at all."""
 
 import errno
 import os
@@ -8,15 +8,18 @@ from typing import Iterator
 
 from .errors import WriteError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Where to write what is to become ``path``: it takes its place when the body ends, and on an error nothing is changed.
+    """Replace ``path`` by a new file in one step.
+
+    Yields the path of a temporary file in the same folder, to which the body writes. When the body
+    ends, the temporary file replaces ``path``. On an error it is removed and ``path`` is unchanged.
 
     Raises:
-        OSError: it cannot be written; names ``path`` and what to do.
+        WriteError: the file cannot be written; names ``path`` and the remedy.
     """
     partial = path.with_name(path.name + '.partial')
     with explain_write_errors(path):
@@ -30,16 +33,16 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Let an OSError of the body, which writes ``path``, say which file it is and what to do.
+    """Turn any OSError of the body, which writes ``path``, into one that names the file and remedy.
 
     Raises:
-        OSError: see above.
+        WriteError: see above.
     """
     try:
         yield
     except OSError as error:
-        mend = 'free some space' if error.errno in _FULL else 'permit writing there'
+        remedy = 'free some space' if error.errno in _DISK_FULL else 'make it writable'
         raise WriteError(
-            f'{path} cannot be written ({error.strerror or error}): {mend}, or choose another folder, and start the '
-            'same command again; what was written before is kept'
+            f'{path} cannot be written ({error.strerror or error}): {remedy}, or choose another '
+            'folder, then run the same command again; files written before are unchanged'
         ) from error

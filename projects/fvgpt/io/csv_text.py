@@ -1,22 +1,28 @@
-"""CSV that a spreadsheet shows and does not run."""
+"""CSV files that a spreadsheet program displays without running formulas in them."""
 
 import csv
 import io
 from typing import Iterable, Sequence
 
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')  # what a spreadsheet takes for the beginning of one
+# characters at the beginning of a cell that make a spreadsheet program read it as a formula
+_FORMULA_START = ('=', '+', '-', '@', '\t', '\r')
 
 
 def csv_text(rows: Iterable[Sequence]) -> str:
-    """Rows as CSV. A text that a spreadsheet would take for a formula, as a class or a file can be called, gets a ``'`` before
-    it; numbers stay as they are."""
+    """Format rows as CSV.
+
+    A text cell that a spreadsheet program would run as a formula gets a leading ``'``. Class names
+    and file names come from users, so they can begin like one. Numbers are written as they are.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator='\n').writerows([_cell(value) for value in row] for row in rows)
+    writer = csv.writer(text, lineterminator='\n')
+    for row in rows:
+        writer.writerow([_escape_formula(value) for value in row])
     return text.getvalue()
 
 
-def _cell(value):
-    if not (isinstance(value, str) and value.startswith(_FORMULA)):
+def _escape_formula(value):
+    if not (isinstance(value, str) and value.startswith(_FORMULA_START)):
         return value
     try:
         float(value)

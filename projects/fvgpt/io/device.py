@@ -1,4 +1,4 @@
-"""What this machine has to run on."""
+"""The GPU and the CPU cores that are available to this process."""
 
 import os
 from typing import Union
@@ -9,10 +9,13 @@ from .errors import UserError
 
 
 def torch_device(device: Union[str, torch.device, None] = None) -> str:
-    """``device``, or the GPU where there is one.
+    """Check that a torch device can be used.
+
+    Args:
+        device: device name. None: the GPU if there is one, otherwise the CPU.
 
     Raises:
-        ValueError: there is no such device here.
+        UserError: the device does not exist or cannot be used on this machine.
     """
     if device is None:
         return 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -21,12 +24,17 @@ def torch_device(device: Union[str, torch.device, None] = None) -> str:
     try:
         torch.empty(0, device=device)
     except (AssertionError, NotImplementedError, RuntimeError) as error:
-        raise UserError(
-            f'--device {device} cannot be used here: {str(error).splitlines()[0]}; leave it out'
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f'--device {device} cannot be used here: {reason}; leave it out') from error
     return str(device)
 
 
 def cpu_count() -> int:
-    """Cores that this process may run on: those of its scheduling affinity, which containers and Slurm set."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    """Number of CPU cores that this process may use.
+
+    Counts the cores of the scheduling affinity, which containers and Slurm restrict, if the system
+    has one (Linux); otherwise all cores of the machine.
+    """
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

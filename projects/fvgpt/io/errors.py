@@ -1,10 +1,10 @@
-"""Errors that a user can correct. Everything else that is raised is a bug, and stays a traceback."""
+"""Errors that a user can fix. Any other exception is a bug and is shown as a traceback."""
 
 
 class UserError(ValueError):
-    """Wrong input. The message is one line: it names the file or key, and the remedy.
+    """Invalid input. The message is one line that names the file or key and the remedy.
 
-    The sub-classes are also the built-in errors that a Python program would expect in their place.
+    Each sub-class also inherits the built-in exception that a Python program would expect.
     """
 
 
@@ -21,12 +21,12 @@ class WriteError(UserError, OSError):
 
 
 class MissingPackageError(UserError, ImportError):
-    """A package is not installed, or has a version that is not supported."""
+    """A package is not installed or its version is not supported."""
 
 
 class NotReadyError(UserError, RuntimeError):
-    """Something else has to be done first, such as setting the class names."""
+    """A required step was not done before, such as setting the class names."""
 
 
 class DivergenceError(UserError, FloatingPointError):
-    """A loss or a parameter is not a finite number."""
+    """A loss or a parameter is not finite."""

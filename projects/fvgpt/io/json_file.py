@@ -1,4 +1,4 @@
-"""JSON files: written whole, and read with errors that name them."""
+"""Read and write JSON files, with errors that name the file."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,11 @@ from .text_file import read_text
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Content of a JSON file.
 
     Raises:
-        ValueError: see :func:`read_text`, or it is no JSON; names it.
+        UserError: the file is not valid JSON or cannot be read as text (see :func:`read_text`);
+            names the file.
     """
     text = read_text(path)
     try:
@@ -25,6 +26,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content) -> None:
-    """Write a file whole or not at all."""
+    """Write ``content`` as indented JSON, completely or not at all (see :func:`atomic_write`).
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + '\n')

@@ -1,4 +1,4 @@
-"""A recipe's text as data: read, never run."""
+"""Read values from Python source without running it, for config files of unknown origin."""
 
 import ast
 from typing import Any, Dict
@@ -7,26 +7,39 @@ from .errors import UserError
 
 
 def literal_values(text: str, names: tuple) -> Dict[str, Any]:
-    """What Python text assigns to ``names``, without running it.
+    """Values that Python source assigns to ``names`` at module level, without running it.
+
+    Args:
+        text: the source.
+        names: variable names to look for.
+
+    Returns:
+        name -> value, for those of ``names`` that are assigned.
 
     Raises:
-        ValueError: it is no Python, or one of the values is more than plain values in lists, tuples and dicts.
+        UserError: the source is not valid Python, or a value is not made of literals in lists,
+            tuples and dicts.
     """
     try:
         statements = ast.parse(text).body
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
-        raise UserError(f'it is no Python text ({error})') from error
-    return {
-        statement.targets[0].id: literal(statement.value)
-        for statement in statements
-        if isinstance(statement, ast.Assign)
-        and isinstance(statement.targets[0], ast.Name)
-        and statement.targets[0].id in names
-    }
+        raise UserError(f'it is not valid Python ({error})') from error
+    values = {}
+    for statement in statements:
+        if not isinstance(statement, ast.Assign):
+            continue
+        target = statement.targets[0]
+        if isinstance(target, ast.Name) and target.id in names:
+            values[target.id] = literal(statement.value)
+    return values
 
 
 def literal(node: ast.expr) -> Any:
-    """The value of a Python expression made of constants, lists, tuples, dicts and calls of ``dict``."""
+    """Value of a Python expression made of constants, lists, tuples, dicts and ``dict(...)`` calls.
+
+    Raises:
+        UserError: the expression contains anything else; names the line.
+    """
     match node:
         case ast.Constant(value=value):
             return value
@@ -44,8 +57,9 @@ def literal(node: ast.expr) -> Any:
             pair.arg for pair in pairs
         ):
             return {pair.arg: literal(pair.value) for pair in pairs}
-        case ast.Call(
-            func=ast.Name(id='dict'), args=[ast.Dict() as only], keywords=[]
-        ):  # where keys are no identifiers
+        # dict({...}), which MMEngine's config printer writes if a key is not an identifier
+        case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as only], keywords=[]):
             return literal(only)
-    raise UserError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}, which is no plain value')
+    raise UserError(
+        f'line {node.lineno} contains {ast.unparse(node)[:60]!r}, which is not a literal value'
+    )

@@ -1,4 +1,4 @@
-"""What a run says of its data, once."""
+"""Log messages that several objects of a run would repeat."""
 
 import logging
 from functools import cache
@@ -10,5 +10,9 @@ from .printable import printable
 
 @cache
 def log_once(message: str, level: int = logging.INFO) -> None:
-    """Log a message once a process: several data sets of a run read the same images."""
+    """Log a message once per process.
+
+    The data sets of a run (training, base test, new test) read the same images and would report the
+    same findings several times.
+    """
     print_log(printable(message), 'current', level)

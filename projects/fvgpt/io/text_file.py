@@ -1,24 +1,25 @@
-"""Reading text and JSON that may come from strangers."""
+"""Read text files of unknown origin."""
 
 from pathlib import Path
 
 from .errors import UserError
 
-LARGEST = 1 << 30  # bytes; the list of all images of ImageNet takes 150 MB
+MAX_BYTES = 1 << 30  # the list of all images of ImageNet takes 150 MB
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark.
+    """Content of a UTF-8 text file, without its byte order mark if it has one.
 
     Raises:
-        ValueError: it is larger than ``LARGEST``, or no text in UTF-8; names it.
+        UserError: the file is larger than ``MAX_BYTES`` or is not UTF-8; names the file.
     """
     size = path.stat().st_size
-    if size > LARGEST:
+    if size > MAX_BYTES:
         raise UserError(
-            f'{path} has {size / 1e9:.1f} GB; a text file of up to {LARGEST / 1e9:.1f} GB is expected here'
+            f'{path} has {size / 1e9:.1f} GB; '
+            f'a text file of at most {MAX_BYTES / 1e9:.1f} GB is expected here'
         )
     try:
         return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise UserError(f'{path} is no text in UTF-8: {error}') from error
+        raise UserError(f'{path} is not UTF-8 text: {error}') from error
