@@ -9,7 +9,6 @@ from .compat import apply_patches
 
 apply_patches()
 
-from .compat.config_prefix import register_config_prefix
 from .compat.name_clashes import clashes_named, warn_of_hidden_names
 from .io.errors import UserError
 
@@ -28,7 +27,6 @@ with clashes_named(__name__):
     from .engine import hooks, runner  # noqa: F401
 from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
-register_config_prefix()
 warn_of_hidden_names(__name__)
 
 __version__ = '0.1.0'

@@ -1,4 +1,4 @@
-"""Import next to today's torch, in any working directory, with one message where versions do not fit."""
+"""Patches of other libraries, applied by ``import fvgpt``, and the check of their versions."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fvgpt.compat import versions as versions
+from fvgpt.compat import versions
 
 from ..conftest import ROOT, run_tool
 
@@ -16,14 +16,20 @@ from ..conftest import ROOT, run_tool
 def test_import_registers_everything_in_the_root_registries_from_anywhere(tmp_path):
     code = """
 import fvgpt
-from mmengine.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
-for registry, names in {MODELS: 'FrozenCLIP ZeroShotCLIP CoOp FVGPT ForegroundReliabilityGate PriorCalibration '
-                                'ForegroundDistillationCompensation ForegroundDistillationLoss ReliabilityLoss '
-                                'PriorCalibrationLoss BackboneReliabilityGate',
-                        DATASETS: 'SplitFileDataset ClassFolderDataset FewShotWrapper QuickstartWorld',
-                        TRANSFORMS: 'LoadForegroundMask PairedRandomResizedCrop PackForegroundInputs',
-                        HOOKS: 'ClassNamesHook ProvenanceHook', LOOPS: 'SubsetTestLoop', METRICS: 'SubsetAccuracy',
-                        PARAM_SCHEDULERS: 'WarmupCosineLR'}.items():
+from mmengine.registry import (
+    DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+)
+for registry, names in {
+    DATASETS: 'SplitFileDataset ClassFolderDataset FewShotWrapper QuickstartWorld',
+    HOOKS: 'ClassNamesHook ProvenanceHook',
+    LOOPS: 'SubsetTestLoop',
+    METRICS: 'SubsetAccuracy',
+    MODELS: 'FrozenCLIP ZeroShotCLIP CoOp FVGPT ForegroundReliabilityGate PriorCalibration '
+            'ForegroundDistillationCompensation ForegroundDistillationLoss ReliabilityLoss '
+            'PriorCalibrationLoss BackboneReliabilityGate',
+    PARAM_SCHEDULERS: 'WarmupCosineLR',
+    TRANSFORMS: 'LoadForegroundMask PairedRandomResizedCrop PackForegroundInputs',
+}.items():
     for name in names.split():
         assert name in registry._module_dict, name
 assert fvgpt.LOSSES is MODELS
@@ -40,10 +46,10 @@ def test_import_prints_nothing_on_stdout():
     assert done.stdout == ''
 
 
-def test_torchvision_is_mended_only_where_it_is_broken():
+def test_torchvision_is_patched_at_most_once_and_only_if_it_fails():
     code = (
-        'from fvgpt.compat.torchvision import patch_torchvision, _libraries; patch_torchvision(); patch_torchvision();'
-        'import torchvision.transforms; print(len(_libraries))'
+        'from fvgpt.compat.torchvision import patch_torchvision, _libraries; patch_torchvision(); '
+        'patch_torchvision(); import torchvision.transforms; print(len(_libraries))'
     )
     done = run_tool('-c', code)
     assert done.returncode == 0, done.stderr
@@ -60,7 +66,7 @@ def test_torchvision_is_mended_only_where_it_is_broken():
         ),
     ],
 )
-def test_versions_that_do_not_fit_give_one_message(monkeypatch, installed, message):
+def test_unsupported_versions_give_one_message(monkeypatch, installed, message):
     real = versions._installed
     monkeypatch.setattr(
         versions, '_installed', lambda package: installed.get(package, real(package))
@@ -70,7 +76,7 @@ def test_versions_that_do_not_fit_give_one_message(monkeypatch, installed, messa
 
 
 def install(monkeypatch, installed):
-    """Make these distributions the installed ones."""
+    """Pretend that exactly these distributions are installed."""
 
     def version(name):
         if name not in installed:
@@ -80,7 +86,7 @@ def install(monkeypatch, installed):
     monkeypatch.setattr(versions.importlib.metadata, 'version', version)
 
 
-def test_the_maintained_forks_serve_as_well(monkeypatch):
+def test_the_maintained_forks_are_accepted(monkeypatch):
     forks = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
     install(monkeypatch, {'torch': '2.13.0', 'open_clip_torch': '3.3.0', **forks})
     versions.check_versions()
@@ -93,19 +99,22 @@ def test_the_maintained_forks_serve_as_well(monkeypatch):
         versions.check_versions()
 
 
-def test_pycocotools_beside_a_new_transformers_does_no_harm(tmp_path):
-    """mmpretrain believes then that its multimodal models can be imported."""
+def test_import_works_with_pycocotools_and_a_new_transformers(tmp_path):
+    """mmpretrain then tries to import its multimodal models, which fails without the patch."""
     pytest.importorskip('transformers', minversion='4.57')
     metadata = tmp_path / 'pycocotools-2.0.11.dist-info' / 'METADATA'
     metadata.parent.mkdir()
     metadata.write_text('Metadata-Version: 2.1\nName: pycocotools\nVersion: 2.0.11\n')
-    code = 'from importlib.metadata import version; import fvgpt; print(version("pycocotools"), fvgpt.MODELS.get("CoOp"))'
+    code = (
+        'from importlib.metadata import version; import fvgpt; '
+        'print(version("pycocotools"), fvgpt.MODELS.get("CoOp"))'
+    )
     done = run_tool('-c', code, cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path)))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == '2.0.11' and 'fvgpt.tuners.coop' in done.stdout
 
 
-def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
+def test_full_mmcv_takes_precedence_over_mmcv_lite(monkeypatch):
     install(monkeypatch, {'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'})
     assert versions._installed('mmcv') == '2.1.0'
     requirements = (ROOT / 'requirements' / 'runtime.txt').read_text()
@@ -114,7 +123,7 @@ def test_full_mmcv_comes_before_mmcv_lite(monkeypatch):
 
 @pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
 def test_checkpoints_of_other_openmmlab_runs_can_be_read(tmp_path, core):
-    """Written by a numpy below 2 as well, whose parts had other names."""
+    """Including those written with numpy 1, whose modules had other names."""
     from mmengine.logging import HistoryBuffer
 
     hub = dict(
@@ -135,13 +144,13 @@ def test_checkpoints_of_other_openmmlab_runs_can_be_read(tmp_path, core):
 
 
 class Reach:
-    """Pickles as a call of getattr on something else than MMEngine's buffer."""
+    """Pickles as a call of getattr on an object that is not MMEngine's HistoryBuffer."""
 
     def __reduce__(self):
         return getattr, (torch.nn.Parameter, '__class__')
 
 
-def test_the_allow_list_opens_nothing_else(tmp_path):
+def test_the_safe_globals_allow_nothing_else(tmp_path):
     torch.save(Reach(), tmp_path / 'reach.pth')
     with pytest.raises(Exception, match=r'refused|Unsupported'):
         torch.load(tmp_path / 'reach.pth', weights_only=True)

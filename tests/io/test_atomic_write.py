@@ -58,7 +58,8 @@ def test_on_a_full_disk_the_file_is_unchanged_and_the_error_names_the_remedy(
         file.write('old')
     with pytest.raises(
         OSError,
-        match=r'file\.png cannot be written \(No space left on device\): free some space, or choose',
+        match=r'file\.png cannot be written \(No space left on device\): free some space, '
+        'or choose',
     ):
         WRITERS[kind](path)
     assert path.read_text() == 'old' and os.listdir(tmp_path) == ['file.png']

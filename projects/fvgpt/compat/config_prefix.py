@@ -1,26 +1,29 @@
-"""The prefix ``fvgpt::`` in configs of any OpenMMLab project: ``_base_ = 'fvgpt::fvgpt/coop_fvg_imagenet.py'``."""
-
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import Registry
-from mmpretrain import registry as mmpretrain_registry
+"""The prefix ``fvgpt::`` in configs, as in ``_base_ = 'fvgpt::fvgpt/coop_fvg_imagenet.py'``."""
 
 PREFIX = 'fvgpt'
 
 
-def register_config_prefix() -> None:
-    """Make ``fvgpt::`` one of the prefixes that MMEngine's config loader knows, which are those of OpenMMLab's own packages.
+def patch_config_prefix() -> None:
+    """Add ``fvgpt::`` to the config prefixes of MMEngine, which are those of OpenMMLab's packages.
 
-    MMEngine looks for the value of its table as a distribution first and as a module second, and takes the folder of what it
-    finds, below which ``.mim/configs`` lies. The distribution's folder is not the package's in an editable installation, so
-    the value is a module in the package: the import system always knows where it is.
+    MMEngine maps a prefix to a package name and searches ``<package folder>/.mim/configs``. It
+    looks up the name as a distribution first, as a module second. In an editable installation the
+    distribution's folder is not the package's folder, so the table gets a module of the package
+    (``fvgpt.registry``), which is always found.
 
-    What a config takes out of such a base (``_base_.model``) is built in the scope ``fvgpt``. Our recipes name parts of
-    mmpretrain beside ours, which are in the root registries, so the scope is an empty one below mmpretrain's.
+    What a config takes from such a base file (``_base_.model``) is built in the registry scope
+    ``fvgpt``. Our recipes also name parts of mmpretrain, while our parts are in the root
+    registries. So the scope is an empty child of each of mmpretrain's registries, and lookups pass
+    on to mmpretrain and then to the root.
     """
+    from mmengine.config.utils import MODULE2PACKAGE
+    from mmengine.registry import Registry
+    from mmpretrain import registry as mmpretrain_registry
+
     MODULE2PACKAGE[PREFIX] = 'fvgpt.registry'
     for registry in list(vars(mmpretrain_registry).values()):
         if isinstance(registry, Registry) and PREFIX not in registry.children:
-            # MMEngine imports what is to be found in the scope that it asks, not in those above
+            # MMEngine imports the locations of the scope that is asked, not those of its parents.
             Registry(
                 registry.name,
                 parent=registry,

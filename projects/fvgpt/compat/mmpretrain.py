@@ -1,33 +1,49 @@
-"""mmpretrain beside packages that are newer than it, or forks of its own."""
+"""Changes to mmpretrain, for packages that are newer than it and for its forks."""
 
 import contextlib
 import sys
 
 
 def patch_multimodal() -> None:
-    """Let mmpretrain leave its multimodal models out where it has a transformers that is too new for them.
+    """Skip mmpretrain's multimodal models if they cannot be imported.
 
-    It takes any from 4.28 on as fit once pycocotools is there too, as it is with mmdet; with one that dropped what the models
-    import (4.57 did, 4.49 had it) ``import mmpretrain.models`` fails.
+    mmpretrain imports them if pycocotools (which mmdet brings) and transformers >= 4.28 are
+    installed. Newer versions of transformers dropped functions that these models import (4.49 has
+    them, 4.57 has not), and ``import mmpretrain.models`` fails.
     """
     from mmpretrain.utils import dependency
 
-    if dependency.WITH_MULTIMODAL:
-        try:
-            from transformers import BasicTokenizer, WordpieceTokenizer, modeling_utils  # noqa: F401
+    if not dependency.WITH_MULTIMODAL:
+        return
+    needed = ('apply_chunking_to_forward', 'prune_linear_layer')
+    try:
+        from transformers import BasicTokenizer, WordpieceTokenizer, modeling_utils  # noqa: F401
 
-            needed = ('apply_chunking_to_forward', 'prune_linear_layer')
-            dependency.WITH_MULTIMODAL = all(hasattr(modeling_utils, name) for name in needed)
-        except (
-            Exception
-        ):  # a NameError where transformers has no use for a torch that is too old for it
-            dependency.WITH_MULTIMODAL = False
+        dependency.WITH_MULTIMODAL = all(hasattr(modeling_utils, name) for name in needed)
+    except Exception:  # NameError if torch is too old for the installed transformers
+        dependency.WITH_MULTIMODAL = False
 
 
 def patch_stdout() -> None:
-    """Import mmpretrain's data sets with what they print on stderr.
+    """Import mmpretrain's data sets with stdout sent to stderr.
 
-    OneDL's fork says on stdout that an SDK of theirs is missing, and would spoil what commands answer there, such as JSON.
+    OneDL's fork prints on stdout that one of its packages is not installed. This would corrupt the
+    output of commands that print JSON.
     """
     with contextlib.redirect_stdout(sys.stderr):
         import mmpretrain.datasets  # noqa: F401
+
+
+def remove_clip_placeholders() -> None:
+    """Remove the placeholders of mmpretrain's ``CLIP`` and ``CLIPZeroShot`` from its registry.
+
+    Without its multimodal extra, mmpretrain registers functions under these names that only raise
+    an error. Once they are removed, importing the models registers the real classes.
+    """
+    from types import FunctionType
+
+    from mmpretrain.registry import MODELS
+
+    for name in ('CLIP', 'CLIPZeroShot'):
+        if isinstance(MODELS.get(f'mmpretrain.{name}'), FunctionType):
+            del MODELS.module_dict[name]

@@ -1,4 +1,4 @@
-"""Checkpoints are read as tensors and plain values: no pickled object is run, in ours or in MMEngine's loaders."""
+"""Read checkpoints as tensors and plain values only, so that no pickled code is run."""
 
 import codecs
 import pickle
@@ -6,7 +6,7 @@ import re
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import torch
 
@@ -15,68 +15,80 @@ from ..io.suggest import missing_file
 
 
 def patch_safe_globals() -> None:
-    """Allow-list what an MMEngine checkpoint holds beside tensors, so that ``weights_only=True`` can read it.
+    """Add what MMEngine's checkpoints contain beside tensors to torch's safe globals.
 
-    MMEngine keeps smoothed log values in ``HistoryBuffer`` objects: numpy arrays, and references to four of its own
-    methods, pickled as calls of ``getattr``. That name is mapped to a function that hands out those four and nothing
-    else. The time left, ``eta``, is a numpy number. Checkpoints of fvgpt hold plain values (see ``ProvenanceHook``); this is
-    for those of other OpenMMLab runs.
+    With these, ``torch.load(weights_only=True)`` reads checkpoints of other OpenMMLab runs.
+    (Checkpoints of fvgpt contain plain values only, see ``ProvenanceHook``.) They contain:
+
+    - smoothed log values as ``HistoryBuffer`` objects, which are made of numpy arrays and
+      references to four of their own methods, pickled as calls of ``getattr``. ``getattr`` itself
+      would be unsafe, so its name is mapped to :func:`_history_statistic`.
+    - the estimated remaining time, ``eta``, as a numpy number.
+    - bytes, pickled as calls of ``codecs.encode`` (torch itself allows these from 2.5 on).
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
 
-    def statistic(owner, name: str):
-        if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-            raise pickle.UnpicklingError(
-                f'the checkpoint asks for the attribute {name!r} of {owner!r}, which is refused'
-            )
-        return getattr(owner, name)
-
-    def named(function: Callable, name: str) -> Callable:
-        """A function that torch finds by another name (from 2.5 on a pair with the name would do)."""
-
-        def other(*arguments):
-            return function(*arguments)
-
-        other.__module__, _, other.__qualname__ = name.rpartition('.')
-        other.__name__ = other.__qualname__
-        return other
-
-    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    kinds = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
-    parts = [
-        named(
-            getattr(multiarray, name), f'numpy.{core}.multiarray.{name}'
-        )  # by numpy below 2, and from it on
-        for core in ('core', '_core')
-        for name in ('_reconstruct', 'scalar')
-    ]
-    torch.serialization.add_safe_globals(  # codecs.encode makes bytes of text; torch allows it itself from 2.5 on
+    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32')]
+    torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
             np.ndarray,
             np.dtype,
-            *kinds,
-            *parts,
+            *dtypes,
+            *_numpy_constructors(),
             codecs.encode,
-            named(statistic, 'builtins.getattr'),
+            _with_name(_history_statistic, 'builtins.getattr'),
         ]
     )
 
 
+def _history_statistic(owner, name: str):
+    """``getattr`` restricted to the four methods that a pickled ``HistoryBuffer`` refers to."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(
+            f'the checkpoint asks for the attribute {name!r} of {owner!r}, which is refused'
+        )
+    return getattr(owner, name)
+
+
+def _numpy_constructors() -> List[Callable]:
+    """Functions that rebuild numpy arrays and numbers, under their names in numpy 1 and numpy 2."""
+    import numpy as np
+
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    return [
+        _with_name(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ]
+
+
+def _with_name(function: Callable, name: str) -> Callable:
+    """``function`` under the dotted name by which a checkpoint refers to it.
+
+    From torch 2.5 on ``add_safe_globals`` takes pairs of function and name; 2.4 does not.
+    """
+
+    def renamed(*arguments):
+        return function(*arguments)
+
+    renamed.__module__, _, renamed.__qualname__ = name.rpartition('.')
+    renamed.__name__ = renamed.__qualname__
+    return renamed
+
+
 def load_tensors(file: Path) -> Any:
-    """What ``torch.save`` wrote: tensors, plain values and nothing else, on the CPU.
+    """Read a file of tensors and plain values that was written by ``torch.save``, to the CPU.
 
     Raises:
-        ValueError: the file is broken, or holds objects that would have to be unpickled.
+        UserError: the file is damaged, or contains objects that would have to be unpickled.
     """
     try:
         if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(
-                file
-            ) as archive:  # torch compresses nothing: this is no way to fill the memory
-                if sum(member.file_size for member in archive.infolist()) > file.stat().st_size:
-                    raise UserError('it is compressed')
+            _refuse_compressed(file)
         return torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:
         raise UserError(
@@ -84,14 +96,32 @@ def load_tensors(file: Path) -> Any:
         ) from error
 
 
+def _refuse_compressed(file: Path) -> None:
+    """Refuse a ZIP file that would become larger when it is unpacked.
+
+    ``torch.save`` does not compress, and a small compressed file could fill the memory.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > file.stat().st_size:
+            raise UserError('it is compressed')
+
+
 def _reason(error: Exception) -> str:
-    """The message without torch's advice, which is to read the file all the same."""
+    """First sentence of torch's message, without its advice to load the file unsafely."""
     text = str(error).rpartition('WeightsUnpickler error: ')[2]
     return re.split(r'\. |\n', text.strip())[0][:300]
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """MMEngine's reader of local checkpoints, which unpickles whatever comes with a torch below 2.6; map_location: the CPU."""
+    """Checkpoint loader for local files, with the signature that MMEngine expects.
+
+    Args:
+        filename: the checkpoint.
+        map_location: ignored; tensors are loaded to the CPU.
+
+    Raises:
+        UserError: the file does not exist or cannot be read, see :func:`load_tensors`.
+    """
     file = Path(filename).expanduser()
     if not file.is_file():
         raise missing_file('checkpoint', filename, '.pth')
@@ -99,9 +129,10 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def patch_checkpoint_loaders() -> None:
-    """Let MMEngine read checkpoints by :func:`load_from_local`, and those at an address with ``weights_only``.
+    """Make MMEngine read local files with :func:`load_from_local`, downloads with ``weights_only``.
 
-    Its own loaders unpickle everything with a torch below 2.6; torch.hub does so with any.
+    MMEngine's own loader of local files unpickles any object if torch is older than 2.6, and its
+    loader of URLs does with every torch.
     """
     from mmengine.runner import checkpoint
 

@@ -1,19 +1,20 @@
-"""torchvision beside a torch whose operators it was not built with."""
+"""Change to torch for a torchvision that was built for another one."""
 
 from typing import List
 
 import torch
 
-_libraries: List[
-    torch.library.Library
-] = []  # torch forgets a definition when its Library is collected
+# kept for the life of the process: torch removes a definition when its Library is collected
+_libraries: List[torch.library.Library] = []
 
 
 def patch_torchvision() -> None:
-    """Let ``import torchvision`` work where its compiled operators do not load (its wheel beside CPU torch).
+    """Make ``import torchvision`` work if its compiled operators cannot be loaded.
 
-    torchvision registers meta kernels for two operators that only its compiled library defines. We and mmpretrain use
-    its Python transforms alone, so defining the two schemas is enough; where the operators exist nothing is done.
+    This happens with torchvision's CUDA wheel next to a CPU build of torch: on import, torchvision
+    registers meta kernels for two operators that only its compiled library defines. fvgpt and
+    mmpretrain use its Python transforms only, so it is enough to define the two schemas. If the
+    operators exist, nothing is changed.
     """
     try:
         import torchvision

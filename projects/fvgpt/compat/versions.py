@@ -1,4 +1,4 @@
-"""The packages that this project runs with, and their versions."""
+"""The packages that fvgpt requires, and their supported versions."""
 
 import importlib.metadata
 import re
@@ -6,7 +6,7 @@ from typing import Tuple
 
 from ..io.errors import MissingPackageError
 
-# package -> (lowest supported version, first version that is known not to work or was never tried)
+# package -> (lowest supported version, first version that fails or was never tested)
 SUPPORTED = {
     'torch': ('2.4', '3'),
     'mmengine': ('0.10.0', '1'),
@@ -14,8 +14,9 @@ SUPPORTED = {
     'mmpretrain': ('1.2.0', '2'),
     'open_clip_torch': ('3.0', '4'),
 }
-# module -> what provides it under another name than its own: mmcv without operators, and the maintained forks of OneDL
-_PROVIDERS = {
+# package -> distributions that install the same module under another name: mmcv without compiled
+# operators, and the maintained forks of OneDL
+_ALTERNATIVES = {
     'mmengine': ['onedl-mmengine'],
     'mmcv': ['mmcv-lite', 'onedl-mmcv'],
     'mmpretrain': ['onedl-mmpretrain'],
@@ -23,12 +24,13 @@ _PROVIDERS = {
 
 
 def release(version: str) -> Tuple[int, ...]:
-    """(2, 13, 0) for ``2.13.0+cpu``."""
+    """First three numbers of a version: ``2.13.0+cpu`` becomes (2, 13, 0)."""
     return tuple(int(part) for part in re.findall(r'\d+', version.split('+')[0])[:3])
 
 
 def _installed(package: str) -> str:
-    for distribution in (package, *_PROVIDERS.get(package, [])):
+    """Version of a package or of an alternative to it; empty if none is installed."""
+    for distribution in (package, *_ALTERNATIVES.get(package, [])):
         try:
             return importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
@@ -40,7 +42,7 @@ def check_versions() -> None:
     """Compare the installed packages with ``SUPPORTED``.
 
     Raises:
-        ImportError: one message that names every package that is missing or outside its range.
+        MissingPackageError: names every package that is missing or outside its range.
     """
     problems = []
     for package, (lowest, excluded) in SUPPORTED.items():
@@ -51,7 +53,6 @@ def check_versions() -> None:
             problems.append(f'{package} {version} is installed (needs >={lowest}, <{excluded})')
     if problems:
         raise MissingPackageError(
-            'fvgpt cannot run here: '
-            + '; '.join(problems)
-            + '. `pip install -r requirements.txt` in the fvgpt checkout installs versions that work.'
+            f'fvgpt cannot run here: {"; ".join(problems)}. `pip install -r requirements.txt` in '
+            'the fvgpt checkout installs versions that work.'
         )

@@ -11,15 +11,15 @@ mmpretrain's configs of CLIP leave the image tower's norms at an epsilon of 1e-6
 """
 
 import re
-from types import FunctionType
 from typing import Any, Dict, List
 
 from mmengine.runner import CheckpointLoader
-from mmpretrain.registry import MODELS, TOKENIZER
+from mmpretrain.registry import TOKENIZER
 from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.weights import load_tokenizer
+from ..compat.mmpretrain import remove_clip_placeholders
 from ..io.errors import UserError
 
 _SCHEME = 'openclip://'
@@ -39,9 +39,7 @@ _NAMES = [
     (r'^(visual\..*)attn\.out_proj\.', r'\1attn.proj.'),
 ]
 
-for name in ('CLIP', 'CLIPZeroShot'):  # where the extra is not there, functions that say so
-    if isinstance(MODELS.get(f'mmpretrain.{name}'), FunctionType):
-        del MODELS.module_dict[name]
+remove_clip_placeholders()  # before the import of the real classes, which registers them
 from mmpretrain.models.multimodal.clip import CLIPZeroShot  # noqa: E402
 
 __all__ = ['CLIPZeroShot', 'OpenCLIPTokenizer']
