@@ -52,8 +52,7 @@ class Setting(NamedTuple):
             else [sys.executable, 'tools/train.py']
         )
         few = [
-            f'{part}.dataset.test_per_class=2'
-            for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
+            f'{part}.dataset.test_per_class=2' for part in ('train_dataloader', 'test_dataloader')
         ]
         workers = [
             f'train_dataloader.num_workers={self.workers}',

@@ -197,8 +197,7 @@ def test_every_command_refuses_it(script, arguments, data_root, tmp_path, monkey
         options = [word for word in words if '=' in word]
         words = [word for word in words if '=' not in word]
         few = [
-            f'{part}.dataset.test_per_class=1'
-            for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
+            f'{part}.dataset.test_per_class=1' for part in ('train_dataloader', 'test_dataloader')
         ]
         words += [
             *(['--work-dir', str(run)] if script != 'analyze' else []),

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from fvgpt.clip import CUSTOM_TEMPLATES, FrozenCLIP
-from fvgpt.engine.runner.config_parts import datasets_of, is_few_shot
+from fvgpt.engine.runner.config_parts import built_datasets, datasets_of, is_few_shot
 from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.foreground import FVGPT
 from fvgpt.registry import HOOKS, MODELS, TRANSFORMS
@@ -90,7 +90,7 @@ def test_four_tuners_with_and_without_fvgpt_on_every_data_set(data_set):
                 == {facts.title}
                 <= set(CUSTOM_TEMPLATES)
             )
-            assert [dataset.subset for dataset in datasets_of(config)] == ['base', 'base', 'new']
+            assert [dataset.subset for dataset in built_datasets(config)] == ['base', 'base', 'new']
             stage1 = ROOT / 'configs' / 'fvgpt' / f'{tuner}_{data_set}.py'
             assert config.get('tuner_recipe') == (str(stage1) if '_fvg_' in name else None)
             short = tuner == 'coop' and data_set == 'eurosat'  # 80 images only (decision O19)

@@ -10,4 +10,4 @@ train_dataloader = dict(
     )
 )
 _test = dict(type='mmpretrain.CustomDataset', data_prefix='test', pipeline=_base_.test_pipeline)
-test_dataloader = [dict(_base_.test_dataloader[0], dataset=_test)]
+test_dataloader = dict(dataset=dict(_test, _delete_=True))

@@ -11,7 +11,4 @@ _pipeline = [
     dict(type='LoadImage'),
     dict(type='TestTimeAug', transforms=[_flips, [dict(type='PackInputs')]]),
 ]
-test_dataloader = [
-    dict(loader, dataset=dict(loader.dataset, pipeline=_pipeline))
-    for loader in _base_.test_dataloader
-]
+test_dataloader = dict(dataset=dict(pipeline=_pipeline))

@@ -34,7 +34,6 @@ custom_hooks = [dict(type='ClassNamesHook')]
 
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))
 train_cfg = dict(by_epoch=True, max_epochs=10)
-test_cfg = dict(type='SubsetTestLoop')
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=3.5e-3, momentum=0.9, weight_decay=5e-4))
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True)
 randomness = dict(seed=1)

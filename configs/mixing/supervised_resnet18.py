@@ -30,10 +30,10 @@ val_dataloader = dict(
     dataset=dict(_base_.test_dataset, subset='all'),
 )
 val_evaluator = dict(type='Accuracy')
-test_dataloader = [val_dataloader]
+test_cfg = dict(_delete_=True, type='SubsetTestLoop')  # one test, of all classes
 
 train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=10)
-val_cfg, test_cfg = dict(), dict(type='SubsetTestLoop')
+val_cfg = dict()
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05))
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True)
 randomness = dict(seed=1)

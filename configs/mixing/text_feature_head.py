@@ -17,7 +17,4 @@ train_dataloader = dict(
     dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline)
 )  # no masks
 val_dataloader = dict(dataset=dict(subset='base'))
-test_dataloader = [
-    dict(_base_.val_dataloader, dataset=dict(_base_.val_dataloader.dataset, subset=half))
-    for half in ('base', 'new')
-]
+test_cfg = dict(tests=[dict(subset='base'), dict(subset='new')])

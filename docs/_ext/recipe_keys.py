@@ -62,7 +62,11 @@ KEYS = {
             'images to train on, in place of drawing them, see '
             '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)',
         ),
-        Key('test_dataloader.0.batch_size', 'of the first test set; `1` is the second'),
+        Key('test_dataloader.batch_size', 'of all tests'),
+        Key(
+            'test_cfg.tests',
+            'one test each, what its data set has otherwise than `test_dataloader.dataset`',
+        ),
     ],
     'Training': [
         Key('optim_wrapper.optimizer.lr', 'learning rate, of both stages'),

@@ -58,7 +58,7 @@ def recipe(folder, **test):
             train_dataloader=dict(
                 dataset=dict(kwargs, split='train', mask_root='mask', pipeline=PIPELINE[:1])
             ),
-            test_dataloader=[dict(dataset=dict(kwargs, split='test', pipeline=PIPELINE, **test))],
+            test_dataloader=dict(dataset=dict(kwargs, split='test', pipeline=PIPELINE, **test)),
         )
     )
 
@@ -126,7 +126,7 @@ def test_own_images_say_how_to_go_on_without_masks(folder):
 )
 def test_pipelines_of_the_recipes(name):
     config = Config.fromfile(ROOT / 'configs' / 'fvgpt' / f'{name}.py')
-    kinds = [step['type'] for step in masked_pipeline(config.test_dataloader[0].dataset.pipeline)]
+    kinds = [step['type'] for step in masked_pipeline(config.test_dataloader.dataset.pipeline)]
     assert kinds.count('LoadForegroundMask') == 1 and kinds[-1] == 'PackForegroundInputs'
     loaded = kinds.index('LoadForegroundMask')
     assert loaded > 0 and 'CenterCrop' not in kinds[:loaded] and 'ResizeEdge' not in kinds[loaded:]

@@ -14,6 +14,7 @@ from fvgpt.clip import CUSTOM_TEMPLATES
 from fvgpt.datasets import AircraftDataset, ClassFolderDataset, SplitFileDataset
 from fvgpt.datasets.check import DataSetCheck, load_data_sets
 from fvgpt.datasets.class_folder import imagenet_names
+from fvgpt.engine.runner.config_parts import built_datasets
 from fvgpt.registry import DATASETS
 
 from ..conftest import ROOT
@@ -45,8 +46,7 @@ def touch(*paths: Path):
 def test_there_is_a_part_for_every_data_set_with_a_template():
     assert {config.facts.title for config in DATA_SETS.values()} == set(CUSTOM_TEMPLATES)
     for config in DATA_SETS.values():
-        loaders = [config.get('train_dataloader'), *config.get('test_dataloader', [])]
-        for dataset in [config.test_dataset, *(loader.dataset for loader in loaders if loader)]:
+        for dataset in [config.test_dataset, *built_datasets(config)]:
             assert dataset.metainfo.dataset_name == config.facts.title
         assert config.test_dataset.split == 'test' and 'subset' not in config.test_dataset
         assert all(url is None or url.startswith('http') for url in config.facts.published.values())
@@ -66,7 +66,7 @@ def test_parts_agree_with_the_public_split_files(name, layout, splits, tmp_path)
     where = dict(data_root=str(tmp_path), layout=layout)
     training = build(config.train_dataloader.dataset, **where)
     assert len(training) == images and training.metainfo['classes'][-1] == last_base
-    halves = [build(loader.dataset, **where) for loader in config.test_dataloader]
+    halves = [build(dataset, **where) for dataset in built_datasets(config, ['test'])]
     assert [len(half) for half in halves] == [facts.test_base, facts.test_new]
     assert halves[1].metainfo['classes'][0] == first_new
     assert halves[1].metainfo['dataset_name'] == facts.title

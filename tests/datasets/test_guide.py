@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fvgpt.engine.runner.config_parts import datasets_of
+from fvgpt.engine.runner.config_parts import built_datasets
 from fvgpt.engine.runner.recipe import check_inputs, load_recipe
 from fvgpt.registry import DATASETS
 
@@ -64,7 +64,7 @@ def choose(folder: Path, dataset: str) -> None:
     """Put a row of the guide's table into the part of the data set."""
     part = folder / 'my' / 'birds.py'
     text, times = re.subn(
-        r'dict\(type=.*?(?=, metainfo)', dataset.rstrip(')'), part.read_text(), count=1
+        r'type=.*?(?=, metainfo)', dataset[len('dict(') : -1], part.read_text(), count=1
     )
     assert times
     part.write_text(text)
@@ -106,7 +106,7 @@ def test_every_way_gives_the_same_data_sets(way, tmp_path, monkeypatch, unregist
     config = load_recipe('my/coop_fvg_birds.py', dict(data_root='data', num_shots=4))
     check_inputs(config)
     train, base, new = (
-        DATASETS.build(dict(dataset, pipeline=[])) for dataset in datasets_of(config)
+        DATASETS.build(dict(dataset, pipeline=[])) for dataset in built_datasets(config)
     )
     names = list(KINDS)
     assert [train.metainfo['classes'], base.metainfo['classes'], new.metainfo['classes']] == [

@@ -474,7 +474,7 @@ def test_pipelines_take_the_size_of_the_clip():
         config = load_recipe(recipe, {'clip.name': name})
         train, test = (
             config.train_dataloader.dataset.pipeline,
-            config.test_dataloader[0].dataset.pipeline,
+            config.test_dataloader.dataset.pipeline,
         )
         sizes[name] = {step.get('scale', step.get('crop_size')) for step in (*train, *test)} - {
             None
@@ -538,9 +538,9 @@ def test_a_plain_type_gets_the_data_root_alone_and_no_masks(photos):
         str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_mmpretrain_dataset.py'),
         dict(data_root=str(photos)),
     )
-    assert not {'num_shots', 'seed', 'layout'} & set(config.test_dataloader[0].dataset)
+    assert not {'num_shots', 'seed', 'layout'} & set(config.test_dataloader.dataset)
     dataset = dict(
-        config.test_dataloader[0].dataset,
+        config.test_dataloader.dataset,
         data_prefix='',
         pipeline=config.train_dataloader.dataset.pipeline,
     )

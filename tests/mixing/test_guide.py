@@ -39,7 +39,7 @@ def test_mmpretrains_own_commands_train_and_test_it(tuned, world, tmp_path, monk
     small = repr(dict(WORLD, data_root=str(world)))
     path = tmp_path / 'theirs.py'
     path.write_text(
-        f'{block}\ntrain_dataloader = dict(dataset={small})\ntest_dataloader["dataset"].update({small})\n'
+        f'{block}\ntrain_dataloader = dict(dataset={small})\ntest_dataloader = dict(dataset={small})\n'
         'train_cfg = dict(max_epochs=1)\n'
     )
 

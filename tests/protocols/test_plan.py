@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from fvgpt.engine.runner.config_parts import datasets_of
+from fvgpt.engine.runner.config_parts import built_datasets
 from fvgpt.protocols.plan import Run, load_protocol, plan, recipe_text, write_plan
 
 from ..conftest import ROOT
@@ -51,7 +51,7 @@ def test_settings_reach_their_stages(tmp_path):
         assert config.train_dataloader.batch_size == 4 and config.train_cfg.max_epochs == 5
         assert config.train_dataloader.dataset.subset == 'all' and config.data_root == '/data'
     columns = {
-        d.metainfo['column']: d.metainfo['branch'] for d in datasets_of(run.config, ['test'])
+        d.metainfo['column']: d.metainfo['branch'] for d in built_datasets(run.config, ['test'])
     }
     assert (
         columns.pop('imagenet') == 'base'
@@ -71,7 +71,7 @@ def test_options_for_the_tuner_inside_reach_its_own_recipe(tmp_path):
 def test_settings_of_a_single_data_set(tmp_path):
     _, runs = made('few_shot', tmp_path, tuners=['promptsrc'], datasets=['dtd', 'caltech101'])
     peaks = {
-        (run.config.test_dataloader[0].dataset.split_file, run.config.custom_hooks[2]['mean'])
+        (run.config.test_dataloader.dataset.split_file, run.config.custom_hooks[2]['mean'])
         for run in runs
         if run.labels is None
     }
@@ -87,7 +87,7 @@ def test_settings_of_a_single_data_set(tmp_path):
 
 def test_the_open_world_is_measured_beside_both_halves(tmp_path):
     _, runs = made('open_world', tmp_path, tuners=['kgcoop'])
-    sets = {d.metainfo['column']: d for d in datasets_of(runs[-1].config, ['test'])}
+    sets = {d.metainfo['column']: d for d in built_datasets(runs[-1].config, ['test'])}
     assert {column: (d.subset, d.metainfo['branch']) for column, d in sets.items()} == {
         'base': ('base', 'base'),
         'new': ('new', 'new'),

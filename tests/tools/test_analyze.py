@@ -44,10 +44,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """Work dir of a short run of both stages, and the options it ran with."""
-    few = [
-        f'{part}.dataset.test_per_class=3'
-        for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
-    ]
+    few = [f'{part}.dataset.test_per_class=3' for part in ('train_dataloader', 'test_dataloader')]
     options = [
         f'data_root={tmp_path_factory.mktemp("data")}',
         'num_shots=2',

@@ -23,10 +23,7 @@ def data_root(tmp_path_factory):
 @pytest.fixture(scope='module')
 def options(data_root):
     """Two epochs and a tenth of the test images."""
-    few = [
-        f'{part}.dataset.test_per_class=5'
-        for part in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
-    ]
+    few = [f'{part}.dataset.test_per_class=5' for part in ('train_dataloader', 'test_dataloader')]
     return [f'data_root={data_root}', 'train_cfg.max_epochs=2', 'num_shots=4', *few]
 
 

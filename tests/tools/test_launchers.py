@@ -21,7 +21,7 @@ custom_imports = dict(imports=['fvgpt', 'tests.kill_switch'])
 num_shots = 1
 train_cfg = dict(max_epochs=2)
 train_dataloader = dict(batch_size=2, dataset=dict(test_per_class=1))
-test_dataloader = [dict(loader, dataset=dict(loader['dataset'], test_per_class=1)) for loader in _base_.test_dataloader]
+test_dataloader = dict(dataset=dict(test_per_class=1))
 """
 # Starts processes as Slurm does on two nodes: with its variables, and, where that is asked for, one that fails ends all.
 SRUN = r"""#!/usr/bin/env bash

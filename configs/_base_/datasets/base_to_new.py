@@ -13,14 +13,12 @@ train_dataloader = dict(
         pipeline=_base_.squash_pipeline,
     ),
 )
-test_dataloader = [
-    dict(
-        batch_size=100,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(_base_.test_dataset, subset=subset),
-    )
-    for subset in ('base', 'new')
-]
+test_dataloader = dict(
+    batch_size=100,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=_base_.test_dataset,
+)
+test_cfg = dict(type='SubsetTestLoop', tests=[dict(subset='base'), dict(subset='new')])
 test_evaluator = dict(type='SubsetAccuracy')
 facts = dict(
     published=dict(

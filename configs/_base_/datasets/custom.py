@@ -14,13 +14,12 @@ train_dataloader = dict(
         pipeline=_base_.squash_pipeline,
     ),
 )
-test_dataloader = [
-    dict(
-        batch_size=100,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(
-            type='OwnImages', split='test', data_root=data_root, pipeline=_base_.test_pipeline
-        ),
-    )
-]
+test_dataloader = dict(
+    batch_size=100,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='OwnImages', split='test', data_root=data_root, pipeline=_base_.test_pipeline
+    ),
+)
+test_cfg = dict(type='SubsetTestLoop')
 test_evaluator = dict(type='SubsetAccuracy')

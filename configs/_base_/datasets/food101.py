@@ -20,7 +20,5 @@ dataset = dict(
     archive='food101',
     metainfo=dict(dataset_name='Food101'),
 )
-train_dataloader, test_dataset = dict(dataset=dataset), dataset
-test_dataloader = [
-    dict(loader, dataset=dict(loader.dataset, **dataset)) for loader in _base_.test_dataloader
-]
+train_dataloader = test_dataloader = dict(dataset=dataset)
+test_dataset = dataset

@@ -19,8 +19,5 @@ dataset = dict(
     pipeline=_plain_pipeline,
     metainfo=dict(dataset_name='QuickstartWorld'),
 )
-train_dataloader, test_dataset = dict(num_workers=0, dataset=dataset), dataset
-test_dataloader = [
-    dict(loader, num_workers=0, dataset=dict(loader.dataset, **dataset))
-    for loader in _base_.test_dataloader
-]
+train_dataloader = test_dataloader = dict(num_workers=0, dataset=dataset)
+test_dataset = dataset

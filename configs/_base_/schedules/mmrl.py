@@ -1,6 +1,5 @@
 # MMRL in FVG-PT's settings: AdamW .001, batches of 4, 10 epochs
 train_cfg = dict(by_epoch=True, max_epochs=10)
-test_cfg = dict(type='SubsetTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.001, betas=(0.9, 0.999), weight_decay=5e-4),

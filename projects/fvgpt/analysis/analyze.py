@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import VISBACKENDS, init_default_scope
 from mmengine.runner import Runner
@@ -85,7 +85,7 @@ def analyze(
         build_dataset(dataset) for dataset in analysis_datasets(config, split, mask_root, masks)
     ]
     set_loader_defaults(config)
-    workers = max(loader.num_workers for loader in _loaders(config))
+    workers = config.test_dataloader.num_workers
     runner = load(config, checkpoint, out)
     observer = Observer(runner.model)
     columns = look_at(observer, datasets, max_images, workers)
@@ -182,11 +182,6 @@ def load(config: Config, checkpoint: str, out: Path) -> Runner:
     runner = build_runner(config, str(out))
     runner.load_or_resume()
     return runner
-
-
-def _loaders(config: Config) -> List[ConfigDict]:
-    loaders = config.test_dataloader
-    return [*loaders] if isinstance(loaders, (list, tuple)) else [loaders]
 
 
 def look_at(

@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets.transforms import PackInputs
 
 from ..datasets import OwnImages
-from ..engine.runner.config_parts import datasets_of, is_few_shot
+from ..engine.runner.config_parts import built_datasets, is_few_shot
 from ..io.errors import MissingFileError, UserError
 
 SPLITS = ('test', 'train')
@@ -50,7 +50,7 @@ def analysis_datasets(
             (``auto`` for own images).
         masks: whether to load masks. Where one is missing, the image is left out of what needs it.
     """
-    tests, training = datasets_of(config, ['test']), datasets_of(config, ['train'])
+    tests, training = built_datasets(config, ['test']), built_datasets(config, ['train'])
     if not tests or (split == 'train' and not training):
         raise UserError(
             f'the recipe has no {"test" if not tests else "training"} data set to analyse'

@@ -85,7 +85,7 @@ class Protocol(NamedTuple):
         recipe: of a run, relative to the file, with ``{tuner}`` and ``{dataset}``.
         tuners: tuner -> its settings. datasets: names. variants: row of the table -> its settings; the plain one is ''.
         settings: of all runs.
-        evaluate: column -> test set of its accuracy, see :func:`test_loader`; empty for the recipe's own.
+        evaluate: column -> test set of its accuracy, see :func:`column_test`; empty for the recipe's own.
         columns: of ``results.json`` that the table shows. average: columns whose mean is a further column.
 
     Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of
@@ -185,8 +185,8 @@ def plan(
                 )
                 config, stage1 = _configs(path, settings)
                 if protocol.evaluate:
-                    config.test_dataloader = [
-                        test_loader(protocol, config, column, **spec)
+                    config.test_cfg.tests = [
+                        column_test(protocol, column, **spec)
                         for column, spec in protocol.evaluate.items()
                     ]
                 labels = dict(tuner=tuner, dataset=dataset, variant=variant)
@@ -254,40 +254,36 @@ def file_name(variant: str) -> str:
     return ''.join(c if c.isalnum() or c in '+-.' else '_' for c in variant)
 
 
-def test_loader(
+def column_test(
     protocol: Protocol,
-    config: Config,
     column: str,
     dataset: Optional[str] = None,
     subset: str = 'all',
     branch: str = 'base',
     **metainfo,
 ) -> dict:
-    """The data loader of a column of the table.
+    """The test behind a column of the table, an entry of :class:`~fvgpt.engine.runner.subset_loop.SubsetTestLoop`.
 
     Args:
         protocol: whose configs the data set is looked up in.
-        config: of the run, whose own test set is taken where ``dataset`` names no other.
         column: name of the accuracy in ``results.json``.
-        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``.
+        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``; left out, the data set of the run.
         subset: of its classes. branch: that predicts them. metainfo: further keys for
             :class:`~fvgpt.evaluation.SubsetAccuracy`.
+
+    Raises:
+        MissingFileError: there is no such part.
     """
-    loader = deepcopy(config.test_dataloader[0])
+    test: dict = {}
     if dataset is not None:
         part = protocol.path.parent.parent / '_base_' / 'datasets' / f'{dataset}.py'
         if not part.is_file():
             raise MissingFileError(
                 f'{protocol.path} evaluates on {dataset!r}, but there is no {part}'
             )
-        loader.dataset = Config.fromfile(part).test_dataset
-    loader.dataset.update(
-        subset=subset,
-        metainfo=dict(
-            loader.dataset.get('metainfo') or {}, branch=branch, column=column, **metainfo
-        ),
-    )
-    return loader
+        test = Config.fromfile(part).test_dataset.to_dict()
+    own = dict(test.get('metainfo') or {}, branch=branch, column=column, **metainfo)
+    return dict(test, subset=subset, metainfo=own)
 
 
 def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:

@@ -165,8 +165,7 @@ def test_a_process_that_fails_ends_all_with_its_error(tmp_path):
         "default_hooks = dict(failing=dict(type='FailingHook'))\n"
         f'data_root = {str(tmp_path / "data")!r}\nnum_shots = 1\n'
         'train_dataloader = dict(dataset=dict(test_per_class=1))\n'
-        "test_dataloader = [dict(loader, dataset=dict(loader['dataset'], test_per_class=1))\n"
-        '                   for loader in _base_.test_dataloader]'
+        'test_dataloader = dict(dataset=dict(test_per_class=1))'
     )
     done = run_tool(
         'bash',

@@ -38,7 +38,7 @@ def test_what_a_recipe_says_stays_and_the_rest_is_filled_in(monkeypatch, gpu):
         dict(
             train_dataloader=dict(batch_size=4),
             val_dataloader=dict(num_workers=0),
-            test_dataloader=[dict(num_workers=5, pin_memory=False), dict()],
+            test_dataloader=dict(num_workers=5, pin_memory=False),
         )
     )
     set_loader_defaults(config)
@@ -46,18 +46,17 @@ def test_what_a_recipe_says_stays_and_the_rest_is_filled_in(monkeypatch, gpu):
         batch_size=4, num_workers=3, pin_memory=gpu, persistent_workers=True
     )
     assert config.val_dataloader == dict(num_workers=0, pin_memory=gpu, persistent_workers=False)
-    assert config.test_dataloader == [
-        dict(num_workers=5, pin_memory=False, persistent_workers=False),
-        dict(num_workers=3, pin_memory=gpu, persistent_workers=False),
-    ]
+    assert config.test_dataloader == dict(num_workers=5, pin_memory=False, persistent_workers=False)
+    tested = Config(dict(test_dataloader=dict()))
+    set_loader_defaults(tested)
+    assert tested.test_dataloader == dict(num_workers=3, pin_memory=gpu, persistent_workers=False)
     set_loader_defaults(Config(dict(model=dict())))  # nothing to load
 
 
 def test_a_number_on_the_command_line_wins_and_the_runner_has_it(tmp_path):
     recipe = str(ROOT / 'configs' / 'fvgpt' / 'coop_quickstart.py')
     few = {
-        f'{loader}.dataset.test_per_class': 1
-        for loader in ('train_dataloader', 'test_dataloader.0', 'test_dataloader.1')
+        f'{loader}.dataset.test_per_class': 1 for loader in ('train_dataloader', 'test_dataloader')
     }
     options = {
         'data_root': str(tmp_path / 'data'),
@@ -68,7 +67,4 @@ def test_a_number_on_the_command_line_wins_and_the_runner_has_it(tmp_path):
     runner = build_runner(load_recipe(recipe, options), str(tmp_path / 'run'))
     loader = runner.build_dataloader(runner.cfg.train_dataloader)
     assert loader.num_workers == 1 and loader.persistent_workers
-    assert [entry.num_workers for entry in runner.cfg.test_dataloader] == [
-        0,
-        0,
-    ]  # the recipe's own: tiny images
+    assert runner.cfg.test_dataloader.num_workers == 0  # the recipe's own: tiny images

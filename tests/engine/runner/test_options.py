@@ -25,14 +25,19 @@ RECIPE = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_quickstart.py')
             'overwritten by a key at the top of the recipe: give clip.pretrained=...',
         ),
         (
-            'test_dataloader.1.dataset.num_shots',
+            'test_dataloader.dataset.num_shots',
             'overwritten by a key at the top of the recipe: give num_shots=...',
         ),
         (
-            'test_dataloader.batch_size',
-            r'test_dataloader is a list of 2 .* must say which entry: test_dataloader.0 is the first',
+            'test_cfg.tests.subset',
+            r'test_cfg.tests is a list of 2 .* must say which entry: test_cfg.tests.0 is the first',
         ),
-        ('test_dataloader.2.batch_size', 'test_dataloader is a list of 2'),
+        ('test_cfg.tests.2.subset', 'test_cfg.tests is a list of 2'),
+        (
+            'test_dataloader.1.batch_size',
+            r'test_dataloader is one loader: give test_dataloader.batch_size=\.\.\. for all tests, or '
+            r'test_cfg.tests.1.KEY=\.\.\. for the data set of one',
+        ),
     ],
 )
 def test_options_without_an_effect_are_refused(option, complaint):
@@ -49,7 +54,8 @@ def test_options_that_somebody_reads_are_taken():
             'feature_cache.views',
             'load_from',
             'clip',
-            'test_dataloader.1.batch_size',
+            'test_dataloader.batch_size',
+            'test_cfg.tests.1.subset',
             'model.gate_loss.margin',
             'train_dataloader.dataset.subset',
             'custom_hooks',
@@ -62,7 +68,7 @@ def test_options_that_somebody_reads_are_taken():
 
 def test_wrong_keys_of_loaders_are_found_with_the_paths(tmp_path):
     check_loader(dict(dataset={}, batch_size=1, sampler={}, num_batch_per_epoch=3))
-    config = load_recipe(RECIPE, {'data_root': str(tmp_path), 'test_dataloader.1.batch_sise': 4})
+    config = load_recipe(RECIPE, {'data_root': str(tmp_path), 'test_dataloader.batch_sise': 4})
     with pytest.raises(ValueError, match="unknown key 'batch_sise'; did you mean batch_size?"):
         check_inputs(config)
 

@@ -1,30 +1,97 @@
 """The data loaders and data sets that a recipe names."""
 
-from typing import List, Sequence
+from copy import deepcopy
+from typing import Any, List, Sequence
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from ...datasets.few_shot import FewShotDataset
+from ...io.errors import UserError
+
+PARTS = ('train', 'val', 'test')
 
 
-def loaders_of(config: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> List[ConfigDict]:
-    """The configs of a recipe's data loaders, those in lists too."""
-    loaders = [config.get(f'{part}_dataloader') for part in parts]
-    return [
-        loader
-        for entry in loaders
-        if entry
-        for loader in (entry if isinstance(entry, (list, tuple)) else [entry])
-    ]
+def dataset_of_test(dataset: dict, test: dict) -> ConfigDict:
+    """The data set config of one test.
+
+    Args:
+        dataset: the data set of the test loader.
+        test: an entry of ``test_cfg.tests``. With a ``type`` it is a whole data set of its own, else keys that are
+            merged into ``dataset`` as MMEngine merges a config into its base (``_delete_=True`` included).
+
+    Returns:
+        a config of its own: nothing is changed in either argument.
+    """
+    if 'type' in test:
+        return ConfigDict(deepcopy(dict(test)))
+    merged = Config(dict(dataset=deepcopy(dict(dataset))))
+    merged.merge_from_dict(dict(dataset=deepcopy(dict(test))))
+    return merged.dataset
+
+
+def subset_tests(config: Config) -> List[ConfigDict]:
+    """The entries of ``test_cfg.tests``, for changes in place; none if the recipe has a single test."""
+    return (config.get('test_cfg') or {}).get('tests') or []
+
+
+def join_test_loaders(config: Config) -> None:
+    """Turn a list of test loaders, as recipes of fvgpt 0.1.0 have it, into one loader and ``test_cfg.tests``.
+
+    Raises:
+        UserError: the loaders differ in more than their data set.
+    """
+    loaders = config.get('test_dataloader')
+    if not loaders or not isinstance(loaders, (list, tuple)):
+        return
+    first, *others = [dict(loader) for loader in loaders]
+    tests = [loader.pop('dataset') for loader in (first, *others)]
+    if any(loader != first for loader in others):
+        raise UserError(
+            'test_dataloader is a list of loaders that differ in more than their data set; write one loader, and the '
+            'data sets as test_cfg=dict(tests=[...])'
+        )
+    config.test_dataloader = dict(first, dataset=tests[0])
+    config.test_cfg = dict(config.get('test_cfg') or {}, tests=tests)
+
+
+def loaders_of(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]:
+    """The configs of a recipe's data loaders, for changes in place."""
+    return [loader for part in parts if (loader := config.get(f'{part}_dataloader'))]
 
 
 def datasets_of(
-    config: Config, parts: Sequence[str] = ('train', 'val', 'test'), joined: bool = True
+    config: Config, parts: Sequence[str] = PARTS, joined: bool = True
 ) -> List[ConfigDict]:
-    """The data set configs of a recipe's data loaders; with ``joined`` those inside a ConcatDataset in its place."""
+    """The data set configs that a recipe contains, for changes in place: those of its loaders, and whole ones in its tests.
+
+    Args:
+        config: the recipe. parts: which of its loaders.
+        joined: the data sets inside a ConcatDataset in place of it; else it is left out.
+    """
+    found = [loader['dataset'] for loader in loaders_of(config, parts)]
+    if 'test' in parts:
+        found += [test for test in subset_tests(config) if 'type' in test]
+    return _members(found, joined)
+
+
+def built_datasets(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]:
+    """The data set configs that are built from a recipe: of training, of validation, and one per test.
+
+    They are copies. Those inside a ConcatDataset come in place of it.
+    """
+    found = [loader['dataset'] for loader in loaders_of(config, [p for p in parts if p != 'test'])]
+    if 'test' in parts:
+        for loader in loaders_of(config, ['test']):
+            found += [
+                dataset_of_test(loader['dataset'], test) for test in subset_tests(config) or [{}]
+            ]
+    return deepcopy(_members(found, joined=True))
+
+
+def _members(datasets: List[Any], joined: bool) -> List[ConfigDict]:
     chosen: List[ConfigDict] = []
-    for dataset in (loader['dataset'] for loader in loaders_of(config, parts)):
+    for dataset in datasets:
         if dataset.type != 'ConcatDataset':
             chosen.append(dataset)
         elif joined:

@@ -22,9 +22,10 @@ def available_workers() -> int:
 def set_loader_defaults(config: Config) -> None:
     """Fill in ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders; what it says stays."""
     for part in ('train', 'val', 'test'):
-        loaders = config.get(f'{part}_dataloader') or []
-        for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
-            loader.setdefault('num_workers', available_workers())
-            loader.setdefault('pin_memory', torch.cuda.is_available())
-            # Those of tests are gone through once
-            loader.setdefault('persistent_workers', part != 'test' and loader.num_workers > 0)
+        loader = config.get(f'{part}_dataloader')
+        if not isinstance(loader, dict):  # there is none
+            continue
+        loader.setdefault('num_workers', available_workers())
+        loader.setdefault('pin_memory', torch.cuda.is_available())
+        # Those of tests are gone through once
+        loader.setdefault('persistent_workers', part != 'test' and loader.num_workers > 0)

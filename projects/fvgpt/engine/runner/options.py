@@ -63,6 +63,12 @@ def check_options(config: Config, options: Iterable[str]) -> None:
                 f'{option}=... would be overwritten by a key at the top of the recipe: give {key}=...'
             )
         part = config.get(path[0])
+        of_one_test = path[0] == 'test_dataloader' and path[1:] and path[1].isdigit()
+        if of_one_test and isinstance(part, dict):
+            raise UserError(
+                f'test_dataloader is one loader: give test_dataloader.{".".join(path[2:])}=... for all tests, or '
+                f'test_cfg.tests.{path[1]}.KEY=... for the data set of one'
+            )
         for depth, step in enumerate(path[1:], 1):
             if isinstance(part, (list, tuple)):
                 if not (step.isdigit() and int(step) < len(part)):

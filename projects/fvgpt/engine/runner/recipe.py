@@ -21,7 +21,14 @@ from ...io.errors import UserError
 from ...io.json_file import write_json
 from ...tuners.checkpoint import read_checkpoint
 from ...tuners.classifier import tuner_of, unwrapped
-from .config_parts import datasets_of, is_few_shot, loaders_of
+from .config_parts import (
+    built_datasets,
+    datasets_of,
+    is_few_shot,
+    join_test_loaders,
+    loaders_of,
+    subset_tests,
+)
 from .distributed import prepare_distributed
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
@@ -48,11 +55,13 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
         config.merge_from_dict(options)
     if config.get('custom_imports'):
         import_modules_from_strings(**config['custom_imports'])
+    join_test_loaders(config)
     for dataset in datasets_of(config, joined=False):
         for key in DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
             if key in config:
                 dataset[key] = config[key]
-    fit_image_size(config, datasets_of(config))
+    overrides = [test for test in subset_tests(config) if 'type' not in test]
+    fit_image_size(config, [*datasets_of(config), *overrides])
     if 'seed' in config:
         config.setdefault('randomness', {})['seed'] = config.seed
     if 'clip' in config:
@@ -70,7 +79,7 @@ def check_inputs(config: Config, parts: Sequence[str] = ('train', 'val', 'test')
     for loader in loaders_of(config, parts):
         check_loader(loader)
     init_default_scope(config.get('default_scope', 'mmpretrain'))
-    for dataset in datasets_of(config, parts):
+    for dataset in built_datasets(config, parts):
         DATASETS.build(dict(dataset, lazy_init=not dataset.get('mask_root'), pipeline=[]))
 
 

@@ -1,38 +1,74 @@
 """One test run over several class subsets."""
 
-from typing import Dict, List, Union
+from typing import Dict, List, Optional, Sequence, Union
 
-from mmengine.runner import TestLoop
+from mmengine.runner import Runner, TestLoop
+from torch.utils.data import DataLoader
 
 from ...datasets.wrapped import innermost
 from ...evaluation.results import harmonic_means
+from ...io.errors import UserError
 from ...registry import LOOPS
+from .config_parts import dataset_of_test
 
 
 @LOOPS.register_module()
 class SubsetTestLoop(TestLoop):
-    """MMEngine's TestLoop on each of several data loaders in turn, with one result.
+    """MMEngine's TestLoop, once per entry of ``tests``, with one result.
 
-    Metrics of all subsets are merged; where one exists for ``base`` and for ``new``, their harmonic mean is added.
+    Metrics of all tests are merged; if one exists for ``base`` and for ``new``, their harmonic mean is added. A recipe
+    of two tests::
+
+        test_dataloader = dict(batch_size=100, sampler=..., dataset=dict(type=..., split='test'))
+        test_cfg = dict(type='SubsetTestLoop', tests=[dict(subset='base'), dict(subset='new')])
 
     Args:
-        runner, evaluator, fp16: as for TestLoop.
-        dataloader: a list of data loaders or their configs, or a single one.
+        runner, evaluator, fp16: see MMEngine's TestLoop.
+        dataloader: one data loader or its config.
+        tests: for each test the keys that its data set has otherwise than ``dataloader.dataset``, such as ``subset``,
+            ``split`` or ``metainfo``; an entry with a ``type`` is a whole data set config. Left out: one test, of the
+            data set as it is.
+
+    Raises:
+        UserError: ``dataloader`` is a list, or ``tests`` are given for a loader that has been built.
     """
 
-    def __init__(self, runner, dataloader: Union[dict, List[dict]], evaluator, fp16: bool = False):
-        configs = dataloader if isinstance(dataloader, (list, tuple)) else [dataloader]
-        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        self.dataloaders = [
-            runner.build_dataloader(config, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-            if isinstance(config, dict)
-            else config
-            for config in configs
-        ]
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: Union[DataLoader, dict],
+        evaluator,
+        fp16: bool = False,
+        tests: Optional[Sequence[dict]] = None,
+    ):
+        self.dataloaders = self._loaders(runner, dataloader, tests)
         super().__init__(runner, self.dataloaders[0], evaluator, fp16)
 
+    @staticmethod
+    def _loaders(
+        runner: Runner, dataloader: Union[DataLoader, dict], tests: Optional[Sequence[dict]]
+    ) -> List[DataLoader]:
+        if isinstance(dataloader, (list, tuple)):
+            raise UserError(
+                'test_dataloader is a list; write one loader, and what its tests differ in as '
+                "test_cfg=dict(type='SubsetTestLoop', tests=[dict(subset='base'), dict(subset='new')])"
+            )
+        if not isinstance(dataloader, dict):
+            if tests:
+                raise UserError('test_cfg.tests needs test_dataloader as a config, not as a loader')
+            return [dataloader]
+        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
+        return [
+            runner.build_dataloader(
+                dict(dataloader, dataset=dataset_of_test(dataloader['dataset'], test)),
+                seed=runner.seed,
+                diff_rank_seed=diff_rank_seed,
+            )
+            for test in tests or [{}]
+        ]
+
     def run(self) -> Dict[str, float]:
-        """Test on every loader in turn.
+        """Run every test.
 
         Returns:
             All metrics, with the harmonic means.
