@@ -1,4 +1,4 @@
-"""Roll-out and Grad-CAM against slow formulas, on towers with and without a tuner's tokens in them."""
+"""Roll-out and Grad-CAM against simple formulas, with and without prompts in the image tower."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,15 @@ from fvgpt.analysis.attention import (
     rollout,
     share_inside,
 )
-from fvgpt.clip import FrozenCLIP
-from fvgpt.clip.image_watch import ImagePass, can_be_watched, fresh_tokens, watch_image_tower
+from fvgpt.clip import FrozenCLIP, ImagePass, has_attention, record_image_passes
+from fvgpt.clip.attention_recording import changed_tokens
 from fvgpt.tuners import IVLP, MMRL, CoOp, MaPLe
 
 from ..conftest import TINY_CONFIG, write_clip_folder
 
 NAMES = ['cat', 'dog', 'red star']
-PATCHES = 16  # 32 pixels, 8 a patch
-TUNERS = {  # and where the patches stand in the last block
+PATCHES = 16  # an image of 32 x 32 pixels, patches of 8 x 8
+TUNERS = {  # and the position of the first patch in the last block
     'coop': (lambda clip: CoOp(clip, n_ctx=2), 1),
     'ivlp': (lambda clip: IVLP(clip, depth_text=2, depth_vision=2), 1),  # appended, then replaced
     'maple': (lambda clip: MaPLe(clip, depth=2), 1),
@@ -43,12 +43,12 @@ def images(count=2):
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(4))
 
 
-# ------------------------------------------------------------------ watching
-def test_watching_changes_nothing_and_leaves_nothing_behind(tuner_and_start):
+# ------------------------------------------------------------------ recording
+def test_recording_changes_no_feature_and_removes_its_hooks(tuner_and_start):
     tuner, _ = tuner_and_start
     with torch.no_grad():
         before = tuner.encode_image(images())['feature']
-        with watch_image_tower(tuner.clip) as passes:
+        with record_image_passes(tuner.clip) as passes:
             during = tuner.encode_image(images())['feature']
             tuner.encode_image(images(1))
         tuner.encode_image(images())
@@ -60,7 +60,7 @@ def test_watching_changes_nothing_and_leaves_nothing_behind(tuner_and_start):
 
 
 def slow_attention(block, x):
-    """softmax(q k^T / sqrt(d)) head by head, then their mean."""
+    """softmax(q k^T / sqrt(d)) per head, averaged over the heads."""
     h, heads = block.ln_1(x), block.attn.num_heads
     q, k, _ = torch.nn.functional.linear(
         h, block.attn.in_proj_weight, block.attn.in_proj_bias
@@ -77,7 +77,7 @@ def test_attention_is_that_of_the_tower_and_rollout_the_product(random_clip):
     visual = random_clip.model.visual
     x = visual._embeds(images())
     product = torch.eye(1 + PATCHES)
-    with torch.no_grad(), watch_image_tower(random_clip) as passes:
+    with torch.no_grad(), record_image_passes(random_clip) as passes:
         random_clip.encode_image(images())
     for block, seen in zip(visual.transformer.resblocks, passes[0].attention):
         attention = slow_attention(block, x)
@@ -86,12 +86,12 @@ def test_attention_is_that_of_the_tower_and_rollout_the_product(random_clip):
         x = block(x)
     torch.testing.assert_close(rollout(passes[0])[..., :-1], product)
     torch.testing.assert_close(class_token_rollout(passes[0]), product[:, 0, 1:])
-    assert not rollout(passes[0])[..., -1].any(), 'nothing comes from tokens that nobody put in'
+    assert not rollout(passes[0])[..., -1].any(), 'there are no prompts'
 
 
 def test_rollout_rows_add_up_to_one_and_prompts_have_their_share(tuner_and_start):
     tuner, _ = tuner_and_start
-    with torch.no_grad(), watch_image_tower(tuner.clip) as passes:
+    with torch.no_grad(), record_image_passes(tuner.clip) as passes:
         tuner.encode_image(images())
     shares = rollout(passes[0])
     assert shares.shape == (2, passes[0].tokens.shape[1], PATCHES + 2) and (shares >= 0).all()
@@ -99,19 +99,19 @@ def test_rollout_rows_add_up_to_one_and_prompts_have_their_share(tuner_and_start
     assert (shares[:, 0, -1] > 0).all() == (not tuner.image_tower_is_clip)
 
 
-def test_patches_are_found_where_the_tuner_left_them(tuner_and_start):
+def test_positions_of_the_patches_in_the_last_block(tuner_and_start):
     tuner, start = tuner_and_start
-    with torch.no_grad(), watch_image_tower(tuner.clip) as passes:
+    with torch.no_grad(), record_image_passes(tuner.clip) as passes:
         tuner.encode_image(images())
     assert patch_positions(passes[0]).tolist() == list(range(start, start + PATCHES))
 
 
 def test_rollout_by_hand_with_inserted_and_replaced_tokens():
-    """One patch; a token inserted before block 2, and replaced before block 3, so what it had gathered is gone."""
-    a = torch.tensor([[0.5, 0.5], [0.0, 1.0]])  # class token reads itself and the patch
-    b = torch.tensor(
-        [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
-    )  # class token reads the new one, that one the patch
+    """One patch; a prompt inserted before block 2 and replaced before block 3, without its past."""
+    # Block 1: the class token attends to itself and to the patch.
+    a = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+    # Blocks 2 and 3: the class token attends to the prompt, and the prompt to the patch.
+    b = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     seen = ImagePass(
         1,
         [a[None], b[None], b[None]],
@@ -121,9 +121,11 @@ def test_rollout_by_hand_with_inserted_and_replaced_tokens():
             torch.tensor([False, True, False]),
         ],
     )
-    # columns: class token, patch, put in.  Block 1: class (.75, .25, 0), patch (0, 1, 0)
-    # block 2: class half itself, half the new token (0, 0, 1): (.375, .125, .5); new one half patch: (0, .5, .5)
-    # before block 3 the new one is replaced: (0, 0, 1); class: (.1875, .0625, .25 + .5)
+    # Columns: class token, patch, prompts.
+    # After block 1: class token (.75, .25, 0), patch (0, 1, 0).
+    # After block 2: class token, half itself and half prompt (0, 0, 1): (.375, .125, .5); prompt,
+    # half itself and half patch: (0, .5, .5).
+    # Before block 3 the prompt is replaced: (0, 0, 1); class token after it: (.1875, .0625, .75).
     expected = torch.tensor([[0.1875, 0.0625, 0.75], [0, 0.5, 0.5], [0, 1, 0]])
     torch.testing.assert_close(rollout(seen)[0], expected)
 
@@ -131,10 +133,10 @@ def test_rollout_by_hand_with_inserted_and_replaced_tokens():
 @pytest.mark.parametrize(
     'start, count, insert', [(1, 2, True), (3, 1, True), (5, 2, True), (1, 2, False), (3, 2, False)]
 )
-def test_fresh_tokens(start, count, insert):
+def test_changed_tokens_are_those_inserted_or_replaced(start, count, insert):
     before, new = torch.randn(5, 4), torch.randn(count, 4)
     after = torch.cat([before[:start], new, before[start + (0 if insert else count) :]])
-    assert fresh_tokens(before, after).nonzero().flatten().tolist() == list(
+    assert changed_tokens(before, after).nonzero().flatten().tolist() == list(
         range(start, start + count)
     )
 
@@ -147,14 +149,14 @@ def test_a_tower_without_class_token_is_refused(tmp_path):
         text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=1),
     )
     clip = FrozenCLIP(f'local-dir:{write_clip_folder(tmp_path, config)}', pretrained='random')
-    assert not can_be_watched(clip)
-    with pytest.raises(ValueError, match='no ViT with a class token'), watch_image_tower(clip):
+    assert not has_attention(clip)
+    with pytest.raises(ValueError, match='not a ViT with a class token'), record_image_passes(clip):
         pass
 
 
 # ------------------------------------------------------------------ Grad-CAM
 def test_grad_cam_against_finite_differences(tuner_and_start):
-    """alpha_k is the score's slope when channel k of all patches moves together, by a P-th."""
+    """alpha_k is the slope of the score if channel k of all P patches changes by 1 / P each."""
     tuner, start = tuner_and_start
     tuner.double()
     x = images().double()
@@ -172,7 +174,7 @@ def test_grad_cam_against_finite_differences(tuner_and_start):
         handle.remove()
         return z
 
-    with watch_image_tower(tuner.clip) as passes:
+    with record_image_passes(tuner.clip) as passes:
         z = tuner.logits(tuner.encode_image(x), text)
         found = grad_cam(passes, z[:, 1].sum())
     tokens = passes[0].tokens.detach()
@@ -187,14 +189,14 @@ def test_grad_cam_against_finite_differences(tuner_and_start):
 
 
 def hand_pass(tokens):
-    fresh = [torch.zeros(tokens.shape[1], dtype=torch.bool)]
+    is_prompt = [torch.zeros(tokens.shape[1], dtype=torch.bool)]
     return ImagePass(
-        tokens.shape[1] - 1, [torch.eye(tokens.shape[1])[None]], fresh, tokens.requires_grad_()
+        tokens.shape[1] - 1, [torch.eye(tokens.shape[1])[None]], is_prompt, tokens.requires_grad_()
     )
 
 
 def test_grad_cam_by_hand():
-    """A score that is linear in the tokens: alpha is the mean of its weights over the patches."""
+    """If a score is linear in the tokens, alpha is the mean of its weights over the patches."""
     tokens = torch.tensor([[[9.0, 9.0], [1.0, 2.0], [3.0, -4.0]]])  # class token, two patches
     weights = torch.tensor([[[5.0, 5.0], [1.0, 0.0], [0.0, 1.0]]])
     seen = hand_pass(tokens)
@@ -210,7 +212,7 @@ def test_grad_cam_by_hand():
 # ------------------------------------------------------------------ shares
 @settings(max_examples=50, deadline=None)
 @given(arrays(float, (2, 4), elements=st.floats(0.01, 10)), arrays(bool, (2, 8, 8)))
-def test_share_is_that_of_the_map_spread_over_the_pixels(patch_map, mask):
+def test_share_inside_equals_that_of_the_map_resized_to_the_pixels(patch_map, mask):
     found = share_inside(
         torch.tensor(patch_map), torch.tensor(mask, dtype=torch.double)[:, None], (2, 2)
     )
@@ -220,5 +222,5 @@ def test_share_is_that_of_the_map_spread_over_the_pixels(patch_map, mask):
     np.testing.assert_allclose(full, 1)
 
 
-def test_a_map_of_zeros_has_no_share():
+def test_the_share_of_a_map_of_zeros_is_nan():
     assert share_inside(torch.zeros(1, 4), torch.ones(1, 1, 8, 8), (2, 2)).isnan().all()

@@ -1,4 +1,4 @@
-"""The frozen CLIP: same features as open_clip, never changed, weights from wherever the user has them."""
+"""The frozen CLIP: the features of open_clip, weights that never change, all sources of weights."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ ARCHITECTURE = 'fvgpt-test-vit'
 
 @pytest.fixture(scope='module')
 def architecture(random_clip_folder, tmp_path_factory):
-    """A small architecture under an open_clip name, without and with QuickGELU."""
+    """Register a small architecture with open_clip, without and with QuickGELU; return its name."""
     folder = tmp_path_factory.mktemp('architectures')
     config = json.loads((random_clip_folder / 'open_clip_config.json').read_text())['model_cfg']
     (folder / f'{ARCHITECTURE}.json').write_text(json.dumps(dict(config, quick_gelu=False)))
@@ -35,7 +35,7 @@ def architecture(random_clip_folder, tmp_path_factory):
     return ARCHITECTURE
 
 
-def test_text_features_equal_open_clips_full_context(random_clip):
+def test_text_features_equal_those_of_open_clip_at_full_context(random_clip):
     model = random_clip.double().model
     tokens = open_clip.get_tokenizer('ViT-B-16')(TEXTS)
     assert tokens.shape[1] == 77
@@ -44,14 +44,14 @@ def test_text_features_equal_open_clips_full_context(random_clip):
     )
 
 
-def test_image_features_equal_open_clips(random_clip):
+def test_image_features_equal_those_of_open_clip(random_clip):
     images = torch.randn(3, 3, 32, 32)
     torch.testing.assert_close(
         random_clip.encode_image(images), random_clip.model.encode_image(images)
     )
 
 
-def test_nothing_to_train_and_nothing_to_save(random_clip):
+def test_it_has_no_parameters_and_no_state(random_clip):
     assert list(random_clip.parameters()) == []
     assert random_clip.state_dict() == {}
     random_clip.train()
@@ -65,18 +65,18 @@ def test_gradient_passes_through_to_prompts(random_clip):
     random_clip.encode_prompts(prompts._replace(embeddings=embeddings)).sum().backward()
     assert embeddings.grad.abs().sum() > 0
     after = torch.arange(embeddings.shape[1]) > prompts.eot[:, None]
-    assert not embeddings.grad[after].any(), 'nothing after the end-of-text token matters'
+    assert not embeddings.grad[after].any(), 'tokens after the end-of-text token have no influence'
 
 
-def test_moves_with_its_owner_and_copies_share_weights(random_clip):
-    owner = nn.Sequential(random_clip)
-    assert owner.double()[0].model.logit_scale.dtype == torch.float64
-    twin = copy.deepcopy(owner)
+def test_it_moves_with_its_parent_and_copies_share_the_weights(random_clip):
+    parent = nn.Sequential(random_clip)
+    assert parent.double()[0].model.logit_scale.dtype == torch.float64
+    twin = copy.deepcopy(parent)
     assert twin[0].model is random_clip.model
     assert twin[0] is not random_clip
 
 
-def test_weight_hash_is_the_weights_identity(random_clip_folder):
+def test_equal_weights_have_the_same_hash_and_others_do_not(random_clip_folder):
     torch.manual_seed(3)
     one = FrozenCLIP(f'local-dir:{random_clip_folder}', pretrained='random')
     torch.manual_seed(3)
@@ -87,7 +87,7 @@ def test_weight_hash_is_the_weights_identity(random_clip_folder):
 
 # ------------------------------------------------------------------ weights from files
 def openai_archive(model, path):
-    """A TorchScript archive with the tensors of an open_clip model, as OpenAI publishes them."""
+    """Write a TorchScript archive with the tensors of a model, as OpenAI published CLIP."""
     root = nn.Module()
     for key, value in model.state_dict().items():
         *parents, leaf = key.split('.')
@@ -131,7 +131,7 @@ def test_state_dict_files(architecture, tmp_path, name):
     assert FrozenCLIP(f'{architecture}-quickgelu', str(path)).quick_gelu
 
 
-def test_broken_and_foreign_files_are_named(architecture, tmp_path):
+def test_the_error_names_a_damaged_file_and_weights_of_another_model(architecture, tmp_path):
     broken = tmp_path / 'broken.pt'
     broken.write_bytes(b'not a checkpoint')
     with pytest.raises(ValueError, match=r'broken\.pt is not a weights file'):
@@ -146,11 +146,13 @@ def test_reading_a_plain_archive_as_torchscript_is_an_error(tmp_path):
     path = tmp_path / 'weights.pt'
     torch.save(dict(weight=torch.zeros(1)), path)
     assert not torchscript.is_torchscript(path)
-    with pytest.raises(ValueError, match='no TorchScript'):
+    with pytest.raises(ValueError, match='not a TorchScript'):
         torchscript.read_torchscript(path)
 
 
 class Bomb:
+    """Creates the file ``target`` when it is unpickled."""
+
     def __init__(self, target):
         self.target = str(target)
 
@@ -158,7 +160,7 @@ class Bomb:
         return open, (self.target, 'w')
 
 
-def test_a_weights_file_that_would_run_code_is_refused_and_runs_nothing(architecture, tmp_path):
+def test_a_weights_file_with_code_is_refused_and_the_code_does_not_run(architecture, tmp_path):
     torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
     with pytest.raises(ValueError, match='not a weights file'):
         FrozenCLIP(architecture, str(tmp_path / 'bomb.pt'), quick_gelu=True)
@@ -166,13 +168,13 @@ def test_a_weights_file_that_would_run_code_is_refused_and_runs_nothing(architec
 
 
 def repacked(source, target, member, content, compression=zipfile.ZIP_STORED):
-    """Copy an archive with other content in one of its members."""
+    """Copy an archive and replace the content of one of its members."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w', compression) as new:
         for name in old.namelist():
             new.writestr(name, content if name.endswith(member) else old.read(name))
 
 
-def test_a_program_in_an_archive_of_openai_is_not_run(architecture, tmp_path, monkeypatch):
+def test_the_program_in_an_archive_of_openai_is_not_run(architecture, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.jit, 'load', None)
     monkeypatch.setattr(torch._C, 'import_ir_module', None)
     archive, bomb = tmp_path / 'ViT.pt', tmp_path / 'bomb.pt'
@@ -184,7 +186,7 @@ def test_a_program_in_an_archive_of_openai_is_not_run(architecture, tmp_path, mo
     assert not (tmp_path / 'went_off').exists()
 
 
-def test_an_archive_that_unfolds_to_more_than_it_is_is_refused(architecture, tmp_path):
+def test_an_archive_with_compressed_tensors_is_refused(architecture, tmp_path):
     archive, bomb = tmp_path / 'ViT.pt', tmp_path / 'bomb.pt'
     openai_archive(open_clip.create_model(architecture), archive)
     repacked(archive, bomb, '/data/0', bytes(1 << 24), zipfile.ZIP_DEFLATED)
@@ -192,19 +194,17 @@ def test_an_archive_that_unfolds_to_more_than_it_is_is_refused(architecture, tmp
         FrozenCLIP(architecture, str(bomb))
 
 
-def test_open_clip_does_not_read_unsafely_after_an_error_of_the_safe_reader(
-    architecture, tmp_path, monkeypatch
-):
-    """It tries again without ``weights_only`` after a TypeError, which a file can bring about."""
+def test_open_clip_does_not_unpickle_objects_after_an_error(architecture, tmp_path, monkeypatch):
+    """It tries again without ``weights_only`` after a TypeError, which a file can provoke."""
     forced, load = [], torch.load
 
-    def unlucky(*args, **kwargs):
+    def fails_once(*args, **kwargs):
         forced.append(os.environ.get('TORCH_FORCE_WEIGHTS_ONLY_LOAD'))
         if len(forced) == 1:
             raise TypeError
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(torch, 'load', unlucky)
+    monkeypatch.setattr(torch, 'load', fails_once)
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     torch.save(dict(state_dict=Bomb(tmp_path / 'went_off')), tmp_path / 'bomb.pt')
     with pytest.raises(ValueError, match='not a weights file'):
@@ -221,7 +221,7 @@ def test_quick_gelu_that_contradicts_the_tag_is_an_error():
         weights._tag_quick_gelu('ViT-B-16-quickgelu', 'laion2b_s34b_b88k', None)
 
 
-def test_missing_weights_say_where_they_are_published(monkeypatch):
+def test_the_error_about_missing_weights_tells_where_they_are_published(monkeypatch):
     def no_network(*args, **kwargs):
         raise OSError('no route to host')
 
@@ -234,7 +234,7 @@ def test_missing_weights_say_where_they_are_published(monkeypatch):
     assert 'clip.pretrained=' in message and 'no route to host' in message
 
 
-def test_wrong_names_list_what_there_is():
+def test_errors_about_wrong_names_list_the_valid_ones():
     with pytest.raises(ValueError, match="no model 'ViT-B-61'.*ViT-B-16"):
         FrozenCLIP('ViT-B-61', 'openai')
     with pytest.raises(ValueError, match='say which weights ViT-B-16'):
@@ -252,7 +252,7 @@ def test_text_towers_that_cannot_be_prompted_are_refused(name):
 
 
 # ------------------------------------------------------------------ precision and memory
-def test_half_precision_towers_give_float32_features_near_the_full_ones(random_clip_folder):
+def test_half_precision_towers_return_float32_features_close_to_the_full_ones(random_clip_folder):
     name, images = f'local-dir:{random_clip_folder}', torch.randn(2, 3, 32, 32)
     torch.manual_seed(0)
     full = FrozenCLIP(name, pretrained='random')
@@ -275,7 +275,9 @@ def test_half_precision_towers_give_float32_features_near_the_full_ones(random_c
 @pytest.mark.parametrize(
     'free, expected', [(10**12, 2**18), (24 * 10**9, 8192), (10**6, 1024), (0, 1024)]
 )
-def test_chunks_follow_the_free_memory_in_powers_of_two(monkeypatch, free, expected):
+def test_tokens_per_chunk_are_a_power_of_two_that_follows_the_free_memory(
+    monkeypatch, free, expected
+):
     tower = SimpleNamespace(
         positional_embedding=torch.zeros(77, 512), transformer=SimpleNamespace(resblocks=range(12))
     )

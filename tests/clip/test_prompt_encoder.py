@@ -1,4 +1,4 @@
-"""The fast text encoding equals the plain one, in features and gradients, for every way of prompting."""
+"""The packed text encoding equals the plain one in features and gradients, for all edits."""
 
 import pytest
 import torch
@@ -15,8 +15,8 @@ KINDS = [
     'deep in every block',
     'inserted',
     'inserted, then replaced',
-    'own for each prompt',
-    'own for each prompt, over shared ones',
+    'per prompt',
+    'per prompt, over shared ones',
 ]
 
 
@@ -28,8 +28,8 @@ def tokens(clip, *shape, seed=0):
 
 
 def edits_of(kind, clip, count):
-    """Edits of one kind, and the leaves to compare gradients of."""
-    shared, own = tokens(clip, 3, seed=1), tokens(clip, count, 2, seed=2)
+    """Edits of one kind, and the tensors whose gradients are compared."""
+    shared, per_prompt = tokens(clip, 3, seed=1), tokens(clip, count, 2, seed=2)
     return {
         'none': ({}, []),
         'deep': ({1: replace_tokens(shared)}, [shared]),
@@ -39,17 +39,24 @@ def edits_of(kind, clip, count):
             {0: insert_tokens(shared), 1: replace_tokens(shared)},
             [shared],
         ),
-        'own for each prompt': ({1: replace_tokens(own)}, [own]),
-        'own for each prompt, over shared ones': (
-            {0: replace_tokens(shared), 1: replace_tokens(own, 2)},
-            [shared, own],
+        'per prompt': ({1: replace_tokens(per_prompt)}, [per_prompt]),
+        'per prompt, over shared ones': (
+            {0: replace_tokens(shared), 1: replace_tokens(per_prompt, 2)},
+            [shared, per_prompt],
         ),
     }[kind]
 
 
 def table_of(prompts):
-    """Leaf of the embeddings, one a beginning that occurs, and which of them the places of the prompts are (N, L): the same
-    function of the same variables for ways that compute a beginning once or several times."""
+    """Make prompts a function of one embedding per distinct prefix.
+
+    Ways of encoding that compute a common prefix once or several times then have the same
+    variables, so that their gradients can be compared.
+
+    Returns:
+        The embeddings, a leaf (number of prefixes, W), and the index of each token's embedding (N,
+        L).
+    """
     rows, index = {}, torch.zeros(prompts.embeddings.shape[:2], dtype=torch.long)
     for n, prefix_ids in enumerate(prompts.prefix_ids):
         for position in range(len(prefix_ids)):
@@ -62,7 +69,7 @@ def table_of(prompts):
 
 
 def outcome(encode, clip, prompts, kind):
-    """Features and gradients of one way of encoding."""
+    """Features and gradients of one way of encoding, with one kind of edits."""
     edits, leaves = edits_of(kind, clip, len(prompts.prefix_ids))
     table, index = table_of(prompts)
     features = encode(clip.text_tower, prompts._replace(embeddings=table[index]), edits)
@@ -86,33 +93,32 @@ def test_features_and_gradients(random_clip, monkeypatch, kind, names, template)
     random_clip.double()
     prompts = random_clip.embed_prompts(random_clip.tokenize([template.format(n) for n in names]))
     plain = outcome(encode_prompts_plain, random_clip, prompts, kind)
-    monkeypatch.setattr(
-        prompt_encoder, 'encode_prompts_plain', None
-    )  # each kind is encoded the fast way, none falls back
+    # None of these kinds falls back on the plain way.
+    monkeypatch.setattr(prompt_encoder, 'encode_prompts_plain', None)
     assert_same(outcome(encode_prompts, random_clip, prompts, kind), plain)
 
 
-@pytest.mark.parametrize('own', [0, 1, 2, 5, 30])
+@pytest.mark.parametrize('max_shared', [0, 1, 2, 5, 30])
 @pytest.mark.parametrize('kind', ['none', 'deep', 'inserted'])
-def test_less_may_be_declared_shared(random_clip, own, kind):
+def test_max_shared_changes_no_result(random_clip, max_shared, kind):
     random_clip.double()
     prompts = random_clip.embed_prompts(
         random_clip.tokenize([f'a photo of a {n}.' for n in NAMES])
-    )._replace(own=own)
+    )._replace(max_shared=max_shared)
     assert_same(
         outcome(encode_prompts, random_clip, prompts, kind),
         outcome(encode_prompts_plain, random_clip, prompts, kind),
     )
 
 
-def odd_edits(clip):
-    shared, own = tokens(clip, 2, seed=1), tokens(clip, len(NAMES), 2, seed=2)
+def rare_edits(clip):
+    shared, per_prompt = tokens(clip, 2, seed=1), tokens(clip, len(NAMES), 2, seed=2)
     return {
         'two insertions': {0: insert_tokens(shared), 1: insert_tokens(shared)},
         'replaced before an insertion': {0: replace_tokens(shared), 1: insert_tokens(shared)},
-        'insertion behind what is shared': {1: insert_tokens(shared, 6)},
-        'insertion of own tokens': {1: insert_tokens(own)},
-        'insertion, then own tokens': {0: insert_tokens(shared), 1: replace_tokens(own)},
+        'insertion behind the shared prefix': {1: insert_tokens(shared, 6)},
+        'insertion per prompt': {1: insert_tokens(per_prompt)},
+        'insertion, then per prompt': {0: insert_tokens(shared), 1: replace_tokens(per_prompt)},
     }
 
 
@@ -121,15 +127,15 @@ def odd_edits(clip):
     [
         'two insertions',
         'replaced before an insertion',
-        'insertion behind what is shared',
-        'insertion of own tokens',
-        'insertion, then own tokens',
+        'insertion behind the shared prefix',
+        'insertion per prompt',
+        'insertion, then per prompt',
     ],
 )
-def test_rare_edits_are_left_to_the_plain_way(random_clip, kind):
+def test_rare_edits_fall_back_on_the_plain_way(random_clip, kind):
     random_clip.double()
     prompts = random_clip.embed_prompts(random_clip.tokenize([f'a photo of a {n}.' for n in NAMES]))
-    edits = odd_edits(random_clip)[kind]
+    edits = rare_edits(random_clip)[kind]
     features, plain = (
         encode(random_clip.text_tower, prompts, edits)
         for encode in (encode_prompts, encode_prompts_plain)
@@ -137,7 +143,7 @@ def test_rare_edits_are_left_to_the_plain_way(random_clip, kind):
     torch.testing.assert_close(features, plain, rtol=1e-9, atol=1e-11)
 
 
-def test_a_block_of_another_kind_keeps_its_own_forward(random_clip, monkeypatch):
+def test_a_sub_class_of_the_block_runs_its_own_forward(random_clip, monkeypatch):
     class Twice(ResidualAttentionBlock):
         def forward(self, *args, **kwargs):
             return 2 * super().forward(*args, **kwargs)
@@ -168,7 +174,7 @@ def test_chunks_with_recomputation_give_the_same_gradients(random_clip, kind, ma
     )
 
 
-def test_what_was_prepared_without_gradient_serves_in_training(random_clip):
+def test_a_layout_made_in_inference_mode_can_be_used_in_training(random_clip):
     prompts = random_clip.embed_prompts(
         random_clip.tokenize(['a photo of a sea lion.', 'a photo of a sea snake.'])
     )

@@ -1,4 +1,4 @@
-"""Prompts packed as a tree: every place has a slot, every slot sees exactly what stands before it."""
+"""Prompts packed as a tree: every token has a slot and sees exactly the tokens before it."""
 
 import pytest
 import torch
@@ -14,11 +14,11 @@ PROMPTS = st.lists(PROMPT, min_size=1, max_size=40).map(tuple)
 
 @settings(max_examples=100, deadline=None)
 @given(PROMPTS, st.one_of(st.none(), st.integers(0, 8)), st.integers(0, 3))
-def test_a_slot_sees_the_beginning_that_it_stands_for(prompts, own, reserved):
-    start = 1 if own is None or own > 0 else 0
-    packing = pack(prompts, own, (start, reserved))
+def test_a_slot_sees_exactly_the_prefix_of_its_token(prompts, max_shared, reserved):
+    start = 1 if max_shared is None or max_shared > 0 else 0
+    packing = pack(prompts, max_shared, (start, reserved))
     size = packing.mask.shape[1]
-    assert packing.shared == shared_length(prompts, own) + reserved
+    assert packing.shared == shared_length(prompts, max_shared) + reserved
     prefix_ids = [prompts[n][p] for n, p in zip(packing.prompt.tolist(), packing.position.tolist())]
     for n, prompt in enumerate(prompts):
         slots = packing.slot[n]
@@ -35,7 +35,7 @@ def test_a_slot_sees_the_beginning_that_it_stands_for(prompts, own, reserved):
 
 @settings(max_examples=50, deadline=None)
 @given(PROMPTS)
-def test_in_one_row_every_beginning_is_there_once(prompts):
+def test_within_one_row_every_prefix_has_one_slot(prompts):
     packing = pack(prompts)
     if len(packing.mask) == 1:
         assert len(packing.prompt) == len(
@@ -45,8 +45,8 @@ def test_in_one_row_every_beginning_is_there_once(prompts):
 
 @settings(max_examples=50, deadline=None)
 @given(PROMPTS, st.integers(0, 8))
-def test_behind_own_nothing_is_shared(prompts, own):
-    slots = pack(prompts, own).slot[:, own:]
+def test_behind_max_shared_nothing_is_shared(prompts, max_shared):
+    slots = pack(prompts, max_shared).slot[:, max_shared:]
     slots = slots[slots >= 0]
     assert len(slots.unique()) == len(slots)
 
@@ -62,15 +62,15 @@ def test_a_thousand_prompts_leave_few_slots_empty():
     assert len(packing.prompt) < 1.02 * (5 + sum(lengths) + 1000)
 
 
-def test_reserved_slots_are_seen_by_none_until_they_are_filled():
+def test_reserved_slots_can_be_hidden():
     packing = pack(((7, 1, 2, END), (7, 1, 3, END)), reserved=(1, 2))
     hidden = packing.hiding(1, 2)
     assert packing.mask[0, 4, 1:3].all() and not hidden[0, 3:, 1:3].any()
-    assert hidden.any(-1).all()  # softmax needs something to see
+    assert hidden.any(-1).all()  # a softmax needs at least one value
     assert hidden[0, 1, 1] and hidden[0, 2, 2]
 
 
-def test_tokens_cannot_come_in_behind_what_is_shared():
+def test_tokens_cannot_be_inserted_behind_the_shared_prefix():
     with pytest.raises(ValueError, match='position 3: prompts share only 2'):
         pack(((7, 1, 2, END), (7, 1, 3, END)), reserved=(3, 2))
 
@@ -81,7 +81,7 @@ def test_tokens_cannot_come_in_behind_what_is_shared():
         st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), min_size=1, max_size=5
     ).map(tuple)
 )
-def test_shared_length_is_the_longest_common_beginning(all_ids):
+def test_shared_length_is_that_of_the_longest_common_prefix(all_ids):
     count = shared_length(all_ids)
     assert count < min(map(len, all_ids))
     assert all(ids[:count] == all_ids[0][:count] for ids in all_ids)
@@ -89,7 +89,7 @@ def test_shared_length_is_the_longest_common_beginning(all_ids):
         assert len({ids[count] for ids in all_ids}) > 1
 
 
-def test_agreement_ends_at_the_first_difference_or_at_own():
+def test_agreement_ends_at_the_first_difference_or_at_max_shared():
     assert agreement((1, 2, 3), (1, 2, 4)) == 2
     assert agreement((1, 2, 3), (1, 2, 3)) == 3
-    assert agreement((1, 2, 3), (1, 2, 3), own=1) == 1
+    assert agreement((1, 2, 3), (1, 2, 3), max_shared=1) == 1

@@ -6,7 +6,7 @@ from fvgpt.clip import fill_template, resolve_template
 from fvgpt.datasets.class_names import check_class_names
 
 
-def test_templates_by_text_and_by_data_set():
+def test_templates_by_text_and_by_name_of_a_data_set():
     assert fill_template('a photo of a {}.', ['golden_retriever']) == [
         'a photo of a golden retriever.'
     ]
@@ -25,6 +25,6 @@ def test_templates_by_text_and_by_data_set():
         ([3], r'class_names\[0\]'),
     ],
 )
-def test_bad_class_names_are_named(names, message):
+def test_the_error_names_an_invalid_class_name(names, message):
     with pytest.raises(ValueError, match=message):
         check_class_names(names)

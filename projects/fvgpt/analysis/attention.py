@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip.image_watch import ImagePass
-from ..clip.precision import at_least_float32
+from ..clip import ImagePass, at_least_float32
 
 ROLLOUT, GRADCAM = 'rollout', 'gradcam'
 MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
@@ -27,7 +26,7 @@ def origins(seen: ImagePass) -> Tensor:
     """One-hot rows (1, T, P + 2): where each token of the first block comes from, by the columns of :func:`rollout`."""
     first = seen.attention[0]
     start = torch.eye(1 + seen.patches, seen.patches + 2, device=first.device, dtype=first.dtype)
-    return carry(start[None], seen.fresh[0])
+    return carry(start[None], seen.is_prompt[0])
 
 
 def rollout(seen: ImagePass) -> Tensor:
@@ -39,7 +38,7 @@ def rollout(seen: ImagePass) -> Tensor:
         tokens that a tuner put in (all of them together, the last column). Rows add up to one.
     """
     shares = origins(seen)
-    for index, (attention, fresh) in enumerate(zip(seen.attention, seen.fresh)):
+    for index, (attention, fresh) in enumerate(zip(seen.attention, seen.is_prompt)):
         if index:
             shares = carry(shares, fresh)
         shares = (attention @ shares + shares) / 2
@@ -54,7 +53,7 @@ def class_token_rollout(seen: ImagePass) -> Tensor:
 def patch_positions(seen: ImagePass) -> Tensor:
     """Positions (P,) of the patch tokens in the last block."""
     rows = origins(seen)
-    for fresh in seen.fresh[1:]:
+    for fresh in seen.is_prompt[1:]:
         rows = carry(rows, fresh)
     return rows[0, :, 1:-1].argmax(0)
 

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..clip.image_watch import can_be_watched, watch_image_tower
+from ..clip import has_attention, record_image_passes
 from ..foreground.fvgpt import FVGPT, stack_masks
 from ..io.errors import UserError
 from ..tuners.base import PromptTuner
@@ -84,7 +84,7 @@ class Observer:
         self.model = model.eval().requires_grad_(False)
         self.model.compare = True
         self.clip = model.tuner.clip
-        self.has_attention = can_be_watched(self.clip)
+        self.has_attention = has_attention(self.clip)
         self.grid: Tuple[int, int] = (
             tuple(self.clip.model.visual.grid_size) if self.has_attention else (0, 0)
         )
@@ -114,7 +114,7 @@ class Observer:
         if not self.has_attention:
             logits, b = self._predict(images)
             return logits, {}, b
-        with torch.enable_grad(), watch_image_tower(self.clip) as passes:
+        with torch.enable_grad(), record_image_passes(self.clip) as passes:
             logits, b = self._predict(images)
             maps = attention_maps(passes, logits, labels)
         return (

@@ -1,9 +1,9 @@
-"""The one rule on number formats: towers may run in half precision, everything after them does not."""
+"""Number formats: CLIP's towers may run in half precision, everything after them uses float32."""
 
 import torch
 from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """``x`` in float32 if it is in half precision, otherwise as it is."""
+    """Convert half precision (float16, bfloat16) to float32; return other tensors unchanged."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,4 +1,4 @@
-"""Prompt texts: class-name clean-up and the hand-written templates of the field (CoOp's ``CUSTOM_TEMPLATES``)."""
+"""Prompt templates and the texts made from them (CoOp's ``CUSTOM_TEMPLATES``)."""
 
 from typing import List, Optional, Sequence
 
@@ -6,9 +6,9 @@ from ..datasets.class_names import readable
 from ..io.errors import UserError
 
 PLAIN_TEMPLATE = 'a photo of a {}.'
-CUSTOM = 'custom'  # the template of the data set at hand
+CUSTOM = 'custom'  # stands for the template of the data set in use
 
-# data set -> template; data sets that are not listed use PLAIN_TEMPLATE
+# Data set -> template. Data sets that are not listed use PLAIN_TEMPLATE.
 CUSTOM_TEMPLATES = dict(
     OxfordPets='a photo of a {}, a type of pet.',
     OxfordFlowers='a photo of a {}, a type of flower.',
@@ -29,15 +29,16 @@ CUSTOM_TEMPLATES = dict(
 
 
 def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
-    """The text of a template.
+    """Return the text of a template, with ``{}`` in place of the class name.
 
     Args:
-        template: a text with ``{}`` for the class name; the name of a data set in ``CUSTOM_TEMPLATES``; or ``custom``, which
-            follows the data set at hand.
-        dataset_name: that data set; ``PLAIN_TEMPLATE`` where it is unknown.
+        template: one of: a text with ``{}`` for the class name; the name of a data set in
+            ``CUSTOM_TEMPLATES``; ``custom``, the template of the data set in use.
+        dataset_name: the data set in use. If it is not in ``CUSTOM_TEMPLATES`` or None, ``custom``
+            means ``PLAIN_TEMPLATE``.
 
     Raises:
-        ValueError: none of the three.
+        ValueError: ``template`` is none of the three.
     """
     if '{}' in template:
         return template
@@ -46,14 +47,18 @@ def resolve_template(template: str, dataset_name: Optional[str] = None) -> str:
     if template in CUSTOM_TEMPLATES:
         return CUSTOM_TEMPLATES[template]
     raise UserError(
-        f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is no data set of '
-        f'CUSTOM_TEMPLATES ({", ".join(CUSTOM_TEMPLATES)})'
+        f'template {template!r} has no {{}} for the class name, is not {CUSTOM!r} and is not a '
+        f'data set of CUSTOM_TEMPLATES ({", ".join(CUSTOM_TEMPLATES)})'
     )
 
 
 def fill_template(
     template: str, class_names: Sequence[str], dataset_name: Optional[str] = None
 ) -> List[str]:
-    """One prompt text a class; see :func:`resolve_template`."""
+    """Return one prompt text per class name; :func:`resolve_template` explains the arguments.
+
+    Raises:
+        ValueError: the template is invalid.
+    """
     template = resolve_template(template, dataset_name)
     return [template.format(readable(name)) for name in class_names]

@@ -1,4 +1,7 @@
-"""The tensors of a TorchScript archive, the form that OpenAI published its weights in, without loading the program in it."""
+"""Reading the tensors of a TorchScript archive without running the program in it.
+
+OpenAI published CLIP's weights as TorchScript archives (``ViT-B-16.pt``).
+"""
 
 import pickle
 import zipfile
@@ -11,28 +14,27 @@ from torch import Tensor
 
 from ..io.errors import UserError
 
-_LARGEST_INDEX = (
-    64 << 20
-)  # bytes of data.pkl, which names the tensors; that of ViT-L/14 has less than one hundredth
-_STORAGES = {
-    f'{name}Storage': dtype
-    for name, dtype in dict(
-        Half=torch.float16,
-        BFloat16=torch.bfloat16,
-        Float=torch.float32,
-        Double=torch.float64,
-        Long=torch.int64,
-        Int=torch.int32,
-        Short=torch.int16,
-        Char=torch.int8,
-        Byte=torch.uint8,
-        Bool=torch.bool,
-    ).items()
-}
+# Largest data.pkl (the index of the tensors) in bytes. That of ViT-L/14 has less than 1/100 of it.
+_LARGEST_INDEX = 64 << 20
+_STORAGES = dict(
+    HalfStorage=torch.float16,
+    BFloat16Storage=torch.bfloat16,
+    FloatStorage=torch.float32,
+    DoubleStorage=torch.float64,
+    LongStorage=torch.int64,
+    IntStorage=torch.int32,
+    ShortStorage=torch.int16,
+    CharStorage=torch.int8,
+    ByteStorage=torch.uint8,
+    BoolStorage=torch.bool,
+)
 
 
 class _Inert:
-    """Stands for every class and function of the archive that is no tensor: it takes anything and does nothing."""
+    """Replaces every class and function of the archive that is not a tensor.
+
+    It accepts any arguments and does nothing with them; only the attributes are stored.
+    """
 
     state: Dict[str, Any] = {}
 
@@ -46,11 +48,13 @@ class _Inert:
 def _tensor(
     storage: Tensor, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...], *_
 ) -> Tensor:
-    return storage.as_strided(size, stride, offset)  # which checks that it stays within the storage
+    """Replacement of ``torch._utils._rebuild_tensor_v2``."""
+    # as_strided raises a RuntimeError if the tensor would reach beyond its storage.
+    return storage.as_strided(size, stride, offset)
 
 
 class _Reader(pickle.Unpickler):
-    """Finds nothing but :class:`_Inert`, dictionaries and tensors, whatever the pickle asks for."""
+    """Unpickler of tensors and dictionaries; every other class becomes :class:`_Inert`."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str):
         super().__init__(archive.open(f'{folder}/data.pkl'))
@@ -62,7 +66,9 @@ class _Reader(pickle.Unpickler):
             return _STORAGES[name]
         if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):
             return _tensor
-        return OrderedDict if (module, name) == ('collections', 'OrderedDict') else _Inert
+        if (module, name) == ('collections', 'OrderedDict'):
+            return OrderedDict
+        return _Inert
 
     def persistent_load(self, reference: tuple) -> Tensor:
         _, dtype, key, *_ = reference
@@ -74,12 +80,11 @@ class _Reader(pickle.Unpickler):
         return self.storages[key]
 
 
-def index_of(archive: zipfile.ZipFile) -> Optional[str]:
-    """The folder in an archive that holds ``data.pkl`` and ``constants.pkl``; None where it is no TorchScript."""
-    folders = {
-        name.rpartition('/')[0] for name in archive.namelist() if name.endswith('/constants.pkl')
-    }
-    return next((folder for folder in folders if f'{folder}/data.pkl' in archive.namelist()), None)
+def _index_folder(archive: zipfile.ZipFile) -> Optional[str]:
+    """Folder with ``data.pkl`` and ``constants.pkl``; None if the archive is not TorchScript."""
+    names = archive.namelist()
+    folders = {name.rpartition('/')[0] for name in names if name.endswith('/constants.pkl')}
+    return next((folder for folder in folders if f'{folder}/data.pkl' in names), None)
 
 
 def is_torchscript(path: Path) -> bool:
@@ -87,30 +92,31 @@ def is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return index_of(archive) is not None
+        return _index_folder(archive) is not None
 
 
 def read_torchscript(path: Path) -> Dict[str, Tensor]:
-    """All tensors of the modules in an archive, by the names of ``torch.jit.load(path).state_dict()``, on the CPU; tensors
-    that are mere attributes are among them.
+    """Read all tensors of the modules in a TorchScript archive.
+
+    Returns:
+        The tensors on the CPU, by their names in ``torch.jit.load(path).state_dict()``. Tensors
+        that are plain attributes of a module are included.
 
     Raises:
-        ValueError: it is no TorchScript, is compressed where TorchScript does not compress, or is broken.
+        ValueError: the file is not TorchScript, its tensors are compressed (TorchScript never
+            compresses them; a small file could fill the memory), or it is damaged.
     """
     with zipfile.ZipFile(path) as archive:
-        folder = index_of(archive)
+        folder = _index_folder(archive)
         if folder is None:
-            raise UserError('it is no TorchScript archive')
-        index = archive.getinfo(f'{folder}/data.pkl')
-        if (
-            index.file_size > _LARGEST_INDEX
-            or sum(
-                member.file_size
-                for member in archive.infolist()
-                if member.filename.startswith(f'{folder}/data/')
-            )
-            > path.stat().st_size
-        ):
+            raise UserError('it is not a TorchScript archive')
+        index_size = archive.getinfo(f'{folder}/data.pkl').file_size
+        tensor_bytes = sum(
+            member.file_size
+            for member in archive.infolist()
+            if member.filename.startswith(f'{folder}/data/')
+        )
+        if index_size > _LARGEST_INDEX or tensor_bytes > path.stat().st_size:
             raise UserError('its tensors are compressed, or their index is too large')
         return dict(_tensors(_Reader(archive, folder).load()))
 

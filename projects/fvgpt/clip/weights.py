@@ -1,4 +1,7 @@
-"""Building an open_clip model with the weights the user asked for, or saying what is missing and where it is published."""
+"""Building an open_clip model with the weights that the user names.
+
+If weights are missing, the error tells where they are published.
+"""
 
 import os
 import socket
@@ -17,11 +20,16 @@ QUICKSTART_CLIP = Path(__file__).resolve().parent.parent / 'assets' / 'quickstar
 
 
 def _tag_quick_gelu(name: str, tag: str, quick_gelu: Optional[bool]) -> bool:
+    """Activation that published weights were trained with.
+
+    Raises:
+        ValueError: ``quick_gelu`` or the name of the architecture contradicts it.
+    """
     trained_with = bool(get_pretrained_cfg(name, tag).get('quick_gelu', False))
     if quick_gelu is not None and quick_gelu != trained_with:
         raise UserError(
-            f'quick_gelu={quick_gelu} does not fit: the weights {tag!r} of {name} were trained with '
-            f'quick_gelu={trained_with}; leave the key out'
+            f'quick_gelu={quick_gelu} does not fit: the weights {tag!r} of {name} were trained '
+            f'with quick_gelu={trained_with}; omit the key'
         )
     if name.endswith('-quickgelu') and not trained_with:
         raise UserError(
@@ -32,10 +40,16 @@ def _tag_quick_gelu(name: str, tag: str, quick_gelu: Optional[bool]) -> bool:
 
 
 def _file_quick_gelu(name: str, path: Path, quick_gelu: Optional[bool]) -> bool:
+    """Activation that the weights in a file were trained with.
+
+    Raises:
+        ValueError: it is not known, or ``quick_gelu`` contradicts it.
+    """
     if is_torchscript(path):
         if quick_gelu is False:
             raise UserError(
-                f'quick_gelu=False does not fit: {path} is an archive of OpenAI, trained with QuickGELU'
+                f'quick_gelu=False does not fit: {path} is an archive of OpenAI, trained with '
+                'QuickGELU'
             )
         return True
     if name.endswith('-quickgelu'):
@@ -44,20 +58,26 @@ def _file_quick_gelu(name: str, path: Path, quick_gelu: Optional[bool]) -> bool:
         return True
     if quick_gelu is None:
         raise UserError(
-            f'{path} does not say which activation its weights were trained with, and the wrong one costs '
-            'accuracy silently: set quick_gelu=True for weights of OpenAI, False for those of LAION'
+            f'{path} does not say which activation its weights were trained with, and the wrong '
+            'one lowers the accuracy without any error: set quick_gelu=True for weights of OpenAI, '
+            'False for those of LAION'
         )
     return quick_gelu
 
 
 def _load_file(name: str, path: Path, quick_gelu: bool):
+    """Build a model with the weights of a file.
+
+    Raises:
+        ValueError: the file cannot be read, or its weights are not those of this architecture.
+    """
     model = open_clip.create_model(name, load_weights=False, force_quick_gelu=quick_gelu)
     try:
         if is_torchscript(path):
             state = read_torchscript(path)
             model.load_state_dict({key: state[key] for key in model.state_dict() if key in state})
         else:
-            with _tensors_only():
+            with _weights_only():
                 open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     except Exception as error:
         raise UserError(
@@ -68,8 +88,11 @@ def _load_file(name: str, path: Path, quick_gelu: bool):
 
 
 @contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Let ``torch.load`` unpickle nothing else, also where open_clip tries again without ``weights_only``."""
+def _weights_only() -> Iterator[None]:
+    """Force ``torch.load`` to unpickle tensors only.
+
+    open_clip tries again without ``weights_only`` after an error; this applies then, too.
+    """
     before = {
         key: os.environ.pop(key, None)
         for key in ('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD')
@@ -83,10 +106,13 @@ def _tensors_only() -> Iterator[None]:
 
 
 @contextmanager
-def _no_vain_retries() -> Iterator[None]:
-    """Where the hub's host has no address, let huggingface_hub look in its cache only, not retry for a minute."""
+def _offline_if_hub_is_unreachable() -> Iterator[None]:
+    """Restrict huggingface_hub to its cache if the hub's host name cannot be resolved.
+
+    Otherwise it would retry for a minute.
+    """
     if any(os.environ.get(key) for key in ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY')):
-        yield  # a proxy resolves names for us
+        yield  # the proxy resolves the name
         return
     before = hub_constants.HF_HUB_OFFLINE
     try:
@@ -100,101 +126,129 @@ def _no_vain_retries() -> Iterator[None]:
 
 
 def _load_tag(name: str, tag: str, quick_gelu: bool, cache_dir: Optional[str]):
+    """Build a model with published weights.
+
+    Raises:
+        FileNotFoundError: they are not on this machine and cannot be downloaded.
+    """
     try:
-        with _no_vain_retries(), _tensors_only():
+        with _offline_if_hub_is_unreachable(), _weights_only():
             return open_clip.create_model(
                 name, pretrained=tag, force_quick_gelu=quick_gelu, cache_dir=cache_dir
             )
     except Exception as error:
-        where = get_pretrained_cfg(name, tag)
-        hub, url = where.get('hf_hub', ''), where.get('url', '')
-        sources = (
-            [f'open_clip_model.safetensors of https://huggingface.co/{hub.strip("/")}']
-            if hub
-            else []
+        published = get_pretrained_cfg(name, tag)
+        sources = []
+        if published.get('hf_hub'):
+            repository = published['hf_hub'].strip('/')
+            sources.append(f'open_clip_model.safetensors of https://huggingface.co/{repository}')
+        if published.get('url'):
+            sources.append(published['url'])
+        options = 'clip.pretrained=/path/to/the/file' + (
+            ' clip.quick_gelu=True' if quick_gelu else ''
         )
-        sources += [url] if url else []
         raise MissingFileError(
-            f'the weights {tag!r} of {name} are not on this machine and could not be fetched. Fetch '
-            f'{" or ".join(sources)} on a machine with network, put the file anywhere here, and set '
-            f'pretrained="/path/to/the/file" (in a recipe: --cfg-options clip.pretrained=/path/to/the/file'
-            f'{" clip.quick_gelu=True" if quick_gelu else ""}). The cause was: {str(error)[:300]}'
+            f'the weights {tag!r} of {name} are not on this machine and could not be downloaded. '
+            f'Download {" or ".join(sources)} on a machine with network access, copy the file to '
+            'this machine, and set pretrained="/path/to/the/file" (in a recipe: --cfg-options '
+            f'{options}). The cause was: {str(error)[:300]}'
         ) from error
 
 
 def _refuse_other_text_towers(name: str) -> None:
-    """Prompt tuning needs CLIP's own text tower: causal, read at the end-of-text token, with CLIP's tokenizer."""
+    """Check that the text tower is CLIP's, as prompt tuning needs it.
+
+    Raises:
+        ValueError: it is not causal, is not read at the end-of-text token, or has another
+            tokenizer.
+    """
     text = (open_clip.get_model_config(name) or {}).get('text_cfg', {})
     if any(
         text.get(key)
         for key in ('hf_model_name', 'hf_tokenizer_name', 'no_causal_mask', 'embed_cls')
     ) or text.get('pool_type', 'argmax') not in ('argmax', 'eos'):
         raise UserError(
-            f"{name} has no causal text tower that is read at the end-of-text token with CLIP's own "
-            "tokenizer, as prompt tuning needs; choose one of OpenAI's architectures, e.g. ViT-B-16"
+            f"{name} has no causal text tower that is read at the end-of-text token with CLIP's "
+            "own tokenizer, as prompt tuning needs; choose one of OpenAI's architectures, e.g. "
+            'ViT-B-16'
         )
 
 
-def _folder(name: str) -> str:
+def _open_clip_name(name: str) -> str:
+    """open_clip's name of a model: ``quickstart`` is a folder of this package."""
     return f'local-dir:{QUICKSTART_CLIP}' if name == 'quickstart' else name
 
 
 def load_tokenizer(name: str) -> Any:
-    """open_clip's tokenizer of a model; see :class:`fvgpt.clip.FrozenCLIP` for the name."""
-    folder = _folder(name)
-    bpe = Path(folder.partition(':')[2]) / 'bpe.txt.gz'
-    return open_clip.get_tokenizer(
-        folder, **(dict(bpe_path=str(bpe)) if ':' in folder and bpe.is_file() else {})
-    )
+    """Return open_clip's tokenizer of a model.
+
+    Args:
+        name: as in :class:`fvgpt.clip.FrozenCLIP`. If it is a folder with ``bpe.txt.gz``, that is
+            the vocabulary.
+    """
+    name = _open_clip_name(name)
+    vocabulary = Path(name.partition(':')[2]) / 'bpe.txt.gz'
+    if ':' in name and vocabulary.is_file():
+        return open_clip.get_tokenizer(name, bpe_path=str(vocabulary))
+    return open_clip.get_tokenizer(name)
 
 
 def load_clip(
     name: str, pretrained: Optional[str], quick_gelu: Optional[bool], cache_dir: Optional[str]
 ) -> Tuple:
-    """See :class:`fvgpt.clip.FrozenCLIP` for the arguments.
+    """Build an open_clip model with its weights. :class:`fvgpt.clip.FrozenCLIP` has the arguments.
 
     Returns:
-        the open_clip model in float32 on the CPU, and its tokenizer.
+        The model, in float32 on the CPU, and its tokenizer.
+
+    Raises:
+        ValueError: unknown name, or arguments that contradict each other.
+        FileNotFoundError: the weights are not on this machine and cannot be downloaded.
     """
     if name == 'quickstart' or ':' in name:
-        folder = _folder(name)
-        if pretrained not in (None, 'random'):
-            raise UserError(
-                f'name={name!r} brings its own weights; leave out pretrained={pretrained!r}'
-            )
-        if quick_gelu is not None:
-            raise UserError(
-                f'name={name!r} says itself whether it uses QuickGELU; leave out quick_gelu'
-            )
-        _refuse_other_text_towers(folder)
-        with _tensors_only():
-            model = open_clip.create_model(
-                folder, load_weights=pretrained is None, require_pretrained=pretrained is None
-            )
-        return model, load_tokenizer(name)
+        return _load_folder(name, pretrained, quick_gelu), load_tokenizer(name)
     if open_clip.get_model_config(name) is None:
         raise UserError(
             f'open_clip has no model {name!r}; it has {", ".join(open_clip.list_models())}'
         )
     _refuse_other_text_towers(name)
-    tokenizer = load_tokenizer(name)
+    model = _load_architecture(name, pretrained, quick_gelu, cache_dir)
+    return model, load_tokenizer(name)
+
+
+def _load_folder(name: str, pretrained: Optional[str], quick_gelu: Optional[bool]):
+    """Build the model of a folder or a hub name, which has a config and weights of its own."""
+    if pretrained not in (None, 'random'):
+        raise UserError(f'name={name!r} brings its own weights; omit pretrained={pretrained!r}')
+    if quick_gelu is not None:
+        raise UserError(
+            f'the config of name={name!r} states whether it uses QuickGELU; omit quick_gelu'
+        )
+    name = _open_clip_name(name)
+    _refuse_other_text_towers(name)
+    with _weights_only():
+        return open_clip.create_model(
+            name, load_weights=pretrained is None, require_pretrained=pretrained is None
+        )
+
+
+def _load_architecture(
+    name: str, pretrained: Optional[str], quick_gelu: Optional[bool], cache_dir: Optional[str]
+):
+    """Build one of open_clip's architectures with random or published weights, or from a file."""
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained is None:
         raise UserError(
-            f'say which weights {name} shall have: pretrained=one of {", ".join(tags)}, a weights file, or '
-            '"random"'
+            f'say which weights {name} should have: pretrained=one of {", ".join(tags)}, a weights '
+            'file, or "random"'
         )
     if pretrained == 'random':
-        return open_clip.create_model(
-            name, load_weights=False, force_quick_gelu=bool(quick_gelu)
-        ), tokenizer
+        return open_clip.create_model(name, load_weights=False, force_quick_gelu=bool(quick_gelu))
     if get_pretrained_cfg(name, pretrained):
-        return _load_tag(
-            name, pretrained, _tag_quick_gelu(name, pretrained, quick_gelu), cache_dir
-        ), tokenizer
+        return _load_tag(name, pretrained, _tag_quick_gelu(name, pretrained, quick_gelu), cache_dir)
     path = Path(pretrained).expanduser()
     if not path.is_file():
         raise MissingFileError(
             f'pretrained={pretrained!r} is neither a file nor a tag of {name} ({", ".join(tags)})'
         )
-    return _load_file(name, path, _file_quick_gelu(name, path, quick_gelu)), tokenizer
+    return _load_file(name, path, _file_quick_gelu(name, path, quick_gelu))

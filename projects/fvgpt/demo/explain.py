@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..analysis.attention import class_token_rollout
-from ..clip.image_watch import can_be_watched, watch_image_tower
+from ..clip import has_attention, record_image_passes
 from ..foreground import FVGPT
 from ..inference.inferencer import FVGPTInferencer
 from ..segmentation import build_segmenter
@@ -78,8 +78,8 @@ class Explainer:
 
         clip = inferencer.tuner.clip
         attention = None
-        if can_be_watched(clip):
-            with watch_image_tower(clip) as passes:
+        if has_attention(clip):
+            with record_image_passes(clip) as passes:
                 scores, r, b = self._scores(images, masks)
             grid = clip.model.visual.grid_size
             attention = _spread(

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..clip.precision import at_least_float32
+from ..clip import at_least_float32
 from ..registry import LOSSES
 from .tempered_kl import tempered_kl
 

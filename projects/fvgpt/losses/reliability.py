@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
-from ..clip.precision import at_least_float32
+from ..clip import at_least_float32
 from ..registry import LOSSES
 
 

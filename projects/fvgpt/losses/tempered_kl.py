@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip.precision import at_least_float32
+from ..clip import at_least_float32
 
 
 def tempered_kl(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompt_encoder import EmbeddedPrompts
-from ..clip.weight_hash import state_hash
+from ..clip.state_hash import state_hash
 from ..registry import MODELS
 from .classifier import CLIPClassifier, Features, Inputs, gt_labels
 
