@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fvgpt.tuners import MMRL, TCP, CLIPAdapter, CoOp, ProGrad, TipAdapter
+from fvgpt.tuners.prograd import projection
 
 from ..foreground.test_fvgpt import batch
 
@@ -39,6 +40,33 @@ def test_prograd_never_steps_against_clip(random_clip, seed):
     assert (got * g_g).sum() >= -1e-4 * got.norm() * g_g.norm()
     assert terms['loss_ce'].item() == pytest.approx(ce.item(), rel=1e-5)
     assert bool(terms['conflict']) == bool(inner < 0)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_prograd_at_zero_shot_clip_takes_no_direction_from_rounding(random_clip, seed):
+    tuner = ProGrad(random_clip, template='a photo of a {}.', class_names=NAMES)
+    noise = torch.randn(tuner._clip_text.shape, generator=torch.Generator().manual_seed(seed))
+    # the last bits, which differ between processors
+    tuner._clip_text *= 1 + torch.finfo(torch.float32).eps * noise.sign()
+    images, labels, image, text = step(tuner, seed)
+    (g_d,) = torch.autograd.grad(F.cross_entropy(tuner.logits(image, text), labels), tuner.ctx)
+    terms = tuner.tuning_loss(image, tuner.encode_text(), images, labels)
+    terms['loss_ce'].backward()
+    torch.testing.assert_close(tuner.ctx.grad, g_d, rtol=1e-5, atol=1e-6 * g_d.abs().max().item())
+    assert not terms['conflict']
+
+
+def test_prograd_projection_of_gradients_of_any_length():
+    g_d, g_g = torch.tensor([3.0, -4.0]), torch.tensor([0.0, 2.0])
+    for length in (1.0, 1e-2, 1e-12):  # of both: only their ratio counts
+        along, direction = projection(length * g_d, length * g_g, 1e-5)
+        assert along.item() == pytest.approx(-4 * length, rel=1e-5)
+        assert direction.tolist() == pytest.approx([0, 1])
+    for small in (0.0, 1e-6):
+        along, direction = projection(g_d, small * g_g, 1e-5)
+        assert along == 0 and not direction.any()
+    along, direction = projection(0 * g_d, 0 * g_g, 1e-5)
+    assert along == 0 and not direction.any()
 
 
 def test_tcp_tokens_stand_in_the_context_of_their_class(random_clip):
