@@ -19,8 +19,10 @@ default_hooks = dict(
     cost=dict(type='CostHook'),
     finite=dict(type='FiniteHook'),
     random_state=dict(type='RandomStateHook'),
+    class_names=dict(type='ClassNamesHook'),
+    provenance=dict(type='ProvenanceHook'),
 )
-custom_hooks = [dict(type='ClassNamesHook'), dict(type='ProvenanceHook')]
+custom_hooks = []  # yours
 
 env_cfg = dict(
     cudnn_benchmark=False,

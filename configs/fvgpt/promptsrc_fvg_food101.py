@@ -2,6 +2,4 @@ _base_ = './promptsrc_food101.py'
 tuner_recipe = '{{ fileDirname }}/promptsrc_food101.py'  # stage 1, run first unless model.backbone_checkpoint is set
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))
-custom_hooks = _base_.custom_hooks[
-    :-1
-]  # all but the averaging, which the tuner's own training needs
+default_hooks = dict(prompt_aggregation=None)  # of the tuner's own training

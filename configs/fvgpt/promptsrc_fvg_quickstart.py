@@ -2,4 +2,4 @@ _base_ = './promptsrc_quickstart.py'
 tuner_recipe = '{{ fileDirname }}/promptsrc_quickstart.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))
-custom_hooks = _base_.custom_hooks[:-1]  # what the tuner's own training needs is done
+default_hooks = dict(prompt_aggregation=None)  # of the tuner's own training

@@ -7,4 +7,4 @@ _base_ = [
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip, depth_text=4, depth_vision=4)  # its towers have six layers
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
-custom_hooks = [*_base_.custom_hooks, _base_.aggregation]
+default_hooks = dict(prompt_aggregation=_base_.aggregation)

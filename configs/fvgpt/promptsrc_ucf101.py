@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
-custom_hooks = [*_base_.custom_hooks, _base_.aggregation]
+default_hooks = dict(prompt_aggregation=_base_.aggregation)

@@ -7,4 +7,4 @@ _base_ = [
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))
-custom_hooks = [*_base_.custom_hooks, dict(type='TipCacheHook')]
+default_hooks = dict(tip_cache=dict(type='TipCacheHook'))

@@ -2,6 +2,6 @@ _base_ = './tip_adapter_quickstart.py'
 tuner_recipe = '{{ fileDirname }}/tip_adapter_quickstart.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='mask', pipeline=_base_.foreground_pipeline))
-custom_hooks = _base_.custom_hooks[:-1]  # what the tuner's own training needs is done
+default_hooks = dict(tip_cache=None)  # of the tuner's own training
 optim_wrapper = dict(optimizer=dict(lr=0.001))
 train_cfg = dict(max_epochs=10)

@@ -10,4 +10,4 @@ optim_wrapper = dict(
     optimizer=dict(lr=0.0)
 )  # Tip-Adapter as such: the cache is filled and not trained
 train_cfg = dict(max_epochs=1)
-custom_hooks = [*_base_.custom_hooks, dict(type='TipCacheHook')]
+default_hooks = dict(tip_cache=dict(type='TipCacheHook'))

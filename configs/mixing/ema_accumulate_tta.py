@@ -2,7 +2,6 @@
 _base_ = '../fvgpt/coop_fvg_quickstart.py'
 optim_wrapper = dict(accumulative_counts=2)
 custom_hooks = [
-    *_base_.custom_hooks,
     dict(type='EMAHook', momentum=1e-2),
     dict(type='PrepareTTAHook', tta_cfg=dict(type='AverageScoresTTA')),
 ]

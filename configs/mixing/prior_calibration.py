@@ -30,7 +30,7 @@ model = dict(
     calibration=dict(type='PriorCalibration'),
     calibration_loss=dict(type='PriorCalibrationLoss'),
 )
-custom_hooks = [dict(type='ClassNamesHook')]
+default_hooks = dict(class_names=dict(type='ClassNamesHook'))
 
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))
 train_cfg = dict(by_epoch=True, max_epochs=10)

@@ -12,7 +12,7 @@ model = dict(
         logit_scale=20.0,
     ),
 )
-custom_hooks = [dict(type='ClassNamesHook')]
+default_hooks = dict(class_names=dict(type='ClassNamesHook'))
 train_dataloader = dict(
     dataset=dict(subset='base', mask_root=None, pipeline=_base_.crop_pipeline)
 )  # no masks

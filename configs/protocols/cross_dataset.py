@@ -13,8 +13,8 @@ tuners = dict(
         stage1={
             'model.depth_text': 3,
             'model.depth_vision': 3,
-            'custom_hooks.2.mean': 6,
-            'custom_hooks.2.std': 10,
+            'default_hooks.prompt_aggregation.mean': 6,
+            'default_hooks.prompt_aggregation.std': 10,
         },
     ),
     mmrl=dict(

@@ -2,9 +2,12 @@
 # FVG-PT's configs have for it, the others as always
 _base_ = './base_to_new.py'
 title = 'Few-shot classification'
-_late = {
-    'stage1': {'custom_hooks.2.mean': 45, 'custom_hooks.2.std': 5}
-}  # prompts averaged around epoch 45 of 50
+_late = dict(  # prompts averaged around epoch 45 of 50
+    stage1={
+        'default_hooks.prompt_aggregation.mean': 45,
+        'default_hooks.prompt_aggregation.std': 5,
+    }
+)
 tuners = dict(
     _delete_=True,
     coop={},
@@ -15,7 +18,10 @@ tuners = dict(
             'train_dataloader.batch_size': 8,
             'optim_wrapper.optimizer.lr': 0.005,
         },
-        stage1={'custom_hooks.2.mean': 30, 'custom_hooks.2.std': 30},
+        stage1={
+            'default_hooks.prompt_aggregation.mean': 30,
+            'default_hooks.prompt_aggregation.std': 30,
+        },
         datasets=dict(
             stanford_cars=_late, oxford_flowers=_late, fgvc_aircraft=_late, dtd=_late, eurosat=_late
         ),

@@ -46,7 +46,8 @@ def test_settings_reach_their_stages(tmp_path):
     )
     tuner, run = runs
     assert tuner.config.model.depth_text == run.config.model.tuner.depth_text == 3
-    assert tuner.config.custom_hooks[2]['mean'] == 6 and len(run.config.custom_hooks) == 2
+    assert tuner.config.default_hooks.prompt_aggregation.mean == 6
+    assert run.config.default_hooks.prompt_aggregation is None
     for config in (tuner.config, run.config):
         assert config.train_dataloader.batch_size == 4 and config.train_cfg.max_epochs == 5
         assert config.train_dataloader.dataset.subset == 'all' and config.data_root == '/data'
@@ -71,7 +72,10 @@ def test_options_for_the_tuner_inside_reach_its_own_recipe(tmp_path):
 def test_settings_of_a_single_data_set(tmp_path):
     _, runs = made('few_shot', tmp_path, tuners=['promptsrc'], datasets=['dtd', 'caltech101'])
     peaks = {
-        (run.config.test_dataloader.dataset.split_file, run.config.custom_hooks[2]['mean'])
+        (
+            run.config.test_dataloader.dataset.split_file,
+            run.config.default_hooks.prompt_aggregation.mean,
+        )
         for run in runs
         if run.labels is None
     }

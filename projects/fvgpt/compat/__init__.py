@@ -32,6 +32,7 @@ functions only, so that the versions are checked before anything can fail.
 """
 
 from .config_prefix import patch_config_prefix
+from .mmengine import patch_default_hooks
 from .mmpretrain import patch_multimodal, patch_stdout
 from .safe_loading import patch_checkpoint_loaders, patch_safe_globals
 from .torchvision import patch_torchvision
@@ -41,6 +42,7 @@ PATCHES = (
     patch_torchvision,
     patch_multimodal,
     patch_stdout,
+    patch_default_hooks,
     patch_safe_globals,
     patch_checkpoint_loaders,
     patch_config_prefix,

@@ -56,7 +56,8 @@ class ProvenanceHook(Hook):
         )
         hub = checkpoint['message_hub']
         hub['log_scalars'] = {
-            key: _to_tensors(buffer) for key, buffer in hub['log_scalars'].items()
+            key: _to_tensors(buffer) if isinstance(buffer, HistoryBuffer) else buffer
+            for key, buffer in hub['log_scalars'].items()
         }
         hub['runtime_info'] = {key: _plain(value) for key, value in hub['runtime_info'].items()}
 
