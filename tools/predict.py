@@ -111,7 +111,7 @@ class Table:
         self.tuner, self.started = tuner, False
 
     def write(self, path: str, top: Dict[str, list]) -> None:
-        from fvgpt.evaluation.results import TITLES
+        from fvgpt.evaluation import TITLES
 
         if not self.started:
             self.started = True

@@ -19,16 +19,16 @@ from fvgpt.io.json_file import write_json
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
-def test_harmonic_mean_lies_between(base, new):
+def test_harmonic_mean_is_between_both_values(base, new):
     assert min(base, new) - 1e-9 <= harmonic_mean(base, new) <= max(base, new) + 1e-9
     assert harmonic_mean(base, new) == harmonic_mean(new, base)
 
 
-def test_published_average():
+def test_harmonic_mean_of_a_published_table():
     assert harmonic_mean(80.94, 70.03) == pytest.approx(75.09, abs=0.01)
 
 
-def test_means_only_where_both_subsets_are():
+def test_harmonic_means_need_both_subsets():
     metrics = {'tuner/base': 80.0, 'tuner/new': 60.0, 'pred/all': 50.0}
     assert harmonic_means(metrics) == {'tuner/h': pytest.approx(68.5714, abs=1e-3)}
 
@@ -53,7 +53,7 @@ def test_accuracy_of_each_source_on_the_subset():
     assert metric.evaluate(2) == {'tuner/new': 50.0, 'fvgpt/new': 100.0}
 
 
-def test_a_classifier_that_names_no_source():
+def test_a_classifier_without_named_sources():
     metric = SubsetAccuracy()
     metric.process(None, [sample(0, pred=[0.9, 0.1])])
     assert metric.evaluate(1) == {'pred/all': 100.0}

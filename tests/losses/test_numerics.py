@@ -1,4 +1,4 @@
-"""Losses: finite, not negative and differentiable, whatever the logits and their number format."""
+"""Losses are finite, not negative and differentiable for all logits and number formats."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_kl_is_never_negative_and_zero_for_equal_predictions(
     precise = torch.float64 if dtype == torch.float64 else torch.float32
     rounding = 10 * torch.finfo(precise).eps * (1 + scale + other)
     assert kl.dtype == precise and torch.isfinite(kl).all() and (kl >= -rounding).all()
-    shifted = z.to(precise) + 3  # softmax does not see a constant
+    shifted = z.to(precise) + 3  # softmax is invariant to a constant
     assert tempered_kl(z, shifted, temperature).abs().max() <= rounding
     assert torch.equal(tempered_kl(z, z2, temperature, tau_squared=True), kl * temperature**2)
 
@@ -39,7 +39,8 @@ def test_kl_of_one_hot_and_uniform_predictions(classes, scale):
     ln_c = torch.tensor(classes, dtype=torch.float64).log()
     torch.testing.assert_close(tempered_kl(certain, uniform, 2.0)[0], ln_c - entropy)
     assert tempered_kl(uniform, uniform, 2.0).item() == 0
-    # KL(p || q) of one-hot predictions of different classes: the logits' distance, weighted by how certain p is
+    # KL(p || q) of one-hot predictions of different classes: the distance of the logits, weighted
+    # by the certainty of p.
     torch.testing.assert_close(
         tempered_kl(certain, one_hot(classes, 1, scale), 2.0)[0], (p[0, 0] - p[0, 1]) * scale / 2
     )
@@ -81,13 +82,10 @@ def test_losses_and_their_gradients_are_finite(shape, scale, seed, dtype, logit)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_is_computed_in_single(dtype):
+def test_half_precision_inputs_are_computed_in_float32(dtype):
     z_full, z_fg, z_clip, student = (logits((4, 50), 10.0, seed, dtype) for seed in range(4))
-    labels, r, valid = (
-        torch.tensor([0, 3, 9, 49]),
-        torch.rand(4).to(dtype),
-        torch.ones(4, dtype=torch.bool),
-    )
+    labels, r = torch.tensor([0, 3, 9, 49]), torch.rand(4).to(dtype)
+    valid = torch.ones(4, dtype=torch.bool)
     for loss, arguments in (
         (ForegroundDistillationLoss(), (student, z_full, z_fg, r)),
         (PriorCalibrationLoss(), (student, z_clip, labels)),
@@ -120,7 +118,7 @@ def test_gradients_against_finite_differences(batch, classes, scale):
     assert torch.autograd.gradcheck(ReliabilityLoss(), (logit, z_full, z_fg, labels, valid))
 
 
-def test_without_a_usable_mask_the_gate_loss_is_zero():
+def test_without_usable_masks_the_gate_loss_is_zero():
     logit = torch.randn(3, requires_grad=True)
     loss = ReliabilityLoss()(
         logit, *torch.randn(2, 3, 4), torch.tensor([0, 1, 2]), torch.zeros(3, dtype=torch.bool)
@@ -129,11 +127,9 @@ def test_without_a_usable_mask_the_gate_loss_is_zero():
     assert loss.item() == 0 and not logit.grad.any()
 
 
-def test_reliability_target_is_which_view_predicts_better_by_the_margin():
-    z_full, z_fg = (
-        torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]]),
-        torch.tensor([[0.0, 2.0], [2.0, 0.0], [1.2, 1.0]]),
-    )
+def test_reliability_target_compares_the_views_with_the_margin():
+    z_full = torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    z_fg = torch.tensor([[0.0, 2.0], [2.0, 0.0], [1.2, 1.0]])
     labels = torch.tensor([0, 0, 0])
     assert ReliabilityLoss().target(z_full, z_fg, labels).tolist() == [0, 1, 1]
     assert ReliabilityLoss(margin=0.5).target(z_full, z_fg, labels).tolist() == [0, 1, 0]

@@ -103,7 +103,7 @@ def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path, train):
             '-c',
             f"""
 import time
-from fvgpt.engine.recipe import claimed
+from fvgpt.engine.runner.recipe import claimed
 with claimed({str(run.folder)!r}):
     print('ready', flush=True)
     time.sleep(1)
@@ -125,7 +125,7 @@ with claimed({str(run.folder)!r}):
 def test_a_kill_frees_the_folder(tmp_path):
     code = f"""
 import time
-from fvgpt.engine.recipe import claimed
+from fvgpt.engine.runner.recipe import claimed
 with claimed({str(tmp_path)!r}):
     print('ready', flush=True)
     time.sleep(60)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..engine.runner.loader_defaults import set_loader_defaults
 from ..engine.runner.recipe import build_runner, load_recipe
-from ..evaluation.results import TITLES
+from ..evaluation import TITLES
 from ..io.errors import UserError
 from ..io.json_file import write_json
 from ..tuners.checkpoint import read_checkpoint

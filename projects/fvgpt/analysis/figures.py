@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..protocols.plot import STYLES
+from ..evaluation import STYLES
 from .attention import MAPS
 from .calibration import equal_parts, score_bins
 from .collect import Column

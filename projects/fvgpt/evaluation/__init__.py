@@ -1,6 +1,15 @@
-"""Accuracies by class subset, and reports of whole protocols."""
+"""Accuracies per class subset, harmonic means, and the table of one run."""
 
 from .results import harmonic_mean, harmonic_means, nested_results, results_table
+from .sources import STYLES, TITLES
 from .subset_accuracy import SubsetAccuracy
 
-__all__ = ['SubsetAccuracy', 'harmonic_mean', 'harmonic_means', 'nested_results', 'results_table']
+__all__ = [
+    'STYLES',
+    'SubsetAccuracy',
+    'TITLES',
+    'harmonic_mean',
+    'harmonic_means',
+    'nested_results',
+    'results_table',
+]

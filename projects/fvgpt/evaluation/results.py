@@ -2,16 +2,24 @@
 
 from typing import Dict
 
-TITLES = dict(zero_shot='zero-shot CLIP', tuner='{tuner}', fvgpt='{tuner} + FVG-PT')
+from .sources import TITLES
 
 
 def harmonic_mean(base: float, new: float) -> float:
-    """H = 2 B N / (B + N), 0 when both are 0 (as in CoCoOp, Zhou et al., CVPR 2022)."""
+    """H = 2 B N / (B + N); 0 if both are 0 (CoCoOp, Zhou et al., CVPR 2022)."""
     return 2 * base * new / (base + new) if base + new else 0.0
 
 
 def harmonic_means(metrics: Dict[str, float]) -> Dict[str, float]:
-    """``<source>/h`` of each source that has ``<source>/base`` and ``<source>/new``; ``<source>/<column>_h`` likewise."""
+    """Compute the harmonic means of all pairs of base and new accuracies.
+
+    Args:
+        metrics: accuracies in percent, such as ``tuner/base`` and ``tuner/new``, or
+            ``tuner/open_base`` and ``tuner/open_new``.
+
+    Returns:
+        Their harmonic means, here ``tuner/h`` and ``tuner/open_h``.
+    """
     means = {}
     for key, base in metrics.items():
         stem = key[: -len('base')]
@@ -21,35 +29,41 @@ def harmonic_means(metrics: Dict[str, float]) -> Dict[str, float]:
 
 
 def nested_results(metrics: Dict[str, float]) -> Dict[str, Dict[str, float]]:
-    """``{'tuner/base': 80.}`` -> ``{'tuner': {'base': 80.}}``, sources in the order of the table."""
+    """Group metrics by source: ``{'tuner/base': 80.0}`` -> ``{'tuner': {'base': 80.0}}``.
+
+    The sources are in the order of ``TITLES``, others follow. Values are rounded to 4 digits;
+    metrics without a source are dropped.
+    """
     nested: Dict[str, Dict[str, float]] = {}
     for key, value in metrics.items():
         source, _, column = key.rpartition('/')
         if source:
             nested.setdefault(source, {})[column] = round(float(value), 4)
-    order = list(TITLES)
-    return dict(
-        sorted(
-            nested.items(),
-            key=lambda item: order.index(item[0]) if item[0] in order else len(order),
-        )
-    )
+    ordered = [source for source in TITLES if source in nested]
+    ordered += [source for source in nested if source not in TITLES]
+    return {source: nested[source] for source in ordered}
 
 
 def results_table(results: Dict[str, Dict[str, float]], tuner: str = 'tuner') -> str:
-    """A text table with one line a source; ``tuner`` is the name of the tuning method."""
+    """Format results as a text table.
+
+    Args:
+        results: source -> column -> accuracy in percent, as :func:`nested_results` returns them.
+        tuner: name of the prompt tuner in the titles of the rows.
+
+    Returns:
+        A line with the column names, then one line per source.
+    """
     columns = list(dict.fromkeys(column for row in results.values() for column in row))
     column_width = max([9, *(len(column) + 2 for column in columns)])
     titles = {source: TITLES.get(source, source).format(tuner=tuner) for source in results}
-    width = max(len(title) for title in titles.values())
-    head = ' ' * width + ''.join(
-        f'{"H" if column == "h" else column:>{column_width}}' for column in columns
-    )
-    lines = [
-        f'{titles[source]:<{width}}'
-        + ''.join(
-            f'{row[c]:{column_width}.2f}' if c in row else ' ' * column_width for c in columns
-        )
-        for source, row in results.items()
-    ]
-    return '\n'.join([head, *lines])
+    title_width = max(len(title) for title in titles.values())
+    heads = [f'{"H" if column == "h" else column:>{column_width}}' for column in columns]
+    lines = [' ' * title_width + ''.join(heads)]
+    for source, row in results.items():
+        cells = [
+            f'{row[column]:{column_width}.2f}' if column in row else ' ' * column_width
+            for column in columns
+        ]
+        lines.append(f'{titles[source]:<{title_width}}' + ''.join(cells))
+    return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""The loss terms of FVG-PT."""
+"""The loss terms of FVG-PT, one per module of the paper."""
 
 from .foreground_distillation import ForegroundDistillationLoss
 from .prior_calibration import PriorCalibrationLoss

@@ -1,4 +1,4 @@
-"""L_dist: distillation from both views, weighed by the trust in the foreground."""
+"""L_dist, the loss of FDC: distillation from both views, weighted by the foreground trust."""
 
 from torch import Tensor, nn
 
@@ -9,12 +9,15 @@ from .tempered_kl import tempered_kl
 
 @LOSSES.register_module()
 class ForegroundDistillationLoss(nn.Module):
-    """r KL(p_fg || p_FDC) + (1 - r) KL(p_full || p_FDC), mean over the batch (paper, FDC).
+    """r KL(p_fg || p_FDC) + (1 - r) KL(p_full || p_FDC), averaged over the batch (paper, FDC).
+
+    All p are softmax(z / tau).
 
     Args:
-        temperature: tau (RDBOOST_TAU_D).
-        detach_trust: no gradient into r, so that the gate is taught by its own loss only (decision O4).
-        tau_squared: multiply by tau^2 (decision O6).
+        temperature: tau (RDBOOST_TAU_D in the released code).
+        detach_trust: stop the gradient into r, so that the gate is trained by its own loss only
+            (decision O4).
+        tau_squared: multiply the loss by tau^2 (decision O6).
         loss_weight: lambda_d (RDBOOST_LAMBDA_D).
     """
 
@@ -26,18 +29,19 @@ class ForegroundDistillationLoss(nn.Module):
         loss_weight: float = 10.0,
     ):
         super().__init__()
-        self.temperature, self.detach_trust, self.tau_squared = (
-            temperature,
-            detach_trust,
-            tau_squared,
-        )
+        self.temperature = temperature
+        self.detach_trust = detach_trust
+        self.tau_squared = tau_squared
         self.loss_weight = loss_weight
 
     def forward(self, z_student: Tensor, z_full: Tensor, z_fg: Tensor, r: Tensor) -> Tensor:
-        """Weighted loss.
+        """Compute the weighted loss, a scalar.
 
         Args:
-            z_student, z_full, z_fg: (B, C) logits. r: (B,) trust in the foreground.
+            z_student: (B, C), z_FDC, the logits of the base branch.
+            z_full: (B, C), the tuner's logits of the full view.
+            z_fg: (B, C), the tuner's logits of the foreground view.
+            r: (B,) in [0, 1], trust in the foreground view.
         """
         r = at_least_float32(r.detach() if self.detach_trust else r)
         from_fg = tempered_kl(z_fg, z_student, self.temperature, self.tau_squared)

@@ -1,4 +1,4 @@
-"""L_PC: what the Backbone Reliability Gate is taught."""
+"""L_PC, the loss of prior calibration (PC), which trains the Backbone Reliability Gate."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ from .tempered_kl import tempered_kl
 
 @LOSSES.register_module()
 class PriorCalibrationLoss(nn.Module):
-    """CE(z_PC, y) + KL(p_CLIP || softmax(z_PC / tau)) (paper, PC).
+    """CE(z_PC, y) + KL(softmax(z_CLIP / tau) || softmax(z_PC / tau)), batch mean (paper, PC).
 
     Args:
-        temperature: tau of the KL (BDPC_TAU_KL).
-        use_kl: whether the KL to the CLIP prior is part of it (BDPC_USE_KL).
-        tau_squared: multiply the KL by tau^2 (decision O6).
+        temperature: tau of the KL divergence (BDPC_TAU_KL in the released code).
+        use_kl: include the KL divergence from the CLIP prior (BDPC_USE_KL).
+        tau_squared: multiply the KL divergence by tau^2 (decision O6).
         loss_weight: lambda of L_PC (BDPC_LAMBDA, ``--lambda_new`` of the released scripts).
     """
 
@@ -31,7 +31,13 @@ class PriorCalibrationLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, z_pc: Tensor, z_clip: Tensor, labels: Tensor) -> Tensor:
-        """Weighted loss of calibrated and CLIP's logits (B, C) and labels (B,)."""
+        """Compute the weighted loss, a scalar.
+
+        Args:
+            z_pc: (B, C), z_PC, the calibrated logits of the new branch.
+            z_clip: (B, C), the logits of original CLIP.
+            labels: (B,), true classes.
+        """
         loss = F.cross_entropy(at_least_float32(z_pc), labels)
         if self.use_kl:
             loss = loss + tempered_kl(z_clip, z_pc, self.temperature, self.tau_squared).mean()

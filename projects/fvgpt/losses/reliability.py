@@ -1,4 +1,4 @@
-"""L_FRG: what the Foreground Reliability Gate is taught."""
+"""L_FRG, the loss that trains the Foreground Reliability Gate (FRG)."""
 
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
@@ -10,10 +10,12 @@ from ..registry import LOSSES
 
 @LOSSES.register_module()
 class ReliabilityLoss(nn.Module):
-    """BCE(r, r*), r* = 1[CE(z_fg, y) < CE(z_full, y) - delta]: the foreground is reliable where it predicts better.
+    """BCE(r, r*) with r* = 1[CE(z_fg, y) < CE(z_full, y) - delta] (paper, FRG).
+
+    The foreground view counts as reliable if it predicts the true class better than the full view.
 
     Args:
-        margin: delta (RDBOOST_DELTA).
+        margin: delta (RDBOOST_DELTA in the released code).
         loss_weight: lambda of L_FRG (RDBOOST_LAMBDA_RG).
     """
 
@@ -22,22 +24,26 @@ class ReliabilityLoss(nn.Module):
         self.margin, self.loss_weight = margin, loss_weight
 
     def target(self, z_full: Tensor, z_fg: Tensor, labels: Tensor) -> Tensor:
-        """r* (B,) in {0, 1}; cross entropies at temperature 1."""
-        ce_full, ce_fg = (
-            F.cross_entropy(at_least_float32(z), labels, reduction='none') for z in (z_full, z_fg)
-        )
+        """Return r*, (B,) in {0, 1}. The cross entropies are at temperature 1."""
+        ce_full = F.cross_entropy(at_least_float32(z_full), labels, reduction='none')
+        ce_fg = F.cross_entropy(at_least_float32(z_fg), labels, reduction='none')
         return (ce_fg < ce_full - self.margin).to(ce_full.dtype)
 
     def forward(
         self, logit: Tensor, z_full: Tensor, z_fg: Tensor, labels: Tensor, valid: Tensor
     ) -> Tensor:
-        """Weighted mean over the samples with a usable mask, 0 if there is none.
+        """Compute the weighted mean over all samples with a usable mask, 0 if there are none.
 
-        On several processes the losses, of whose gradients they take the mean, have this mean over all samples as theirs:
-        each sum is divided by the mean number of usable masks a process, so that every mask counts alike.
+        With several processes, DDP averages the gradients of their losses. Each process therefore
+        divides its sum by the mean number of usable masks per process, so that the average is the
+        mean over the samples of all processes and every mask has the same weight.
 
         Args:
-            logit: (B,) of r. z_full, z_fg: (B, C). labels: (B,). valid: (B,) bool.
+            logit: (B,), the gate's output before the sigmoid: r = sigmoid(logit).
+            z_full: (B, C), the tuner's logits of the full view.
+            z_fg: (B, C), the tuner's logits of the foreground view.
+            labels: (B,), true classes.
+            valid: (B,) bool, whether the sample has a usable mask.
         """
         logit = at_least_float32(logit)
         bce = F.binary_cross_entropy_with_logits(

@@ -1,4 +1,4 @@
-"""KL divergence of softened predictions, as every loss of the paper uses it."""
+"""KL divergence of predictions at a temperature, the building block of the paper's losses."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,12 +9,19 @@ from ..clip import at_least_float32
 def tempered_kl(
     z_teacher: Tensor, z_student: Tensor, temperature: float, tau_squared: bool = False
 ) -> Tensor:
-    """KL(softmax(z_teacher / tau) || softmax(z_student / tau)) of logits (B, C), summed over classes: (B,).
+    """KL(softmax(z_teacher / tau) || softmax(z_student / tau)), summed over the classes.
 
-    ``tau_squared`` multiplies by tau^2, as distillation often does and the method does not (decision O6).
+    Args:
+        z_teacher: (B, C) logits.
+        z_student: (B, C) logits.
+        temperature: tau.
+        tau_squared: multiply by tau^2, as is common in distillation; the paper does not (decision
+            O6).
+
+    Returns:
+        (B,), in float32 or the inputs' higher precision.
     """
-    log_p, log_q = (
-        (at_least_float32(z) / temperature).log_softmax(-1) for z in (z_teacher, z_student)
-    )
+    log_p = (at_least_float32(z_teacher) / temperature).log_softmax(-1)
+    log_q = (at_least_float32(z_student) / temperature).log_softmax(-1)
     kl = F.kl_div(log_q, log_p, reduction='none', log_target=True).sum(-1)
     return kl * temperature**2 if tau_squared else kl

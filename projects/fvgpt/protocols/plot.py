@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..evaluation.results import TITLES
+from ..evaluation import STYLES, TITLES
 from .published import title
 from .tables import Block, Cell, Group, column_title
 
-# Colours that the colour-blind can tell, and markers for those who print in grey
-STYLES = dict(zero_shot=('#666666', 's'), tuner=('#0072b2', 'o'), fvgpt=('#d55e00', 'D'))
 DASHES: Tuple[Literal['-', '--', ':', '-.'], ...] = ('-', '--', ':', '-.')  # of the tuners
 ACROSS = 4  # panels
 Sources = Dict[str, Cell]  # source -> its number

@@ -6,7 +6,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from scipy.special import stdtrit
 
-from ..evaluation.results import harmonic_mean
+from ..evaluation import harmonic_mean
 
 Row = Dict[str, float]  # column -> accuracy in percent
 HARMONIC = {'h': ('base', 'new'), 'open_h': ('open_base', 'open_new')}

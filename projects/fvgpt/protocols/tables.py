@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ..evaluation.results import TITLES
+from ..evaluation import TITLES
 from .published import AVERAGE, dataset_key, numbers, published, title
 from .statistics import HARMONIC, Row, center, paired_difference, spread
 from .work_dir import COST_COLUMNS, Run, WorkDir
