@@ -68,6 +68,29 @@ def test_the_gate_learns_and_nothing_else(tuned, runner_of):
     } <= set(metrics)
 
 
+def test_our_default_runtime_records_where_the_gate_comes_from(tuned, runner_of, tmp_path):
+    """It has two classifiers and no CLIP of its own: its checkpoints name the model and classes."""
+    runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'default_runtime.py').to_dict()
+    options = {**runtime, 'model.tuned_checkpoint': str(tuned)}
+    runner = runner_of('prior_calibration', options)
+    runner.train()
+    checkpoint = runner.work_dir + '/epoch_1.pth'
+    content = torch.load(checkpoint, weights_only=True)
+    recorded = content['meta']['fvgpt']
+    assert recorded['model'] == 'PriorCalibratedClassifier' and recorded['processes'] == 1
+    assert tuple(recorded['class_names']) == tuple(runner.model.class_names)
+    assert recorded.get('clip_weights') is None
+    loaded = runner_of('prior_calibration', {**options, 'load_from': checkpoint})
+    loaded.load_or_resume()
+    for key, value in runner.model.state_dict().items():
+        torch.testing.assert_close(loaded.model.state_dict()[key], value)
+    recorded.update(tuner='CoOp', clip='ViT-B-16')
+    torch.save(content, tmp_path / 'coop.pth')
+    other = runner_of('prior_calibration', {**options, 'load_from': str(tmp_path / 'coop.pth')})
+    with pytest.raises(ValueError, match='trained with tuner CoOp, but this model has'):
+        other.load_or_resume()
+
+
 def test_mmpretrains_clip_with_our_weights_is_our_clip(quickstart_clip, prior):
     """Weights, tokens, epsilon, activation: one that is wrong moves the logits."""
     model = pair(quickstart_clip, prior)

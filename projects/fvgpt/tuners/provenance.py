@@ -11,9 +11,15 @@ PROVENANCE = 'fvgpt'  # key below the checkpoint's ``meta``
 
 
 def provenance(model: CLIPClassifier) -> Dict[str, Any]:
-    """What a checkpoint records about a model: enough to refuse it where it does not belong."""
+    """What a checkpoint records about a model: enough to refuse it where it does not belong.
+
+    A model without a CLIP of its own (``PriorCalibratedClassifier``) records its class and its class names.
+    """
     tuner = tuner_of(model)
-    clip = tuner.clip
+    clip = getattr(tuner, 'clip', None)
+    names = list(model.trained_class_names or model.class_names)
+    if clip is None:
+        return dict(model=type(model).__name__, class_names=names)
     return dict(
         model=type(model).__name__,
         tuner=type(tuner).__name__,
@@ -21,7 +27,7 @@ def provenance(model: CLIPClassifier) -> Dict[str, Any]:
         quick_gelu=clip.quick_gelu,
         clip_weights=clip.weight_hash,
         precision=clip.precision or 'float32',
-        class_names=list(model.trained_class_names or model.class_names),
+        class_names=names,
     )
 
 
@@ -39,11 +45,11 @@ def check_provenance(recorded: Dict[str, Any], model: CLIPClassifier, path: str)
         ('quick_gelu', 'quick_gelu'),
         ('clip_weights', 'CLIP weights'),
     ):
-        if key in recorded and recorded[key] != here[key]:
+        if key in recorded and recorded[key] != here.get(key):
             raise UserError(
-                f'{path} was trained with {what} {recorded[key]}, but this model has {here[key]}'
+                f'{path} was trained with {what} {recorded[key]}, but this model has {here.get(key)}'
             )
-    if recorded.get('precision', here['precision']) != here['precision']:
+    if 'precision' in here and recorded.get('precision', here['precision']) != here['precision']:
         print_log(
             f'{path} was trained with clip.precision {recorded["precision"]}, but this model has {here["precision"]}; '
             'predictions may differ slightly',
