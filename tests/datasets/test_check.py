@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,21 @@ def test_what_is_no_fault_is_noted(split_set, folder_set):
     assert any(
         'train0.bmp is there: --mask-suffix' in note for note in check(split_set, masks=True).notes
     )
+
+
+def test_images_are_decoded_on_the_cores_that_the_container_has(split_set, monkeypatch):
+    workers = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, max_workers):
+            workers.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr('fvgpt.datasets.check.ThreadPoolExecutor', Pool)
+    monkeypatch.setattr('os.cpu_count', lambda: 64)
+    monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(1), raising=False)
+    check(split_set, decode=True)
+    assert workers and set(workers) == {1}
 
 
 def test_masks_with_another_suffix_are_complete(split_set):

@@ -211,6 +211,16 @@ def test_slots_divide_the_machine(tmp_path, train, monkeypatch):
     assert seen.read_text() == '7'
 
 
+def test_slots_divide_the_cores_that_the_container_has(train, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 0)
+    monkeypatch.setattr('os.cpu_count', lambda: 64)
+    monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(4), raising=False)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    for jobs, threads in ((1, '4'), (2, '2'), (8, '1')):
+        executor = LocalExecutor(train, jobs)
+        assert executor.slots.get()['OMP_NUM_THREADS'] == threads
+
+
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_never_more_runs_at_a_time_than_jobs(tmp_path, train, jobs):
     runs = three_runs(tmp_path, seconds=0.3)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 from tqdm import tqdm
 
+from ..io.device import cpu_count
 from ..io.errors import UserError
 from ..registry import DATASETS
 from .aircraft import LISTS
@@ -252,7 +253,7 @@ class DataSetCheck:
 
     def _check_readable(self, paths: List[str]) -> None:
         """Decode the files at ``paths``."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cpu_count()) as pool:
             tasks = pool.map(lambda path: _why_unreadable(self.place / path), paths)
             reasons = dict(zip(paths, tqdm(tasks, total=len(paths), disable=None)))
         broken = [path for path in paths if reasons[path]]

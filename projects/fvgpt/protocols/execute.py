@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock
 
 from ..engine.runner.recipe import RUN_LOCK
+from ..io.device import cpu_count
 from ..io.errors import MissingPackageError, UserError
 from .plan import Run
 
@@ -76,7 +77,7 @@ class LocalExecutor:
         self.train, self.pool = train, ThreadPoolExecutor(jobs)
         self.slots: queue.SimpleQueue[Dict[str, str]] = queue.SimpleQueue()
         # what torchrun's processes are told too: they share the cores, see available_workers()
-        share = str(max(1, (os.cpu_count() or 1) // jobs))
+        share = str(max(1, cpu_count() // jobs))
         threads = dict(
             OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', share), LOCAL_WORLD_SIZE=str(jobs)
         )
