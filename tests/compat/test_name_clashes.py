@@ -37,9 +37,25 @@ def test_one_package_under_two_names_is_named(tmp_path):
     )
 
 
-def test_other_key_errors_are_left_alone():
+def test_other_errors_are_left_alone():
+    """Also those of another package's names, whatever their text."""
     with pytest.raises(KeyError, match='absent'), clashes_named('fvgpt'):
         {}['absent']
+    text = 'CoOp is already registered in model at fvgpt.tuners.coop'
+    with pytest.raises(KeyError, match=text), clashes_named('fvgpt'):
+        MODELS.register_module(module=type('CoOp', (), dict(__module__='theirs.coop')))
+
+
+def test_each_way_to_register_a_taken_name_is_named():
+    ours = type('CoOp', (), dict(__module__='copy.fvgpt.coop'))
+    with clashes_named('copy.fvgpt'):
+        for name in (None, 'CoOp', ['FreeName', 'CoOp']):
+            with pytest.raises(
+                RuntimeError, match=r"beside fvgpt\.tuners\.coop: both register 'CoOp'"
+            ):
+                MODELS.register_module(name)(ours)
+        assert MODELS.register_module('CoOp', force=True)(MODELS.get('CoOp')) is MODELS.get('CoOp')
+    assert 'FreeName' not in MODELS.module_dict
 
 
 def test_a_name_in_another_scope_is_warned_of(recwarn):

@@ -1,9 +1,9 @@
 """Names of ours that another package has registered too."""
 
-import re
 import warnings
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, List, Optional, Union
+from unittest import mock
 
 from mmengine.registry import Registry
 
@@ -12,26 +12,43 @@ from .. import registry as root_registries
 
 @contextmanager
 def clashes_named(package: str) -> Iterator[None]:
-    """Import our parts, and where MMEngine refuses a name that its root registries have already, say whose it is.
+    """Import our parts; name the other package if it has registered a name of ours in MMEngine's root registries.
 
     Args:
         package: the name that we are imported by.
 
     Raises:
-        RuntimeError: a name is taken. No ImportError: of one MMEngine's ``custom_imports`` keeps only that it happened.
+        RuntimeError: a name is taken. Not an ImportError, whose message MMEngine's ``custom_imports`` drops.
     """
-    try:
+    register = Registry.register_module
+
+    def register_free_name(
+        self: Registry,
+        name: Union[str, List[str], None] = None,
+        force: bool = False,
+        module: Optional[type] = None,
+    ):
+        def decorate(kind: type) -> type:
+            if not force and kind.__module__.startswith(f'{package}.'):
+                names = [name] if isinstance(name, str) else name or [kind.__name__]
+                _require_free(self, names, package)
+            return register(self, name=name, force=force, module=kind)
+
+        return decorate if module is None else decorate(module)
+
+    with mock.patch.object(Registry, 'register_module', register_free_name):
         yield
-    except KeyError as error:
-        clash = re.search(r'(\w+) is already registered in ([\w ]+) at ([\w.]+)', str(error))
-        if clash is None:
-            raise
-        name, registry, owner = clash.groups()
-        raise RuntimeError(
-            f'{package} cannot be imported beside {owner}: both register {name!r} in the {registry} registry '
-            'of MMEngine, which holds a name once. Import only one of them; custom_imports may name both, or '
-            'one package by two names'
-        ) from error
+
+
+def _require_free(registry: Registry, names: List[str], package: str) -> None:
+    """Raise :func:`clashes_named`'s error if one of the names is taken in a registry."""
+    for name in names:
+        if name in registry.module_dict:
+            raise RuntimeError(
+                f'{package} cannot be imported beside {registry.module_dict[name].__module__}: both '
+                f'register {name!r} in the {registry.name} registry of MMEngine, which holds a name once. '
+                'Import only one of them; custom_imports may name both, or one package by two names'
+            )
 
 
 def warn_of_hidden_names(package: str) -> None:
