@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from fvgpt.datasets import read_image
-from fvgpt.datasets.load_image import ORIENTATION, glance
+from fvgpt.datasets.load_image import ORIENTATION, inspect_image
 from fvgpt.engine.hooks.class_names import check_labels
 from fvgpt.engine.runner.distributed import prepare_distributed
 from fvgpt.engine.runner.recipe import check_inputs, claimed, load_recipe, use_amp
@@ -71,7 +71,7 @@ def photos(tmp_path, monkeypatch):
                 (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
                 picture.save(Path(folder) / path)
     log_once.cache_clear()
-    glance.cache_clear()
+    inspect_image.cache_clear()
 
 
 def start(**options):
@@ -127,7 +127,7 @@ def _():
     read_image(str(FIRST))
 
 
-@row(ERRORS, 'mask that is no image')
+@row(ERRORS, 'mask that is not an image')
 def _():
     (MASKS / 'ant' / '0.png').write_text('hello')
     start(num_shots=None)
@@ -334,7 +334,7 @@ def change_masks(change):
         Image.fromarray(change(disc())).save(path)
 
 
-@row(WARNINGS, 'photographs to be turned (EXIF)')
+@row(WARNINGS, 'rotated photographs (EXIF)')
 def _():
     exif = Image.Exif()
     exif[ORIENTATION] = 6

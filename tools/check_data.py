@@ -53,7 +53,7 @@ def main() -> None:
             raise FileNotFoundError(f'{args.root} is no folder; give the one with the data sets')
         if args.json and not Path(args.json).absolute().parent.is_dir():
             raise FileNotFoundError(f'--json {args.json}: there is no such folder')
-        from fvgpt.datasets.check import DataSetCheck, load_data_sets, table
+        from fvgpt.datasets.completeness import DataSetCheck, load_data_sets, table
         from fvgpt.io.json_file import write_json
 
         reports = {}

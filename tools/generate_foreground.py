@@ -67,7 +67,8 @@ def main() -> None:
     args = parse_args()
 
     def generate(_: dict) -> None:
-        from fvgpt.segmentation.generate import MaskMaker, generate_masks
+        from fvgpt.segmentation.generate import generate_masks
+        from fvgpt.segmentation.mask_maker import MaskMaker
         from fvgpt.segmentation.report import summary_text
 
         given = {

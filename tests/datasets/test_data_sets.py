@@ -12,8 +12,8 @@ from PIL import Image
 
 from fvgpt.clip import CUSTOM_TEMPLATES
 from fvgpt.datasets import AircraftDataset, ClassFolderDataset, SplitFileDataset
-from fvgpt.datasets.check import DataSetCheck, load_data_sets
 from fvgpt.datasets.class_folder import imagenet_names
+from fvgpt.datasets.completeness import DataSetCheck, load_data_sets
 from fvgpt.engine.runner.config_parts import built_datasets
 from fvgpt.registry import DATASETS
 
@@ -107,7 +107,7 @@ def test_imagenet_has_no_validation_list(tmp_path):
     )
     with pytest.raises(ValueError, match="no folder for the split 'val'"):
         build(DATA_SETS['imagenet'].train_dataloader.dataset, data_root=str(tmp_path), split='val')
-    with pytest.raises(ValueError, match='val has 1 class folders, there must be 1000'):
+    with pytest.raises(ValueError, match='val has 1 class folders, expected 1000'):
         build(DATA_SETS['imagenet'].test_dataset, data_root=str(tmp_path))
 
 
@@ -170,7 +170,9 @@ def test_broken_aircraft_lists_are_named(tmp_path, break_it, error, message):
 def test_imagenet_names_belong_to_wnids_and_to_numbers(tmp_path):
     names = imagenet_names(['n01440764', 'n01443537', '0', '1', '999', 'n15075141'], tmp_path)
     assert names == ['tench', 'goldfish', 'tench', 'goldfish', 'toilet paper', 'toilet paper']
-    with pytest.raises(ValueError, match="the folder 'n00000001', which is no class of ImageNet"):
+    with pytest.raises(
+        ValueError, match="the folder 'n00000001', which is not a class of ImageNet"
+    ):
         imagenet_names(['n01440764', 'n00000001'], tmp_path)
 
 

@@ -139,9 +139,9 @@ def test_wrong_settings_name_the_key_before_anything_is_read(root, change, messa
         ('{"train": [["a.png", 0, "ant"], ["b.png", 0, "bee"]], "test": []}', 'label 0 both'),
         (
             '{"train": [["../../etc/passwd", 0, "ant"]], "test": []}',
-            'must be relative and stay below',
+            'must be relative and stay inside',
         ),
-        ('{"train": [["/etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay below'),
+        ('{"train": [["/etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay inside'),
     ],
 )
 def test_broken_split_files_are_named(root, content, message):
@@ -186,7 +186,7 @@ def test_a_folder_a_split_and_names_from_a_file(root):
         ClassFolderDataset(
             data_root=str(root), img_dir='net', folders=dict(train='train'), split='test'
         )
-    with pytest.raises(ValueError, match='2 class folders, there must be 3'):
+    with pytest.raises(ValueError, match='2 class folders, expected 3'):
         ClassFolderDataset(
             data_root=str(root), img_dir='net', folders=dict(train='train'), num_classes=3
         )
@@ -214,7 +214,7 @@ def test_a_data_set_of_mmpretrain_is_wrapped(root):
     )
     assert isinstance(data, FewShotWrapper)
     assert data.metainfo['classes'] == ('ant', 'bee', 'cat') and len(data) == 9
-    with pytest.raises(ValueError, match='lies outside data_root'):
+    with pytest.raises(ValueError, match='is outside data_root'):
         FewShotWrapper(inner, data_root=str(root / 'mask'))
 
 

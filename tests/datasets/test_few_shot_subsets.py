@@ -114,12 +114,12 @@ def test_files_of_the_public_splits_list_the_public_subsets(name, title, parity,
     [
         (
             lambda c: [c['train'][0].__setitem__(2, 'wasp')],
-            "is of another data set: .* has label 0 for 'wasp', which is 'ant'",
+            "belongs to another data set: .* has label 0 for 'wasp', which is 'ant'",
         ),
         (lambda c: [c['val'][0].__setitem__(1, 7)], "has label 7 for 'ant', which is None"),
         (
             lambda c: c['train'].append(list(c['train'][0])),
-            'has 4 images a class, num_shots is 3; set num_shots=4',
+            'has 4 images per class, num_shots is 3; set num_shots=4',
         ),
         (
             lambda c: c['train'].__setitem__(1, list(c['train'][0])),
@@ -156,7 +156,7 @@ def test_nothing_is_overwritten(insects, subset, tmp_path):
     before = subset.read_text()
     write_new(subset_files(insects, [3], [1], tmp_path / 'out'))  # the same content
     subset.write_text('mine')
-    with pytest.raises(ValueError, match='is there and lists other images'):
+    with pytest.raises(ValueError, match='exists and lists other images'):
         write_new(subset_files(insects, [1, 3], [1], tmp_path / 'out'))
     assert subset.read_text() == 'mine' != before and len(list(subset.parent.iterdir())) == 1
 
@@ -167,7 +167,7 @@ def test_data_sets_without_few_shot_subsets_are_named(insects, tmp_path):
         match=r'a mmpretrain\.CustomDataset has no few-shot subsets; put it into a FewShotWrapper',
     ):
         subset_files(ConfigDict(type='mmpretrain.CustomDataset'), [1], [1], tmp_path)
-    with pytest.raises(ValueError, match='at least one image a class, not 0'):
+    with pytest.raises(ValueError, match='at least one image per class, not 0'):
         subset_files(insects, [0], [1], tmp_path)
 
 

@@ -67,7 +67,7 @@ def test_no_list_leads_out_of_the_data_root(kind, path, root):
         ),
         'aircraft': lambda: AircraftDataset(str(root), list_dir='', img_dir='images'),
     }
-    with pytest.raises(ValueError, match='paths must be relative and stay below the image folder'):
+    with pytest.raises(ValueError, match='paths must be relative and stay inside the image folder'):
         makers[kind]()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fvgpt.datasets.mask_check import LOOKED_AT, check_masks, suspicion
+from fvgpt.datasets.mask_check import NUM_CHECKED, check_masks, suspicion
 from fvgpt.quickstart.world import task_samples
 
 
@@ -72,7 +72,7 @@ def test_only_most_of_the_masks_are_worth_a_warning(pairs, wrong, told):
     messages = pairs([255 - grey] * wrong + [grey] * (4 - wrong))
     assert len(messages) == told
     if told:
-        assert f'photos: {wrong} of 4 foreground masks looked at, such as ' in messages[0]
+        assert f'photos: {wrong} of 4 checked foreground masks, such as ' in messages[0]
         assert '0.png, have more foreground at the border than inside' in messages[0]
 
 
@@ -87,7 +87,7 @@ def test_no_more_are_read_than_it_takes_and_broken_ones_are_named(pairs, tmp_pat
         lambda path: read.append(path) or Image.new('RGB', (80, 60)),
     )
     pairs([disc().astype(np.uint8)] * 100)
-    assert len(read) == LOOKED_AT
+    assert len(read) == NUM_CHECKED
     monkeypatch.undo()
     (tmp_path / '0.png').write_bytes(b'')
     with pytest.raises(ValueError, match=r'0\.png cannot be read as an image'):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fvgpt.datasets import ClassFolderDataset, ListFileDataset, OwnImages, SplitFileDataset
 from fvgpt.datasets.list_file import check_entries, read_list
-from fvgpt.datasets.load_image import glance
+from fvgpt.datasets.load_image import inspect_image
 from fvgpt.engine.runner.image_size import fit_image_size, input_size
 from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.io.log_once import log_once
@@ -37,7 +37,7 @@ def write_csv(path: Path, rows, delimiter=','):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Ten images a class."""
+    """Ten images per class."""
     for name in CLASSES:
         for i in range(10):
             write_image(tmp_path / 'photos' / name / f'{i}.jpg')
@@ -71,7 +71,7 @@ def test_one_tree_of_class_folders_is_divided_once_and_for_all(photos, said):
     assert data.metainfo['classes'] == tuple(CLASSES) and data.metainfo['branch'] == 'base'
     assert len(train) == 21 and len(test) == 9 and not set(train) & set(test)
     assert train == found(photos)[0]
-    assert said == [f'{photos}: class folders, 3 classes, 21 images to train on, 9 to test on']
+    assert said == [f'{photos}: class folders, 3 classes, 21 training and 9 test images']
 
 
 @pytest.mark.parametrize('test', ['test', 'Test', 'val', 'valid', 'validation'])
@@ -205,7 +205,7 @@ def test_some_masks_are_counted(photos, said):
     train, _ = found(photos, mask_root='auto')
     assert sorted(path for path, info in train.items() if info['mask_path']) == kept
     assert any(
-        'masks of 5 of 21 train images; where there is none, the whole image counts' in line
+        'masks of 5 of 21 train images; without a mask, the whole image counts' in line
         for line in said
     )
 
@@ -250,7 +250,7 @@ def test_a_list_by_itself_takes_its_masks_without_a_mask_root(photos):
     kwargs = dict(data_root=str(photos.parent), list_file='photos/list.csv')
     with pytest.raises(
         FileNotFoundError,
-        match=r'30 of 30 masks are not there, the first is in line 2: .*ant/0\.jpg\.png',
+        match=r'30 of 30 masks do not exist, the first is in line 2: .*ant/0\.jpg\.png',
     ):
         ListFileDataset(lazy_init=True, **kwargs)
     for path in listing(photos):
@@ -279,12 +279,12 @@ GOOD = [
         (
             1,
             ['file', 'label', 'split'],
-            r"line 1: the header must name the columns image and class.* it has 'file', 'label'",
+            r"line 1: the header must have the columns image and class.* it has 'file', 'label'",
         ),
         (2, ['', 'ant', 'train'], r'line 2: image is empty'),
         (3, ['ant/1.jpg', ' ', 'test'], r'line 3: class is empty'),
         (4, ['bee/0.jpg', 'bee', ''], r'line 4: split is empty'),
-        (4, ['bee/0.jpg', 'bee', 'holdout'], r"line 4: the split 'holdout' is none of"),
+        (4, ['bee/0.jpg', 'bee', 'holdout'], r"line 4: the split 'holdout' is not one of"),
         (4, ['bee/0.jpg', 'bee'], r'line 4: 2 cells, but the header has 3'),
         (5, ['/etc/passwd', 'bee', 'test'], r'line 5.*/etc/passwd.*must be relative'),
         (5, ['../up.jpg', 'bee', 'test'], r'line 5.*must be relative'),
@@ -296,13 +296,13 @@ GOOD = [
         (
             4,
             ['./ant/0.jpg', 'bee', 'train'],
-            r'line 4: ant/0\.jpg is listed again, first in line 2; leave one',
+            r'line 4: ant/0\.jpg is listed again, first in line 2; remove one',
         ),
         (4, ['cat/0.jpg', 'ant', 'train'], r"line 5: the class 'bee' has no training image"),
         (
             5,
             ['bee/x.jpg', 'bee', 'test'],
-            r'1 of 2 images are not there, the first is in line 5: .*bee/x\.jpg',
+            r'1 of 2 images do not exist, the first is in line 5: .*bee/x\.jpg',
         ),
     ],
 )
@@ -336,7 +336,7 @@ def test_a_wrong_line_is_named_before_anything_is_trained(photos, line, cells, m
         ('a.csv', 'image,class\nant/0.jpg,"ant\n' + 'x' * 140000, 'line 3: field larger'),
         ('a.csv', b'image,class\n\xff.jpg,ant\n', 'is not UTF-8 text'),
         ('a.json', '[{"image": "ant/0.jpg"', 'is not valid JSON'),
-        ('a.json', '7', 'holds no list'),
+        ('a.json', '7', 'does not contain a list'),
         (
             'a.json',
             '[{"image": "ant/0.jpg", "class": 3}]',
@@ -367,10 +367,10 @@ def test_a_list_that_cannot_be_used_is_named(photos, name, content, message):
 @pytest.mark.parametrize(
     'make, message',
     [
-        (lambda root: None, 'photos does not exist: data_root must be one folder a class'),
+        (lambda root: None, 'photos does not exist: data_root must be one folder per class'),
         (
             lambda root: root.mkdir(),
-            'photos has no class folders; data_root must be one folder a class',
+            'photos has no class folders; data_root must be one folder per class',
         ),
         (lambda root: write_image(root / 'a.jpg'), 'photos has no class folders'),
         (lambda root: write_image(root / 'mask' / 'a.jpg'), 'photos has no class folders'),
@@ -389,7 +389,7 @@ def test_a_list_that_cannot_be_used_is_named(photos, name, content, message):
                 write_csv(root / 'a.csv', GOOD),
                 write_csv(root / 'b.csv', GOOD),
             ],
-            r'photos holds 2 lists: a\.csv, b\.csv',
+            r'photos contains 2 lists: a\.csv, b\.csv',
         ),
     ],
 )
@@ -400,7 +400,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, make, message):
 
 
 def test_a_file_that_is_no_list_and_an_image_that_is_none(photos):
-    with pytest.raises(ValueError, match=r'0\.jpg is no list of images'):
+    with pytest.raises(ValueError, match=r'0\.jpg is not a list of images'):
         OwnImages(data_root=str(photos / 'ant' / '0.jpg'))
     test = sorted(found(photos, 'test')[0])[0]
     broken = photos / 'ant' / 'copy.jpg'
@@ -415,7 +415,7 @@ def test_a_file_that_is_no_list_and_an_image_that_is_none(photos):
         ),
         (whole[:999] + whole[1999:], r'copy\.jpg cannot be read as an image'),
     ):
-        glance.cache_clear()
+        inspect_image.cache_clear()
         broken.write_bytes(content)
         pipeline = [
             dict(type='LoadImageFromFile', imdecode_backend='pillow'),
@@ -546,8 +546,6 @@ def test_a_plain_type_gets_the_data_root_alone_and_no_masks(photos):
     )
     with (
         DefaultScope.overwrite_default_scope('mmpretrain'),
-        pytest.raises(
-            ValueError, match=r'0\.jpg came without mask_path: set mask_root of the data set'
-        ),
+        pytest.raises(ValueError, match=r'0\.jpg has no mask_path: set mask_root of the data set'),
     ):
         DATASETS.build(dataset)[0]

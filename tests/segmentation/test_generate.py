@@ -10,8 +10,10 @@ from filelock import FileLock
 from PIL import Image
 
 from fvgpt.segmentation import ForegroundSegmenter
-from fvgpt.segmentation.generate import MaskMaker, find_jobs, generate_masks
+from fvgpt.segmentation.generate import generate_masks
+from fvgpt.segmentation.jobs import find_jobs
 from fvgpt.segmentation.mask_file import load_image, read_mask, write_mask
+from fvgpt.segmentation.mask_maker import MaskMaker
 
 from .conftest import square_picture
 
@@ -114,12 +116,12 @@ def test_unreadable_images_and_failing_ones_are_named_and_the_others_made(images
     (images / 'a' / '0.jpg').write_bytes(b'not a picture')
     Image.new('RGB', (9, 9)).save(
         images / 'a' / 'black.png'
-    )  # the segmenter gives no numbers for it
+    )  # the segmenter returns NaN for it
     summary = generate_masks(images, tmp_path / 'masks', red(), '.png', batch_size=3)
     assert sorted(summary['failures']) == ['a/0.jpg', 'a/black.png']
     assert (
         'cannot be read' in summary['failures']['a/0.jpg']
-        and 'no numbers' in summary['failures']['a/black.png']
+        and 'not finite' in summary['failures']['a/black.png']
     )
     assert summary['made'] == 5 and summary['coverage'] == 5 / 7
     assert len(files_of(tmp_path / 'masks')) == 5
@@ -195,8 +197,8 @@ def test_wrong_folders_are_refused_before_anything_is_written(images, tmp_path):
     (tmp_path / 'empty').mkdir()
     refused('no file or folder', tmp_path / 'nowhere', tmp_path, error=FileNotFoundError)
     refused('has no images', tmp_path / 'empty', tmp_path)
-    refused('in the place of images', images, images)
-    refused('in the place of images', images / 'a' / '1.jpg', images / 'a')
+    refused('would overwrite images', images, images)
+    refused('would overwrite images', images / 'a' / '1.jpg', images / 'a')
     refused('--suffix must be one of', images, tmp_path / 'masks', '.gif')
     refused(
         'is not a folder',

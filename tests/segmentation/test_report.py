@@ -4,8 +4,8 @@ import csv
 
 from PIL import Image
 
-from fvgpt.segmentation.generate import Job
-from fvgpt.segmentation.report import Record, write_report
+from fvgpt.segmentation.jobs import Job, Record
+from fvgpt.segmentation.report import write_report
 
 
 def test_names_are_no_markup_and_no_formulas(tmp_path):

@@ -77,7 +77,7 @@ def test_faults_end_with_exit_code_1_and_say_where_pieces_are_published(root, tm
     for text in (
         f'1 of 10000 listed images are absent, the first is {image}',
         'https://www.robots.ox.ac.uk/~vgg/data/fgvc',
-        "the folder 'n00000000', which is no class of ImageNet",
+        "the folder 'n00000000', which is not a class of ImageNet",
         '3334 of the 3334 masks of training images',
         'https://huggingface.co/datasets/JREion/',
         str(root / 'eurosat/split_zhou_EuroSAT.json'),

@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 def test_photos_are_trained_on_and_tested(folder):
     output = run_block(folder, 'train.py configs/fvgpt/coop_fvg_custom.py')
     assert (
-        output.count('photos: class folders, 6 classes, 18 images to train on, 12 to test on') == 1
+        output.count('photos: class folders, 6 classes, 18 training and 12 test images') == 1
     )
     assert output.count('photos: foreground masks of 18 of 18 train images') == 1
     table = results(folder, 'coop_fvg_custom')
@@ -135,7 +135,7 @@ def test_a_data_set_type_of_mmpretrain(folder):
 @pytest.mark.parametrize(
     'files, message',
     [
-        ([], 'error: own does not exist: data_root must be one folder a class'),
+        ([], 'error: own does not exist: data_root must be one folder per class'),
         (
             ['cat/a.jpg', 'cat/b.jpg', 'dog/a.jpg', 'dog/b.jpg'],
             'error: 2 of 2 train images cannot be read, the first is own/',

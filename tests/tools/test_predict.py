@@ -67,8 +67,8 @@ def test_class_names_from_a_file_and_default_ones(place, tmp_path):
 
 def test_class_names_that_read_alike_are_told_and_kept(place, tmp_path):
     told = (
-        "2 of 3 class names read like another one, which CLIP cannot tell apart, the first is 'red_bus'; rename them if "
-        'they are meant to differ\n'
+        '2 of 3 class names give the same prompt as another one (CLIP ignores case), the first is '
+        "'red_bus'; rename them if they are different classes\n"
     )
     done = predict(place, place / 'photos', '--json', '--classes', 'red_bus', 'café', 'Red bus')
     assert done.returncode == 0 and done.stderr.count(f'warning: --classes: {told}') == 1

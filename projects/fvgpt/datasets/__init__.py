@@ -1,17 +1,19 @@
-"""Data sets, few-shot subsets and transforms, with foreground masks."""
+"""Data sets and transforms with foreground masks, few-shot sampling and class subsets."""
 
 from .aircraft import AircraftDataset
 from .batch_sampler import WholeBatchSampler
 from .class_folder import ClassFolderDataset
-from .few_shot import FewShotDataset, subset_labels
-from .image_lists import Sample, draw_subset, sample_shots
+from .class_subsets import subset_labels
+from .few_shot import FewShotDataset
+from .few_shot_sampling import draw_subset, sample_shots
+from .few_shot_wrapper import FewShotWrapper
+from .image_lists import Sample
 from .list_file import ListFileDataset
 from .load_image import LoadImage, read_image
 from .own_images import OwnImages
-from .quickstart import QuickstartWorld
+from .quickstart_world import QuickstartWorld
 from .split_file import SplitFileDataset
 from .transforms import LoadForegroundMask, PackForegroundInputs, PairedRandomResizedCrop
-from .wrapped import FewShotWrapper
 
 __all__ = [
     'AircraftDataset',

@@ -1,12 +1,13 @@
-"""FGVCAircraft, which publishes its splits as text files."""
+"""FGVCAircraft, whose splits are published as text files."""
 
 from pathlib import Path
 from typing import Dict, List
 
 from ..io.errors import UserError
+from ..io.require_path import require_path
 from ..io.text_file import read_text
 from ..registry import DATASETS
-from .few_shot import SPLITS, FewShotDataset, require
+from .few_shot import SPLITS, FewShotDataset
 from .image_lists import Sample, check_relative
 
 LISTS = ('variants.txt', *(f'images_variant_{split}.txt' for split in SPLITS))
@@ -14,8 +15,10 @@ LISTS = ('variants.txt', *(f'images_variant_{split}.txt' for split in SPLITS))
 
 @DATASETS.register_module()
 class AircraftDataset(FewShotDataset):
-    """The official variant lists: ``variants.txt`` names the classes in label order, and ``images_variant_<split>.txt``
-    has lines ``<image number> <variant>``.
+    """FGVCAircraft, read from the official lists of variants.
+
+    ``variants.txt`` contains the classes in label order, ``images_variant_<split>.txt`` lines
+    ``<image number> <variant>``.
 
     Args:
         list_dir: folder of the text files, relative to ``data_root``.
@@ -34,40 +37,39 @@ class AircraftDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
-        """The lists and the images must be there."""
+        """Check that the lists and the image folder exist."""
         super().check_files(root)
         for name in LISTS:
-            require(
+            require_path(
                 root / self.list_dir / name,
                 'list_dir',
                 "the folder of FGVCAircraft's text files relative to data_root",
             )
-        require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
+        require_path(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
 
     def _lines(self, name: str) -> List[str]:
         lines = read_text(Path(self.data_root) / self.list_dir / name).splitlines()
         return [line.strip() for line in lines if line.strip()]
 
     def class_names_by_label(self) -> Dict[int, str]:
-        """The lines of ``variants.txt``."""
+        """Line number -> line of ``variants.txt``."""
         return dict(enumerate(self._lines('variants.txt')))
 
     def samples(self, split: str) -> List[Sample]:
-        """The lines of ``images_variant_<split>.txt``.
+        """The images listed in ``images_variant_<split>.txt``.
 
         Raises:
-            ValueError: a line has no variant of the list.
+            UserError: a line has no variant of ``variants.txt``.
         """
         labels = {name: label for label, name in self.class_names_by_label().items()}
-        source, found = f'images_variant_{split}.txt', []
+        source, samples = f'images_variant_{split}.txt', []
         for line in self._lines(source):
             number, _, variant = line.partition(' ')
             if variant not in labels:
                 raise UserError(
-                    f'{source} has the line {line!r}; expected <image number> <variant>, with a variant of '
-                    'variants.txt'
+                    f'{source} has the line {line!r}; expected <image number> <variant>, with a '
+                    'variant of variants.txt'
                 )
-            found.append(
-                Sample(f'{self.img_dir}/{check_relative(number, source)}.jpg', labels[variant])
-            )
-        return found
+            path = f'{self.img_dir}/{check_relative(number, source)}.jpg'
+            samples.append(Sample(path, labels[variant]))
+        return samples

@@ -1,4 +1,4 @@
-"""Batches of training images."""
+"""Batches of training images, as in the original implementations."""
 
 from typing import Iterator, List
 
@@ -12,15 +12,18 @@ from .randomness import SeededIndex
 
 @DATA_SAMPLERS.register_module()
 class WholeBatchSampler(BatchSampler):
-    """Whole batches only, unless there are fewer images than one takes: then all of them, as Dassl batches.
+    """Drops the last incomplete batch, unless it is the only one. This is how Dassl batches.
 
-    MMEngine's ``drop_last=True`` would leave nothing to train on there, as with one shot of ten classes in batches of 32. On
-    several processes the batches of all of them together are what counts, so that they drop what one process would drop.
-    Indices carry a seed made of the run's seed, the epoch and the image, see :func:`sample_randomness`.
+    With MMEngine's ``drop_last=True`` a data set that is smaller than one batch, such as one shot
+    of ten classes with batches of 32, would have no batches. With several processes the batches of
+    all processes together are counted, so that they drop the images that one process would drop.
+
+    Each index carries a seed that is derived from the seed of the run, the epoch and the image, see
+    :func:`~fvgpt.datasets.randomness.sample_randomness`.
 
     Args:
-        sampler: of the images of this process.
-        batch_size: images a batch of this process.
+        sampler: sampler of the images of this process.
+        batch_size: images per batch and process.
     """
 
     sampler: DefaultSampler
@@ -29,15 +32,16 @@ class WholeBatchSampler(BatchSampler):
         super().__init__(sampler, batch_size, drop_last=len(sampler) >= batch_size)
 
     def __len__(self) -> int:
-        images = getattr(self.sampler, 'dataset', self.sampler)  # DefaultSampler pads its own share
+        # the whole data set, because DefaultSampler pads the share of each process
+        images = getattr(self.sampler, 'dataset', self.sampler)
         return max(len(images) // (self.batch_size * getattr(self.sampler, 'world_size', 1)), 1)
 
     def __iter__(self) -> Iterator[List[int]]:
-        run, epoch = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0)
+        run_seed = getattr(self.sampler, 'seed', 0)
+        epoch = getattr(self.sampler, 'epoch', 0)
         for batch, _ in zip(super().__iter__(), range(len(self))):
-            yield [
-                SeededIndex(
-                    index, int(np.random.SeedSequence([run, epoch, index]).generate_state(1)[0])
-                )
-                for index in batch
-            ]
+            yield [SeededIndex(index, _image_seed(run_seed, epoch, index)) for index in batch]
+
+
+def _image_seed(run_seed: int, epoch: int, index: int) -> int:
+    return int(np.random.SeedSequence([run_seed, epoch, index]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Data sets given by a folder of class folders: ImageNet, or anybody's own images."""
+"""Data sets given by a folder of class folders, such as ImageNet."""
 
 import os
 import random
@@ -10,9 +10,10 @@ from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 from timm.data import ImageNetInfo
 
 from ..io.errors import UserError
+from ..io.require_path import require_path
 from ..io.text_file import read_text
 from ..registry import DATASETS
-from .few_shot import FewShotDataset, require
+from .few_shot import FewShotDataset
 from .image_lists import Sample, files_below
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -20,21 +21,26 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.p
 
 @DATASETS.register_module()
 class ClassFolderDataset(FewShotDataset):
-    """One folder a class, image files anywhere below it; labels follow the sorted folder names, numbers by their value.
+    """One folder per class, with image files anywhere in it.
+
+    Labels follow the sorted folder names. If all names are numbers, they are sorted by value.
 
     Args:
-        img_dir: folder with the class folders, relative to ``data_root``; or with one such folder a split.
-        folders: folder below ``img_dir`` of each split, e.g. ``dict(train='train', test='val')``. Left out, all images
-            lie in one tree and ``test_fraction`` of each class (drawn with a fixed seed) is the test split.
+        img_dir: folder that contains the class folders (or one folder of class folders per split),
+            relative to ``data_root``.
+        folders: folder of each split in ``img_dir``, e.g. ``dict(train='train', test='val')``.
+            None: all images are in one tree, and ``test_fraction`` of each class, drawn with a
+            fixed seed, is the test split.
         test_fraction: see ``folders``.
-        class_names: folder name -> class name where they differ; ``'imagenet'`` for folders that are ImageNet's wnids,
-            or its class numbers 0 to 999 (all or some of them); or a file of lines
-            ``<folder> <class name>``, relative to ``data_root``.
-        num_classes: number of class folders that there must be; None for any.
+        class_names: class names that differ from the folder names: a dict folder name -> class
+            name; or ``'imagenet'`` if the folders are named by ImageNet's wnids or class numbers 0
+            to 999 (all or some of them); or a file of lines ``<folder> <class name>``, relative to
+            ``data_root``.
+        num_classes: required number of class folders; None accepts any.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
-    not_classes: Tuple[str, ...] = ()  # names of folders, in lower case, that hold something else
+    not_classes: Tuple[str, ...] = ()  # lower-case names of folders that are not class folders
 
     def __init__(
         self,
@@ -53,9 +59,9 @@ class ClassFolderDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
-        """The folder of each split must be there, and the file of class names."""
+        """Check that the folder of the split and the file of class names exist."""
         super().check_files(root)
-        require(
+        require_path(
             root / self.img_dir,
             'img_dir',
             'the folder with the class folders, relative to data_root',
@@ -65,22 +71,24 @@ class ClassFolderDataset(FewShotDataset):
                 raise UserError(
                     f'folders={self.folders} has no folder for the split {self.split!r}'
                 )
-            require(
+            require_path(
                 root / self.img_dir / self.folders[self.split],
                 'folders',
-                'the folder of each split below img_dir',
+                'the folder of each split in img_dir',
             )
         if isinstance(self.given_names, str) and self.given_names != 'imagenet':
-            require(
+            require_path(
                 root / self.given_names,
                 'class_names',
                 "'imagenet', or a file of lines '<folder> <class name>'",
             )
 
     def _tree(self, split: str) -> Path:
+        """Folder that contains the class folders of a split."""
         return Path(self.data_root) / self.img_dir / (self.folders[split] if self.folders else '')
 
     def _class_folders(self, split: str) -> List[str]:
+        """Names of the class folders of a split, in label order."""
         tree = self._tree(split)
         with os.scandir(tree) as entries:
             folders = [
@@ -95,32 +103,35 @@ class ClassFolderDataset(FewShotDataset):
         return sorted(folders, key=int if all(name.isdecimal() for name in folders) else None)
 
     def _check_same_classes(self, folders: List[str]) -> None:
-        """Labels are positions in the sorted folders, so every split's tree must have the same ones."""
+        """Check that all splits have the same class folders, because labels are their positions."""
         for split in self.folders or ():
             if split != self.split and self._tree(split).is_dir():
                 other = set(folders).symmetric_difference(self._class_folders(split))
                 if other:
                     raise UserError(
-                        f'{self._tree(self.split)} and {self._tree(split)} must have the same class folders; '
-                        f'{min(other)!r} is in one of them only'
+                        f'{self._tree(self.split)} and {self._tree(split)} must have the same '
+                        f'class folders; {min(other)!r} is in one of them only'
                     )
 
     def class_names_by_label(self) -> Dict[int, str]:
-        """The names of the sorted folders.
+        """Label -> class name of the sorted class folders.
 
         Raises:
-            ValueError: their number is not ``num_classes``, splits have different ones, or one has no name.
+            UserError: the number of folders is not ``num_classes``, the splits have different
+                folders, or a folder has no class name.
         """
         folders = self._class_folders(self.split)
         names = self._names(folders)
         if self.num_classes not in (None, len(folders)):
             raise UserError(
-                f'{self._tree(self.split)} has {len(folders)} class folders, there must be {self.num_classes}'
+                f'{self._tree(self.split)} has {len(folders)} class folders, expected '
+                f'{self.num_classes}'
             )
         self._check_same_classes(folders)
         return dict(enumerate(names))
 
     def _names(self, folders: List[str]) -> List[str]:
+        """Class name of each folder."""
         given = self.given_names or {}
         if given == 'imagenet':
             return imagenet_names(folders, self._tree(self.split))
@@ -133,60 +144,79 @@ class ClassFolderDataset(FewShotDataset):
         return [given.get(folder, folder) for folder in folders]
 
     def samples(self, split: str) -> List[Sample]:
-        """The images below the class folders of a split, or the drawn share of one tree."""
+        """The images of a split: those in its folder, or its share of the single tree.
+
+        Raises:
+            UserError: a class folder contains no images.
+        """
         if self.folders is not None and split not in self.folders:
             return []
-        found: List[Sample] = []
+        samples: List[Sample] = []
         for label, name in enumerate(self._class_folders(split)):
-            folder = self._tree(split) / name
-            files = sorted(
-                f
-                for f in files_below(folder, Path(self.data_root))
-                if f.lower().endswith(IMAGE_SUFFIXES)
-            )
-            if not files:
-                raise UserError(
-                    f'{folder} has no images ({", ".join(IMAGE_SUFFIXES)}); remove the folder or fill it'
-                )
+            files = self._image_files(self._tree(split) / name)
             if self.folders is None:
                 files = share_of_class(files, split, self.test_fraction)
-            found.extend(Sample(file, label) for file in files)
-        return found
+            samples.extend(Sample(file, label) for file in files)
+        return samples
+
+    def _image_files(self, folder: Path) -> List[str]:
+        """Sorted paths of the images in a class folder, relative to the data root."""
+        files = sorted(
+            file
+            for file in files_below(folder, Path(self.data_root))
+            if file.lower().endswith(IMAGE_SUFFIXES)
+        )
+        if not files:
+            raise UserError(
+                f'{folder} has no images ({", ".join(IMAGE_SUFFIXES)}); '
+                'remove the folder or fill it'
+            )
+        return files
 
 
 def share_of_class(files: List[str], split: str, test_fraction: float) -> List[str]:
-    """The part of a class's sorted files that is its test split, or the rest, always the same.
+    """The files of a class that belong to a split, drawn with a fixed seed.
+
+    Args:
+        files: all files of the class, sorted.
+        split: ``test`` returns about ``test_fraction`` of the files (at least one, not all), any
+            other split the rest.
+        test_fraction: between 0 and 1.
 
     Raises:
-        ValueError: there is one file only; names it.
+        UserError: the class has only one file; names it.
     """
     if len(files) < 2:
         raise UserError(
             f'{files[0]} is the only image of its class; a train and a test split need two'
         )
     shuffled = random.Random(0).sample(files, len(files))
-    tests = min(max(1, round(test_fraction * len(files))), len(files) - 1)
-    return sorted(shuffled[:tests] if split == 'test' else shuffled[tests:])
+    num_test = min(max(1, round(test_fraction * len(files))), len(files) - 1)
+    return sorted(shuffled[:num_test] if split == 'test' else shuffled[num_test:])
 
 
 def imagenet_names(folders: List[str], place: Path) -> List[str]:
-    """ImageNet's class names of folders that are called by wnid or by class number.
+    """ImageNet's class names of folders that are named by wnid or by class number.
+
+    Args:
+        folders: folder names.
+        place: folder that contains them, for the message.
 
     Raises:
-        ValueError: names a folder of ``place`` that is neither.
+        UserError: a folder name is neither; names it.
     """
-    names = _names_by_folder()
+    names = _imagenet_names_by_folder()
     unknown = [folder for folder in folders if folder not in names]
     if unknown:
         raise UserError(
-            f'{place} has the folder {unknown[0]!r}, which is no class of ImageNet: neither a wnid such as '
-            'n01440764 nor a number from 0 to 999; move it elsewhere'
+            f'{place} has the folder {unknown[0]!r}, which is not a class of ImageNet: neither a '
+            'wnid such as n01440764 nor a number from 0 to 999; move it elsewhere'
         )
     return [names[folder] for folder in folders]
 
 
 @lru_cache
-def _names_by_folder() -> Dict[str, str]:
+def _imagenet_names_by_folder() -> Dict[str, str]:
     names = dict(zip(ImageNetInfo().label_names(), IMAGENET_SIMPLE_CATEGORIES))
     names.update((str(number), name) for number, name in enumerate(IMAGENET_SIMPLE_CATEGORIES))
     return names

@@ -1,4 +1,4 @@
-"""Class names: as they stand in prompts, and what is wrong with a list of them."""
+"""Class names: their form in prompts, and checks of a list of them."""
 
 from collections import Counter
 from typing import List, Optional, Sequence
@@ -7,15 +7,18 @@ from ..io.errors import UserError
 
 
 def readable(name: str) -> str:
-    """A class name as it stands in a prompt: ``golden_retriever`` -> ``golden retriever``."""
+    """Form of a class name in a prompt: ``golden_retriever`` becomes ``golden retriever``."""
     return name.replace('_', ' ')
 
 
 def check_class_names(class_names: Sequence[str]) -> List[str]:
-    """Class names as a list, refused when there are none or one is empty or no text.
+    """Check that there is at least one class name and that none is empty.
+
+    Returns:
+        The names as a list.
 
     Raises:
-        ValueError: names the position of the offending entry.
+        UserError: the list is empty, or an entry is empty or not a text; names its position.
     """
     names = list(class_names)
     if not names:
@@ -29,13 +32,16 @@ def check_class_names(class_names: Sequence[str]) -> List[str]:
 
 
 def alike_names(class_names: Sequence[str]) -> Optional[str]:
-    """What to tell of class names that read like another one; None where there are none."""
+    """Warning about class names that give the same prompt; None if there are none.
+
+    CLIP's tokenizer ignores upper and lower case, so ``Cat`` and ``cat`` are the same class to it.
+    """
     prompts = [readable(name).strip().lower() for name in class_names]
     times = Counter(prompts)
     alike = [name for name, prompt in zip(class_names, prompts) if times[prompt] > 1]
     if not alike:
         return None
     return (
-        f'{len(alike)} of {len(prompts)} class names read like another one, which CLIP cannot tell apart, the first is '
-        f'{alike[0]!r}; rename them if they are meant to differ'
+        f'{len(alike)} of {len(prompts)} class names give the same prompt as another one (CLIP '
+        f'ignores case), the first is {alike[0]!r}; rename them if they are different classes'
     )

@@ -1,4 +1,4 @@
-"""Few-shot data sets with a base and a new half of the classes, and foreground masks."""
+"""Base class of the data sets: few-shot sampling, class subsets and foreground masks."""
 
 import logging
 from abc import abstractmethod
@@ -11,23 +11,17 @@ from mmpretrain.datasets import BaseDataset
 
 from ..io.errors import MissingFileError, UserError
 from ..io.log_once import log_once
+from ..io.require_path import require_path
 from .class_names import alike_names
-from .image_lists import Sample, draw_subset, read_lists
+from .class_subsets import SUBSETS, subset_labels
+from .few_shot_sampling import draw_subset
+from .image_lists import Sample, read_lists
+from .layouts import LAYOUTS, layout_root
 from .mask_check import check_masks
 from .randomness import sample_randomness
 
 SPLITS = ('train', 'val', 'test')
-SUBSETS = ('all', 'base', 'new')
 MISSING_MASK = ('error', 'full')
-LAYOUTS = ('coop', 'archives')
-
-
-def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
-    """Labels of a subset, sorted: the first ceil(n / 2) are ``base``, the others ``new`` (as in CoCoOp, Zhou et al.,
-    CVPR 2022)."""
-    labels = sorted(set(labels))
-    half = (len(labels) + 1) // 2
-    return dict(all=labels, base=labels[:half], new=labels[half:])[subset]
 
 
 def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
@@ -36,39 +30,40 @@ def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
     return value
 
 
-def layout_root(data_root: str, layout: str, archive: Optional[str]) -> Path:
-    """The folder that a data set's paths are relative to; see :class:`FewShotDataset`."""
-    root = Path(data_root).expanduser()
-    return root / archive if _choice('layout', layout, LAYOUTS) == 'archives' and archive else root
-
-
 class FewShotDataset(BaseDataset):
-    """Base of the data sets: few-shot sampling, class subsets and masks on top of a list of images.
+    """Base class: few-shot sampling, class subsets and masks on top of a list of images.
 
-    A sub-class says which classes (:meth:`class_names_by_label`) and images (:meth:`samples`) there are. ``metainfo``
-    holds ``classes`` (names, in label order of the subset), ``subset`` and ``branch``.
+    A sub-class defines the classes (:meth:`class_names_by_label`) and the images (:meth:`samples`).
+    ``metainfo`` contains ``classes`` (names in label order of the subset), ``subset`` and
+    ``branch`` (the branch of FVG-PT that predicts: ``new`` for new classes, else ``base``).
 
     Args:
         data_root: folder that image paths are relative to.
         split: ``train``, ``val`` or ``test``.
         subset: ``all``, ``base`` or ``new`` classes, relabelled from 0.
-        num_shots: images a class, for train; min(num_shots, 4) for val; ignored for test. None takes all.
-        seed: of the few-shot draw. All classes are drawn before the subset is chosen.
-        mask_root: folder below which masks lie at the same relative path as their images, relative to ``data_root``
-            (``mask`` in the released archives). None loads no masks.
-        mask_suffix: suffix of mask files where it differs from the image's, e.g. ``.png``.
-        subset_file: file of ``tools/few_shot_subsets.py`` with the few-shot subset to take in place of drawing one;
-            ``{num_shots}`` and ``{seed}`` in its path stand for these.
-        layout: ``coop`` for CoOp's layout, all data sets below ``data_root``; ``archives`` for that of the released
-            foreground archives, where the root of a data set, with its own ``mask`` folder, is ``data_root/archive``.
-        archive: that folder; None for a data set that is in no archive and lies below ``data_root`` in either layout.
-        missing_mask: ``error`` names the first missing file; ``full`` counts them, warns once and takes the whole image
-            for foreground, which the gate then does not trust (decisions O2, O3).
-        metainfo, pipeline, test_mode, lazy_init and the rest: as in mmpretrain. ``metainfo=dict(branch='new')``
-            evaluates a target data set by the new branch.
+        num_shots: images per class for ``train``, min(num_shots, 4) for ``val``, ignored for
+            ``test``. None uses all images.
+        seed: seed of the few-shot draw. Images of all classes are drawn before the subset is
+            selected.
+        mask_root: folder of the masks, relative to ``data_root`` (``mask`` in the released
+            archives). Each mask has the path of its image. None loads no masks.
+        mask_suffix: suffix of mask files if it differs from the image's, e.g. ``.png``.
+        missing_mask: ``error`` raises an error that names the first missing file. ``full`` counts
+            the missing files, warns once and uses the whole image as foreground, which the gate
+            does not trust (decisions O2, O3).
+        subset_file: file written by ``tools/few_shot_subsets.py``, whose few-shot subset is used
+            instead of drawing one. ``{num_shots}`` and ``{seed}`` in its path are replaced.
+        layout: ``coop`` for CoOp's layout, all data sets in ``data_root``; ``archives`` for the
+            layout of the released foreground archives, in which the root of a data set, with its
+            own ``mask`` folder, is ``data_root/archive``.
+        archive: name of that folder. None for a data set that is in no archive and is in
+            ``data_root`` in both layouts.
+        metainfo, pipeline, test_mode, lazy_init and others: as in mmpretrain.
+            ``metainfo=dict(branch='new')`` evaluates a target data set with the new branch.
 
     Raises:
-        FileNotFoundError: the data root or something below it is missing; says what, and which key to change.
+        MissingFileError: a file or folder does not exist; names it and the key to change.
+        UserError: an option is invalid.
     """
 
     def __init__(
@@ -91,7 +86,8 @@ class FewShotDataset(BaseDataset):
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
         if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
             raise UserError(
-                f'num_shots must be a whole number of at least 1, or None for all images, not {num_shots!r}'
+                'num_shots must be a whole number of at least 1, or None for all images, '
+                f'not {num_shots!r}'
             )
         self.num_shots, self.seed = num_shots, seed
         self.mask_root, self.mask_suffix = mask_root, mask_suffix
@@ -99,70 +95,76 @@ class FewShotDataset(BaseDataset):
         if subset_file:
             path = subset_file.replace('{num_shots}', str(num_shots)).replace('{seed}', str(seed))
             self.subset_file = Path(path).expanduser()
-        root = layout_root(data_root, layout, archive)
+        root = layout_root(data_root, _choice('layout', layout, LAYOUTS), archive)
         if layout == 'archives' and archive:
-            require(
+            require_path(
                 root,
                 'data_root',
-                "the folder with the released archives' folders (layout='archives')",
+                "the folder that contains the folders of the released archives (layout='archives')",
             )
         self.check_files(root)
         super().__init__(ann_file='', data_root=str(root), **kwargs)
 
-    # ------------------------------------------------------------------ what a sub-class says
+    # ------------------------------------------------------------------ defined by a sub-class
     def check_files(self, root: Path) -> None:
-        """Fail in the first second when something is not there; sub-classes add their own files."""
-        require(root, 'data_root', 'the folder with the data sets')
+        """Check that the required files exist, before anything is read.
+
+        Sub-classes add their own files.
+
+        Args:
+            root: folder that the data set's paths are relative to.
+
+        Raises:
+            MissingFileError: names the path and the key to change.
+        """
+        require_path(root, 'data_root', 'the folder with the data sets')
         if self.mask_root and self.split == 'train' and self.missing_mask == 'error':
-            require(
+            require_path(
                 root / self.mask_root,
                 'mask_root',
                 'the folder with the foreground masks (without masks: '
-                "missing_mask='full', or make them: tools/generate_foreground.py)",
+                "missing_mask='full'; to make them: tools/generate_foreground.py)",
             )
         if self.subset_file:
-            require(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
+            require_path(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
 
     @abstractmethod
     def class_names_by_label(self) -> Dict[int, str]:
-        """Names of all classes of the data set."""
+        """Label -> name of all classes of the data set."""
 
     @abstractmethod
     def samples(self, split: str) -> List[Sample]:
-        """All images of a split, in the order that the few-shot draw sees."""
+        """All images of a split, in the order in which the few-shot draw receives them."""
 
-    # ------------------------------------------------------------------ mmengine's side
+    # ------------------------------------------------------------------ called by MMEngine
     @classmethod
     def _load_metainfo(cls, metainfo: Optional[dict] = None) -> dict:
-        """``metainfo`` as it is given; mmengine's own reads a text, such as a data set's name, as the file of that name."""
+        """``metainfo`` unchanged.
+
+        MMEngine's own method reads a text value, such as a data set's name, as the file of that
+        name if there is one.
+        """
         return dict(cls.METAINFO, **(metainfo or {}))
 
     def load_data_list(self) -> List[dict]:
-        """The images of the subset, few-shot where it is asked for, with labels 0 .. C - 1 within the subset.
+        """The selected images, as dicts with ``img_path``, ``gt_label`` and maybe ``mask_path``.
+
+        Labels are 0 .. C - 1 within the class subset.
 
         Raises:
-            ValueError: there are none, or too few classes, or a label has no class.
-            FileNotFoundError: a mask is missing.
+            UserError: no images, too few classes, or a label without a class.
+            MissingFileError: a mask does not exist and ``missing_mask`` is ``error``.
         """
         names = self.class_names_by_label()
-        labels = subset_labels(list(names), self.subset)
-        if not labels:
-            raise UserError(
-                f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new half need at '
-                f'least two classes, there are {len(names)}'
-            )
-        if self.split == 'train' and len(labels) == 1:
-            raise UserError(
-                f'{self.data_root}: the subset {self.subset!r} has one class, {names[labels[0]]!r}, and a '
-                'classifier needs two'
-            )
+        labels = self._subset_labels(names)
         position = {label: i for i, label in enumerate(labels)}
         drawn = self._draw(names)
         self._check_labels(drawn, names)
         chosen = [sample for sample in drawn if sample.label in position]
         if not chosen:
             raise UserError(
-                f'{self.data_root}: the split {self.split!r} has no images of the subset {self.subset!r}'
+                f'{self.data_root}: the split {self.split!r} has no images of the subset '
+                f'{self.subset!r}'
             )
         self._metainfo.update(classes=tuple(names[label] for label in labels), subset=self.subset)
         self._metainfo.setdefault('branch', 'new' if self.subset == 'new' else 'base')
@@ -174,36 +176,58 @@ class FewShotDataset(BaseDataset):
         return data_list
 
     def prepare_data(self, idx: int) -> dict:
-        """Load an image by the random numbers that its index carries, see :func:`sample_randomness`."""
+        """Load an image with the random state that its index carries.
+
+        See :func:`~fvgpt.datasets.randomness.sample_randomness`.
+        """
         with sample_randomness(idx):
             return super().prepare_data(idx)
 
+    # ------------------------------------------------------------------ classes and images
+    def _subset_labels(self, names: Dict[int, str]) -> List[int]:
+        """Labels of the class subset, which must be enough to train a classifier."""
+        labels = subset_labels(list(names), self.subset)
+        if not labels:
+            raise UserError(
+                f'{self.data_root}: the subset {self.subset!r} has no classes; a base and a new '
+                f'half need at least two classes, there are {len(names)}'
+            )
+        if self.split == 'train' and len(labels) == 1:
+            raise UserError(
+                f'{self.data_root}: the subset {self.subset!r} has one class, '
+                f'{names[labels[0]]!r}, and a classifier needs two'
+            )
+        return labels
+
     def _check_labels(self, samples: Sequence[Sample], names: Dict[int, str]) -> None:
-        """Refuse labels without a class; tell of classes that are short of images, or that CLIP reads alike."""
+        """Refuse labels without a class; warn of classes with few images or with equal names."""
         for path, label in samples:
             if label not in names:
                 raise UserError(
-                    f'{Path(self.data_root) / path} has the label {label}, but the labels of the {len(names)} '
-                    f'classes are {min(names)} to {max(names)}; correct the label or the list of classes'
+                    f'{Path(self.data_root) / path} has the label {label}, but the labels of the '
+                    f'{len(names)} classes are {min(names)} to {max(names)}; correct the label or '
+                    'the list of classes'
                 )
-        count = Counter(sample.label for sample in samples)
-        wanted = self.num_shots or 1
-        short = (
-            [label for label in sorted(names) if count[label] < wanted]
-            if self.split == 'train'
-            else []
-        )
-        if short:
-            log_once(
-                f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} training images, the first '
-                f'is {names[short[0]]!r} with {count[short[0]]}; all that there are is taken',
-                logging.WARNING,
-            )
+        if self.split == 'train':
+            self._warn_of_few_images(samples, names)
         alike = alike_names(list(names.values()))
         if alike:
             log_once(f'{self.data_root}: {alike}', logging.WARNING)
 
+    def _warn_of_few_images(self, samples: Sequence[Sample], names: Dict[int, str]) -> None:
+        count = Counter(sample.label for sample in samples)
+        wanted = self.num_shots or 1
+        short = [label for label in sorted(names) if count[label] < wanted]
+        if short:
+            log_once(
+                f'{self.data_root}: {len(short)} of {len(names)} classes have fewer than {wanted} '
+                f'training images, the first is {names[short[0]]!r} with {count[short[0]]}; all '
+                'images of these classes are used',
+                logging.WARNING,
+            )
+
     def _draw(self, names: Dict[int, str]) -> List[Sample]:
+        """The images of the split, few-shot if that is asked for, of all classes."""
         if self.split == 'test':
             return self.samples('test')
         if self.subset_file:
@@ -214,46 +238,56 @@ class FewShotDataset(BaseDataset):
         return draw_subset(self.samples, self.num_shots, self.seed, splits)[self.split]
 
     def _given_subset(self, file: Path, names: Dict[int, str]) -> List[Sample]:
-        """The split's list in ``file``, which must be of this data set and of ``num_shots`` images a class."""
+        """The images of the split in a subset file.
+
+        Raises:
+            UserError: the file belongs to another data set, contains another number of images per
+                class than ``num_shots``, or lists an image twice.
+            MissingFileError: a listed image does not exist.
+        """
         lists = read_lists(file, required=('train', 'val'))
         for path, label, name in (entry for entries in lists.values() for entry in entries):
             if names.get(label) != name:
                 raise UserError(
-                    f'{file} is of another data set: {path} has label {label} for {name!r}, which is '
-                    f'{names.get(label)!r} below {self.data_root}'
+                    f'{file} belongs to another data set: {path} has label {label} for {name!r}, '
+                    f'which is {names.get(label)!r} in {self.data_root}'
                 )
         shots = max(Counter(entry.label for entry in lists['train']).values(), default=0)
         if self.num_shots not in (None, shots):
             raise UserError(
-                f'{file} has {shots} images a class, num_shots is {self.num_shots}; set '
-                f'num_shots={shots} or take another file'
+                f'{file} has {shots} images per class, num_shots is {self.num_shots}; set '
+                f'num_shots={shots} or use another file'
             )
         for path, count in Counter(entry.path for entry in lists[self.split]).items():
             if count > 1:
                 raise UserError(f'{file} lists {path} {count} times in {self.split!r}')
-            require(Path(self.data_root) / path, 'subset_file', 'a list of images that are there')
+            require_path(Path(self.data_root) / path, 'subset_file', 'a list of images that exist')
         return [Sample(entry.path, entry.label) for entry in lists[self.split]]
 
+    # ------------------------------------------------------------------ masks
     def mask_path(self, path: str) -> str:
-        """Where the mask of the image ``path`` lies; both are relative to ``data_root``."""
-        assert self.mask_root is not None, 'without mask_root there are no masks'
+        """Path of the mask of the image ``path``; both are relative to ``data_root``."""
+        assert self.mask_root is not None, 'mask_root is not set'
         mask = PurePosixPath(self.mask_root) / path
         return str(mask.with_suffix(self.mask_suffix) if self.mask_suffix else mask)
 
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
+        """Mask file of each image, None if it does not exist."""
         masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
         if missing and self.missing_mask == 'error':
             raise MissingFileError(
-                f'{len(missing)} of {len(masks)} foreground masks are missing, the first is {missing[0]}; check mask_root and '
-                "mask_suffix, or set missing_mask='full' to train without them"
+                f'{len(missing)} of {len(masks)} foreground masks are missing, the first is '
+                f'{missing[0]}; check mask_root and mask_suffix, or set '
+                "missing_mask='full' to train without them"
             )
         if missing:
             print_log(
-                f'{len(missing)} of {len(masks)} foreground masks are missing below {self.data_root}/{self.mask_root}; '
-                'the whole image counts as foreground there, which the gate does not trust',
+                f'{len(missing)} of {len(masks)} foreground masks are missing in '
+                f'{self.data_root}/{self.mask_root}; the whole image counts as foreground there, '
+                'which the gate does not trust',
                 'current',
-                level=30,
+                level=logging.WARNING,
             )
         absent = set(missing)
         images = [Path(self.data_root) / path for path in paths]
@@ -262,9 +296,3 @@ class FewShotDataset(BaseDataset):
             [(image, mask) for image, mask in zip(images, masks) if mask not in absent],
         )
         return [None if mask in absent else str(mask) for mask in masks]
-
-
-def require(path: Path, key: str, what: str) -> None:
-    """Raise a FileNotFoundError that names ``path`` and the config key to change, unless it exists."""
-    if not path.exists():
-        raise MissingFileError(f'{path} does not exist: {key} must be {what}')

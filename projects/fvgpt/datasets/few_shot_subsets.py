@@ -1,4 +1,4 @@
-"""Few-shot subsets as files that can be shared: the logic of ``tools/few_shot_subsets.py``."""
+"""Write few-shot subsets to files that can be shared, for ``tools/few_shot_subsets.py``."""
 
 import json
 from pathlib import Path
@@ -10,26 +10,29 @@ from ..io.atomic_write import atomic_write
 from ..io.errors import UserError
 from ..registry import DATASETS
 from .few_shot import FewShotDataset
-from .image_lists import draw_subset
+from .few_shot_sampling import draw_subset
 
 
 def subset_files(
     settings: ConfigDict, shots: Sequence[int], seeds: Sequence[int], out: Path
 ) -> Dict[Path, str]:
-    """Draw the few-shot subsets of all classes of a data set, as CoOp's code does.
+    """Draw few-shot subsets of all classes of a data set, the same as CoOp's code draws.
 
     Args:
-        settings: config of the data set. shots: images a class. seeds: of the draws.
-        out: the files are ``out/<name of the data set>/shot_<k>-seed_<s>.json``.
+        settings: config of the data set.
+        shots: numbers of images per class.
+        seeds: seeds of the draws.
+        out: output folder; a file is ``out/<name of the data set>/shot_<k>-seed_<s>.json``.
 
     Returns:
-        path -> text, ``{"train": [[path relative to the data root, label, class name], ...], "val": [...]}``.
+        path -> content, which is JSON:
+        ``{"train": [[path relative to the data root, label, class name], ...], "val": [...]}``.
 
     Raises:
-        ValueError: no few-shot data set, or no positive number of shots.
+        UserError: the data set is not a few-shot data set, or a number of shots is below 1.
     """
     if min(shots) < 1:
-        raise UserError(f'a subset needs at least one image a class, not {min(shots)}')
+        raise UserError(f'a subset needs at least one image per class, not {min(shots)}')
     kind = DATASETS.get(settings.type)
     if not (isinstance(kind, type) and issubclass(kind, FewShotDataset)):
         raise UserError(f'a {settings.type} has no few-shot subsets; put it into a FewShotWrapper')
@@ -42,28 +45,25 @@ def subset_files(
     for num_shots in shots:
         for seed in seeds:
             drawn = draw_subset(samples.__getitem__, num_shots, seed)
-            files[folder / f'shot_{num_shots}-seed_{seed}.json'] = (
-                json.dumps(
-                    {
-                        split: [[path, label, names[label]] for path, label in drawn[split]]
-                        for split in drawn
-                    }
-                )
-                + '\n'
-            )
+            lists = {
+                split: [[path, label, names[label]] for path, label in drawn[split]]
+                for split in drawn
+            }
+            files[folder / f'shot_{num_shots}-seed_{seed}.json'] = json.dumps(lists) + '\n'
     return files
 
 
 def write_new(files: Dict[Path, str]) -> None:
-    """Write all files, each of them whole, or none; those that have that content already stay.
+    """Write all files or none. Files that exist with the same content are left as they are.
 
     Raises:
-        ValueError: a file is there with other content.
+        UserError: a file exists with other content.
     """
     for path, text in files.items():
         if path.exists() and path.read_text(encoding='utf-8') != text:
             raise UserError(
-                f'{path} is there and lists other images than are drawn now; remove it or choose another --out'
+                f'{path} exists and lists other images than are drawn now; '
+                'remove it or choose another --out'
             )
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Data sets given by a list of images: a CSV file, a JSON list of objects, or a public split file."""
+"""Data sets given by a list of images: a CSV file, a JSON list of objects, or a split file."""
 
 import csv
 import io
@@ -10,12 +10,14 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, 
 
 from ..io.errors import MissingFileError, UserError
 from ..io.json_file import read_json
+from ..io.require_path import require_path
 from ..io.text_file import read_text
 from ..registry import DATASETS
 from .class_folder import share_of_class
-from .few_shot import FewShotDataset, require
+from .few_shot import FewShotDataset
 from .image_lists import Sample, check_relative, read_lists
 
+# accepted name of a split (or of its folder) -> split
 SPLIT_NAMES = dict(
     train='train',
     training='train',
@@ -27,13 +29,23 @@ SPLIT_NAMES = dict(
 )
 KEYS = ('image', 'class', 'split', 'mask')
 FORMATS = (
-    'a CSV file with the columns image, class and, if wanted, split and mask; a JSON list of objects with these keys; '
-    'or a split file {"train": [[image, label, class], ...], "test": ...}'
+    'a CSV file with the columns image, class and, optionally, split and mask; a JSON list of '
+    'objects with these keys; or a split file {"train": [[image, label, class], ...], "test": ...}'
 )
 
 
 class Listed(NamedTuple):
-    """One image of a list. where: its line or entry. key: what classes are told apart by. image, mask: as listed."""
+    """One image of a list.
+
+    Attributes:
+        where: its line or entry, for messages.
+        image: path relative to the folder of the list.
+        key: what distinguishes its class from others: the label if the list has labels, else the
+            class name.
+        name: class name.
+        split: ``train``, ``val`` or ``test``; None if the list has no splits.
+        mask: path relative to the folder of the list; None if no mask is listed.
+    """
 
     where: str
     image: str
@@ -47,21 +59,27 @@ class Listed(NamedTuple):
 class ListFileDataset(FewShotDataset):
     """Images in a list, by paths relative to the folder of the list.
 
-    CSV (comma, semicolon or tab) with the header ``image, class[, split][, mask]``; JSON ``[{"image": ..., "class": ...},
-    ...]`` with the same keys; or the public ``{"train": [[image, label, class], ...], "test": ...}``. Other columns are
-    ignored. ``split`` is ``train``, ``val`` or ``test``; without a ``test``, ``val`` is it; without any, ``test_fraction`` of
-    each class is, as in :class:`~fvgpt.datasets.class_folder.ClassFolderDataset`. Classes are in the order of their names, or
-    of their labels.
+    The list is one of
+
+    - CSV (comma, semicolon or tab) with the header ``image, class[, split][, mask]``;
+    - JSON ``[{"image": ..., "class": ...}, ...]`` with the same keys;
+    - a public split file ``{"train": [[image, label, class], ...], "test": ...}``.
+
+    Other columns are ignored. ``split`` is ``train``, ``val`` or ``test``. If there is no ``test``,
+    ``val`` is used as test split. If there are no splits, ``test_fraction`` of each class is the
+    test split, as in :class:`~fvgpt.datasets.class_folder.ClassFolderDataset`. Labels follow the
+    sorted class names, or the labels of the split file.
 
     Args:
         data_root, list_file: the list is ``data_root/list_file``.
         test_fraction: see above.
-        mask_root: for the images whose ``mask`` is empty; a list with masks needs none for training.
+        mask_root: for the images whose ``mask`` is empty; not needed for training if the list has
+            masks.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
 
     Raises:
-        FileNotFoundError: listed images that are not there: how many, and the first.
-        ValueError: names file, line and what is wrong with it.
+        MissingFileError: listed images do not exist; names their number and the first.
+        UserError: the list is invalid; names file, line and reason.
     """
 
     def __init__(self, data_root: str, list_file: str, test_fraction: float = 0.3, **kwargs):
@@ -71,53 +89,58 @@ class ListFileDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
-        """The list must be there, be readable, and name images that are there."""
+        """Check that the list exists and is valid, and that the images of the split exist."""
         super().check_files(root)
-        require(root / self.list_file, 'list_file', f'{FORMATS}; relative to data_root')
+        require_path(root / self.list_file, 'list_file', f'{FORMATS}; relative to data_root')
         path = root / self.list_file
         entries = read_list(path)
         check_entries(path, entries)
-        mine = [entry for entry in entries if entry.split in (None, self.split)]
-        _check_present(path, [(entry.where, entry.image) for entry in mine], 'image')
+        of_split = [entry for entry in entries if entry.split in (None, self.split)]
+        _check_exist(path, [(entry.where, entry.image) for entry in of_split], 'image')
         if self.split == 'train' and self.missing_mask == 'error':
-            _check_present(
-                path, [(entry.where, entry.mask) for entry in mine if entry.mask], 'mask'
-            )
+            masks = [(entry.where, entry.mask) for entry in of_split if entry.mask]
+            _check_exist(path, masks, 'mask')
 
     def _entries(self) -> List[Listed]:
         return read_list(Path(self.data_root) / self.list_file)
 
     def _from_root(self, path: str) -> str:
+        """A listed path relative to the data root instead of the folder of the list."""
         return (PurePosixPath(self.list_file).parent / path).as_posix()
 
     def class_names_by_label(self) -> Dict[int, str]:
-        """The classes that the list names, sorted."""
+        """Label -> class name of the classes in the list, sorted."""
         names = {entry.key: entry.name for entry in self._entries()}
         return {label: names[key] for label, key in enumerate(sorted(names))}
 
     def samples(self, split: str) -> List[Sample]:
-        """The images that the list has in a split, or, without splits in it, the drawn share of all."""
+        """The images of a split, drawn from all images if the list has no splits."""
         entries = self._entries()
         labels = {key: label for label, key in enumerate(sorted({entry.key for entry in entries}))}
         if entries[0].split is None:
-            by_key: Dict[Union[str, int], List[str]] = {key: [] for key in labels}
-            for entry in entries:
-                by_key[entry.key].append(entry.image)
-            return [
-                Sample(self._from_root(image), labels[key])
-                for key, images in by_key.items()
-                for image in share_of_class(sorted(images), split, self.test_fraction)
-            ]
+            return self._drawn_samples(entries, labels, split)
         return [
             Sample(self._from_root(entry.image), labels[entry.key])
             for entry in entries
             if entry.split == split
         ]
 
+    def _drawn_samples(
+        self, entries: Sequence[Listed], labels: Dict[Union[str, int], int], split: str
+    ) -> List[Sample]:
+        images: Dict[Union[str, int], List[str]] = {key: [] for key in labels}
+        for entry in entries:
+            images[entry.key].append(entry.image)
+        samples = []
+        for key, label in labels.items():
+            for image in share_of_class(sorted(images[key]), split, self.test_fraction):
+                samples.append(Sample(self._from_root(image), label))
+        return samples
+
     # ------------------------------------------------------------------ masks
     @cached_property
     def listed_masks(self) -> Dict[str, str]:
-        """Image path -> mask path of the images whose ``mask`` is filled, both relative to the data root."""
+        """Image path -> mask path of the listed masks, both relative to the data root."""
         return {
             self._from_root(entry.image): self._from_root(entry.mask)
             for entry in self._entries()
@@ -125,21 +148,21 @@ class ListFileDataset(FewShotDataset):
         }
 
     def load_data_list(self) -> List[dict]:
-        """As ever, with the masks that the list names."""
+        """As in the base class, with the listed masks even if ``mask_root`` is not set."""
         if self.split == 'train' and self.listed_masks and not self.mask_root:
-            self.mask_root = 'mask'  # where the masks that the list does not name are looked for
+            self.mask_root = 'mask'  # default folder for images without a listed mask
         return super().load_data_list()
 
     def mask_path(self, path: str) -> str:
-        """The mask that the list names for an image, else its place below ``mask_root``."""
+        """The mask that the list has for an image, otherwise its path in ``mask_root``."""
         return self.listed_masks.get(path) or super().mask_path(path)
 
 
 def read_list(path: Path) -> List[Listed]:
-    """All entries of a list; ``split`` is None everywhere where the list names no splits.
+    """Read all entries of a list. ``split`` is None in all entries if the list has no splits.
 
     Raises:
-        ValueError: names file, line or entry and what is wrong.
+        UserError: the list is invalid; names file, line or entry, and reason.
     """
     status = path.stat()
     return _read_list(path, status.st_mtime_ns, status.st_size)
@@ -147,6 +170,7 @@ def read_list(path: Path) -> List[Listed]:
 
 @lru_cache(maxsize=2)
 def _read_list(path: Path, *version: int) -> List[Listed]:
+    """``version`` is part of the cache key only: a file that has changed is read again."""
     is_json = path.suffix.lower() == '.json'
     content = read_json(path) if is_json else None
     if isinstance(content, dict):
@@ -154,30 +178,29 @@ def _read_list(path: Path, *version: int) -> List[Listed]:
     else:
         rows = _json_rows(path, content) if is_json else _csv_rows(path, read_text(path))
         entries = [_entry(path, where, row) for where, row in rows]
-    if not any(entry.split == 'test' for entry in entries):
-        entries = [
-            entry._replace(split='test') if entry.split == 'val' else entry for entry in entries
-        ]
-    return entries
+    if any(entry.split == 'test' for entry in entries):
+        return entries
+    return [entry._replace(split='test') if entry.split == 'val' else entry for entry in entries]
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[Tuple[str, dict]]:
-    reader = csv.reader(
-        io.StringIO(text, newline=''), delimiter=max(',;\t', key=text.partition('\n')[0].count)
-    )
+    """Yield (line for messages, column -> cell) of each row."""
+    delimiter = max(',;\t', key=text.partition('\n')[0].count)
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         if not {'image', 'class'} <= set(header):
             raise UserError(
-                f'{path}, line 1: the header must name the columns image and class, and may name split and mask; '
-                f'it has {", ".join(map(repr, header)) or "nothing"}'
+                f'{path}, line 1: the header must have the columns image and class, and may have '
+                f'split and mask; it has {", ".join(map(repr, header)) or "nothing"}'
             )
         for row in reader:
             if not any(row):
                 continue
             if len(row) != len(header):
                 raise UserError(
-                    f'{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}'
+                    f'{path}, line {reader.line_num}: {len(row)} cells, but the header has '
+                    f'{len(header)}'
                 )
             yield f'line {reader.line_num}', dict(zip(header, row))
     except csv.Error as error:
@@ -185,15 +208,16 @@ def _csv_rows(path: Path, text: str) -> Iterator[Tuple[str, dict]]:
 
 
 def _json_rows(path: Path, content) -> Iterator[Tuple[str, dict]]:
+    """Yield (entry for messages, object) of each entry."""
     if not isinstance(content, list):
-        raise UserError(f'{path} holds no list; expected {FORMATS}')
+        raise UserError(f'{path} does not contain a list; expected {FORMATS}')
     for number, row in enumerate(content, 1):
         if not isinstance(row, dict) or not all(
             isinstance(row.get(key) or '', str) for key in KEYS
         ):
             raise UserError(
-                f'{path}, entry {number}: expected an object with texts for "image", "class" and, if wanted, '
-                f'"split" and "mask", not {str(row)[:80]}'
+                f'{path}, entry {number}: expected an object with texts for "image", "class" and, '
+                f'optionally, "split" and "mask", not {str(row)[:80]}'
             )
         yield f'entry {number}', row
 
@@ -206,10 +230,11 @@ def _entry(path: Path, where: str, row: dict) -> Listed:
     split = SPLIT_NAMES.get(cells['split'].lower())
     if cells['split'] and split is None:
         raise UserError(
-            f'{path}, {where}: the split {cells["split"]!r} is none of train, val and test'
+            f'{path}, {where}: the split {cells["split"]!r} is not one of train, val and test'
         )
-    image, mask = (cells[key] and _tidy(path, where, cells[key]) for key in ('image', 'mask'))
-    return Listed(where, image, cells['class'], cells['class'], split, mask or None)
+    image = _normalised(path, where, cells['image'])
+    mask = _normalised(path, where, cells['mask']) if cells['mask'] else None
+    return Listed(where, image, cells['class'], cells['class'], split, mask)
 
 
 def _split_file_entries(path: Path) -> Iterator[Listed]:
@@ -221,43 +246,62 @@ def _split_file_entries(path: Path) -> Iterator[Listed]:
                 raise UserError(
                     f'{path}, {where}: label {label} is called both {names[label]!r} and {name!r}'
                 )
-            yield Listed(where, _tidy(path, where, image), label, name, split, None)
+            yield Listed(where, _normalised(path, where, image), label, name, split, None)
 
 
-def _tidy(path: Path, where: str, listed: str) -> str:
+def _normalised(path: Path, where: str, listed: str) -> str:
+    """A listed path without ``./`` and double slashes, checked by :func:`check_relative`."""
     return PurePosixPath(check_relative(listed, f'{path}, {where}:')).as_posix()
 
 
 def check_entries(path: Path, entries: Sequence[Listed]) -> None:
-    """Refuse a list that cannot be trained and tested on.
+    """Check that a list can be used for training and testing.
+
+    Args:
+        path: the list, for messages.
+        entries: its entries.
 
     Raises:
-        ValueError: no image, one class, an image listed twice, splits given for some images only, no training or no test
-            images, a class without training images, or with one image for both splits.
+        UserError: there is no image or only one class; an image is listed twice; only some images
+            have a split; a split has no images; or a class has no training image (with splits) or
+            only one image (without splits).
     """
     if not entries:
         raise UserError(f'{path} lists no images; expected {FORMATS}')
+    _check_duplicates(path, entries)
+    if len({entry.key for entry in entries}) < 2:
+        raise UserError(f'{path} has one class, {entries[0].name!r}; a classifier needs two')
+    if entries[0].split is None:
+        _check_two_images_per_class(path, entries)
+    else:
+        _check_splits(path, entries)
+
+
+def _check_duplicates(path: Path, entries: Sequence[Listed]) -> None:
     first: Dict[str, Listed] = {}
     for entry in entries:
         before = first.setdefault(entry.image, entry)
         if before is not entry:
             leak = ' and would be trained and tested on' if before.split != entry.split else ''
             raise UserError(
-                f'{path}, {entry.where}: {entry.image} is listed again, first in {before.where}{leak}; leave one'
+                f'{path}, {entry.where}: {entry.image} is listed again, first in '
+                f'{before.where}{leak}; remove one of them'
             )
         if (entry.split is None) != (entries[0].split is None):
             raise UserError(f'{path}, {entry.where}: give a split for every image or for none')
-    if len({entry.key for entry in entries}) < 2:
-        raise UserError(f'{path} has one class, {entries[0].name!r}; a classifier needs two')
-    if entries[0].split is None:
-        images = Counter(entry.key for entry in entries)
-        for entry in entries:
-            if images[entry.key] < 2:
-                raise UserError(
-                    f'{path}, {entry.where}: {entry.image} is the only image of the class {entry.name!r}; a '
-                    'train and a test split need two'
-                )
-        return
+
+
+def _check_two_images_per_class(path: Path, entries: Sequence[Listed]) -> None:
+    images = Counter(entry.key for entry in entries)
+    for entry in entries:
+        if images[entry.key] < 2:
+            raise UserError(
+                f'{path}, {entry.where}: {entry.image} is the only image of the class '
+                f'{entry.name!r}; a train and a test split need two'
+            )
+
+
+def _check_splits(path: Path, entries: Sequence[Listed]) -> None:
     for split in ('train', 'test'):
         if not any(entry.split == split for entry in entries):
             raise UserError(f'{path} has no image of the split {split!r}')
@@ -269,21 +313,29 @@ def check_entries(path: Path, entries: Sequence[Listed]) -> None:
             )
 
 
-def _check_present(path: Path, listed: Sequence[Tuple[str, str]], what: str) -> None:
-    # Folders are listed once each; asking for every single file takes minutes on network disks.
+def _check_exist(path: Path, listed: Sequence[Tuple[str, str]], what: str) -> None:
+    """Check that listed files exist.
+
+    Lists each folder once, because a stat call per file takes minutes on network disks.
+
+    Args:
+        path: the list.
+        listed: (line or entry, path relative to the folder of the list) of each file.
+        what: kind of the files, for the message.
+    """
     folders = {os.path.dirname(file) for _, file in listed}
-    present = {
-        folder: set(os.listdir(path.parent / folder) if (path.parent / folder).is_dir() else ())
-        for folder in folders
-    }
+    names = {}
+    for name in folders:
+        folder = path.parent / name
+        names[name] = set(os.listdir(folder)) if folder.is_dir() else set()
     missing = [
         (where, file)
         for where, file in listed
-        if os.path.basename(file) not in present[os.path.dirname(file)]
+        if os.path.basename(file) not in names[os.path.dirname(file)]
     ]
     if missing:
         where, file = missing[0]
         raise MissingFileError(
-            f'{path}: {len(missing)} of {len(listed)} {what}s are not there, the first is in {where}: '
-            f'{path.parent / file}; paths are relative to the folder of the list'
+            f'{path}: {len(missing)} of {len(listed)} {what}s do not exist, the first is in '
+            f'{where}: {path.parent / file}; paths are relative to the folder of the list'
         )

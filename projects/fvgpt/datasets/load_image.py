@@ -1,4 +1,4 @@
-"""Reading image files of every kind as eight-bit colour."""
+"""Read image files of all colour modes as 8-bit RGB."""
 
 import os
 from functools import cache
@@ -16,19 +16,22 @@ ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
-    """An image file as RGB, in the frame it is stored in (EXIF orientation is ignored, as the public implementations do).
+    """Read an image file as RGB.
 
-    Grey, palette and CMYK images are converted, transparency is dropped, 16-bit values lose their lower eight bits, values of
-    32 bits are spread from the least to the largest.
+    The EXIF orientation is ignored, as in the public implementations. Grey, palette and CMYK images
+    are converted, transparency is dropped, 16-bit values lose their lower 8 bits, and 32-bit values
+    are scaled from their minimum and maximum to 0 and 255.
 
     Args:
-        path: of the file.
-        reduce_to: JPEG files are decoded at 1/2, 1/4 or 1/8 of their size as long as both sides stay at least this many
-            pixels, which saves most of the decoding of large photographs. None decodes all pixels.
+        path: the file.
+        reduce_to: decode JPEG files at 1/2, 1/4 or 1/8 of their size as long as both sides have at
+            least this many pixels, which saves most of the decoding time of large photographs. None
+            decodes all pixels.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is empty, cut off, too large to be decoded safely, or no image; names it.
+        FileNotFoundError: the file does not exist.
+        UserError: the file is empty, truncated, too large to be decoded safely, or not an image;
+            names it.
     """
     try:
         with Image.open(path) as image:
@@ -48,7 +51,7 @@ def read_image(path: str, reduce_to: Optional[int] = None) -> Image.Image:
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """An image whose values have eight bits, see :func:`read_image`."""
+    """Convert images with 16-bit or 32-bit values to 8 bits, see :func:`read_image`."""
     if image.mode.startswith('I;16'):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ('I', 'F'):
@@ -58,38 +61,49 @@ def eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
-class Glance(NamedTuple):
-    """whole: whether a file is an image, as far as its beginning and end tell. turned: whether it carries an orientation."""
+class FileState(NamedTuple):
+    """Result of :func:`inspect_image`.
 
-    whole: bool
-    turned: bool
+    Attributes:
+        complete: the file is an image, and its end is not missing.
+        rotated: the image has an EXIF orientation other than upright.
+    """
+
+    complete: bool
+    rotated: bool
 
 
-_ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
+_END_MARKERS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
 
 
 @cache
-def glance(path: Path) -> Glance:
-    """A look at an image file that decodes it only where a JPEG or PNG does not end as such; once a process."""
+def inspect_image(path: Path) -> FileState:
+    """Check quickly whether an image file is complete; the result is cached per process.
+
+    Reads the header and the last bytes. The image is decoded only if a JPEG or PNG file does not
+    end with its end marker.
+    """
     try:
         with Image.open(path) as image:
-            end = _ENDS.get(image.format or '', b'')
+            marker = _END_MARKERS.get(image.format or '', b'')
             with open(path, 'rb') as file:
-                file.seek(-len(end), os.SEEK_END)
-                if file.read() != end and end:  # cut off, or something of the camera's own follows
+                file.seek(-len(marker), os.SEEK_END)
+                if file.read() != marker and marker:  # truncated, or followed by camera data
                     image.load()
-            return Glance(True, image.format == 'JPEG' and image.getexif().get(ORIENTATION, 1) > 1)
-    except Exception:  # decoders raise errors of a dozen kinds
-        return Glance(False, False)
+            rotated = image.format == 'JPEG' and image.getexif().get(ORIENTATION, 1) > 1
+            return FileState(True, rotated)
+    except Exception:  # the decoders raise many kinds of exceptions on broken files
+        return FileState(False, False)
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Load ``img_path`` as ``img`` (H, W, 3), BGR, as the following steps and the preprocessor expect; see :func:`read_image`.
+    """Load the file ``img_path`` as ``img`` (H, W, 3) uint8 BGR, see :func:`read_image`.
 
     Args:
-        reduce_to: decode large JPEG files at reduced size. With twice the input size or more the test transform changes
-            little (``benchmarks/README.md`` has the figures); masks, which are as large as their images, do not fit then.
+        reduce_to: decode large JPEG files at reduced size. With twice the input size or more the
+            result of the test transform changes little (figures: ``benchmarks/README.md``). Cannot
+            be used with masks, which have the full size.
     """
 
     def __init__(self, reduce_to: Optional[int] = None):
@@ -98,10 +112,10 @@ class LoadImage(BaseTransform):
         self.reduce_to = reduce_to
 
     def transform(self, results: dict) -> dict:
-        """Add ``img`` (H, W, 3) uint8 BGR and its sizes.
+        """Add ``img`` (H, W, 3) uint8 BGR with ``img_shape`` and ``ori_shape`` (H, W).
 
         Raises:
-            FileNotFoundError, ValueError: see :func:`read_image`.
+            FileNotFoundError, UserError: see :func:`read_image`.
         """
         image = np.asarray(read_image(results['img_path'], self.reduce_to))[..., ::-1]
         results['img'] = np.ascontiguousarray(image)

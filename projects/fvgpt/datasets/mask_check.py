@@ -1,8 +1,8 @@
-"""Are a data set's masks what masks should be? A look at a few of them, before anything is trained."""
+"""Check a few masks of a data set for typical mistakes, before training starts."""
 
 import logging
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -10,66 +10,89 @@ from PIL import Image
 from ..io.log_once import log_once
 from .load_image import read_image
 
-LOOKED_AT = 32  # masks of a data set, evenly spread
+NUM_CHECKED = 32  # masks per data set, evenly spaced
+# kind of mistake -> end of the warning
 SUSPICIONS = dict(
     empty='have no foreground; foreground must be white (255, not 1)',
-    full='are foreground all over',
-    inverted='have more foreground at the border than inside, as inverted ones have; foreground must be white (255)',
-    stretched='have another aspect ratio than their image; were images and masks turned or cut apart?',
+    full='are entirely foreground',
+    inverted='have more foreground at the border than inside, as inverted masks have; '
+    'foreground must be white (255)',
+    stretched='have another aspect ratio than their image; '
+    'were images and masks rotated or cropped differently?',
 )
 
 
 def is_foreground(mask: Image.Image, threshold: float = 0.5) -> np.ndarray:
-    """(H, W) bool of an RGB mask: where the mean of the channels is above ``threshold`` of white."""
+    """Foreground (H, W) bool of an RGB mask: the channel mean is above ``threshold`` of white."""
     return np.asarray(mask).sum(-1, dtype=np.int64) > threshold * 3 * 255
 
 
 def suspicion(foreground: np.ndarray, image_size: Tuple[int, int]) -> str:
-    """What is wrong with a mask (H, W) of an image of (width, height): a key of ``SUSPICIONS``, or nothing."""
-    height, width = foreground.shape
-    if abs(width * image_size[1] - height * image_size[0]) > 0.05 * height * image_size[
-        0
-    ] + 2 * max(image_size):
+    """Kind of mistake that a mask shows.
+
+    Args:
+        foreground: mask (H, W) bool.
+        image_size: (width, height) of its image in pixels.
+
+    Returns:
+        A key of ``SUSPICIONS``, or ``''`` if nothing is wrong.
+    """
+    if _is_stretched(foreground, image_size):
         return 'stretched'
-    if not foreground.any() or foreground.all():
-        return 'full' if foreground.any() else 'empty'
-    frame = np.ones_like(foreground)
+    if not foreground.any():
+        return 'empty'
+    if foreground.all():
+        return 'full'
+    height, width = foreground.shape
+    border = np.ones_like(foreground)
     rim = max(1, min(height, width) // 20)
-    frame[rim:-rim, rim:-rim] = False
-    at_border = foreground[frame].mean()
-    return 'inverted' if at_border > 0.5 and at_border > foreground[~frame].mean() + 0.02 else ''
+    border[rim:-rim, rim:-rim] = False
+    at_border = foreground[border].mean()
+    return 'inverted' if at_border > 0.5 and at_border > foreground[~border].mean() + 0.02 else ''
+
+
+def _is_stretched(foreground: np.ndarray, image_size: Tuple[int, int]) -> bool:
+    """Whether the aspect ratios of mask and image differ by more than 5 % and rounding."""
+    height, width = foreground.shape
+    image_width, image_height = image_size
+    difference = abs(width * image_height - height * image_width)
+    return difference > 0.05 * height * image_width + 2 * max(image_size)
 
 
 def check_masks(root: str, pairs: Sequence[Tuple[Path, Path]]) -> None:
-    """Warn where most masks are wrong in the same way; a few may well be: the gate is there to find them.
+    """Warn if most of the checked masks show the same mistake.
+
+    A few wrong masks are normal, and the reliability gate is there to find them.
 
     Args:
-        root: the data set's, for messages. pairs: image and mask of each sample.
+        root: root of the data set, for the warning.
+        pairs: image file and mask file of each sample.
 
     Raises:
-        ValueError: a mask cannot be read; names it.
+        UserError: a mask cannot be read; names it.
     """
-    chosen = [
-        pairs[i]
-        for i in np.unique(
-            np.linspace(0, len(pairs) - 1, min(LOOKED_AT, len(pairs))).round().astype(int)
-        )
-    ]
+    number = min(NUM_CHECKED, len(pairs))
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, number).round().astype(int))
     found: Dict[str, List[Path]] = {}
-    for image, mask in chosen:
+    for image, mask in (pairs[i] for i in chosen):
         foreground = is_foreground(read_image(str(mask)))
-        try:
-            with Image.open(image) as opened:
-                size = opened.size
-        except (
-            Exception
-        ):  # decoders raise errors of a dozen kinds; the data set names images that cannot be read
-            continue
-        found.setdefault(suspicion(foreground, size), []).append(mask)
+        size = _image_size(image)
+        if size:
+            found.setdefault(suspicion(foreground, size), []).append(mask)
     for kind, meaning in SUSPICIONS.items():
         masks = found.get(kind, [])
         if 2 * len(masks) > len(chosen):
             log_once(
-                f'{root}: {len(masks)} of {len(chosen)} foreground masks looked at, such as {masks[0]}, {meaning}',
+                f'{root}: {len(masks)} of {len(chosen)} checked foreground masks, such as '
+                f'{masks[0]}, {meaning}',
                 logging.WARNING,
             )
+
+
+def _image_size(path: Path) -> Optional[Tuple[int, int]]:
+    """(width, height) of an image file; None if it cannot be read, which the data set reports."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # the decoders raise many kinds of exceptions on broken files
+        return None

@@ -1,4 +1,4 @@
-"""Random numbers of one image's augmentation."""
+"""Random state for the augmentation of a single image."""
 
 import random
 from contextlib import contextmanager
@@ -11,7 +11,10 @@ from torch.utils.data import get_worker_info
 
 
 class SeededIndex(int):
-    """Index of an image that carries the seed of its augmentation into whichever process loads it."""
+    """Index of an image together with the seed of its augmentation.
+
+    Data loaders pass the index to a worker process, and the seed with it.
+    """
 
     seed: int
 
@@ -20,30 +23,33 @@ class SeededIndex(int):
         self.seed = seed
         return self
 
-    def __getnewargs__(self):
+    def __getnewargs__(self):  # for pickling
         return int(self), self.seed
 
 
 @contextmanager
 def forked_random_state(seed: int) -> Iterator[None]:
-    """Seed all generators for the body and set them back after it."""
-    states = random.getstate(), np.random.get_state()
+    """Seed the generators of Python, numpy and torch (CPU) in the body; restore them after it."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        for manual_seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
-            manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
         try:
             yield
         finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
 
 
 @contextmanager
 def sample_randomness(index: int) -> Iterator[None]:
-    """Draw random numbers by the seed that an index carries, so that an image is augmented alike whichever of several
-    processes loads it, and in a resumed run as in one that was never stopped.
+    """Use the seed that an index carries, if any, for the random numbers of the body.
 
-    One process without loader workers goes on in its own stream, whose state checkpoints keep (``RandomStateHook``).
+    With loader workers or several processes, the augmentation of an image then does not depend on
+    the process that loads it, and a resumed run continues with the same augmentations. A single
+    process without workers uses its own random stream, whose state is saved in checkpoints
+    (``RandomStateHook``).
     """
     if isinstance(index, SeededIndex) and (get_worker_info() is not None or get_world_size() > 1):
         with forked_random_state(index.seed):

@@ -1,23 +1,25 @@
-"""Data sets given by a few-shot split file (``split_zhou_<Name>.json``), the public format of the field."""
+"""Data sets given by a few-shot split file (``split_zhou_<Name>.json``), CoOp's public format."""
 
 from functools import cached_property
 from pathlib import Path
 from typing import Dict, List
 
 from ..io.errors import UserError
+from ..io.require_path import require_path
 from ..registry import DATASETS
-from .few_shot import FewShotDataset, require
+from .few_shot import FewShotDataset
 from .image_lists import Entry, Sample, read_lists
 
 
 @DATASETS.register_module()
 class SplitFileDataset(FewShotDataset):
-    """Images listed as ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}``, as in the split files
-    that CoOp's authors publish.
+    """Images listed as ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}``.
+
+    This is the format of the split files that the authors of CoOp publish.
 
     Args:
         split_file: the JSON file, relative to ``data_root``.
-        img_dir: folder that the paths in it are relative to, itself relative to ``data_root``.
+        img_dir: folder that the paths in the file are relative to, relative to ``data_root``.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
@@ -26,10 +28,12 @@ class SplitFileDataset(FewShotDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def check_files(self, root: Path) -> None:
-        """The split file and the images must be there."""
+        """Check that the split file and the image folder exist."""
         super().check_files(root)
-        require(root / self.split_file, 'split_file', 'a few-shot split file relative to data_root')
-        require(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
+        require_path(
+            root / self.split_file, 'split_file', 'a few-shot split file relative to data_root'
+        )
+        require_path(root / self.img_dir, 'img_dir', 'the image folder relative to data_root')
 
     @cached_property
     def _lists(self) -> Dict[str, List[Entry]]:
@@ -37,16 +41,14 @@ class SplitFileDataset(FewShotDataset):
 
     def load_data_list(self) -> List[dict]:
         data_list = super().load_data_list()
-        del (
-            self._lists
-        )  # all that is needed is in the list now, and workers get a copy of this object
+        del self._lists  # no longer needed, and each loader worker gets a copy of this object
         return data_list
 
     def class_names_by_label(self) -> Dict[int, str]:
-        """The class names that the file gives its labels.
+        """Label -> class name, from the split file.
 
         Raises:
-            ValueError: it gives one label two names.
+            UserError: the file has two names for one label.
         """
         names: Dict[int, str] = {}
         for entries in self._lists.values():
@@ -58,5 +60,5 @@ class SplitFileDataset(FewShotDataset):
         return names
 
     def samples(self, split: str) -> List[Sample]:
-        """The images that the file lists in a split."""
+        """The images that the file lists for a split."""
         return [Sample(f'{self.img_dir}/{path}', label) for path, label, _ in self._lists[split]]

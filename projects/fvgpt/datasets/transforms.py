@@ -1,7 +1,7 @@
-"""Transforms that move an image and its foreground mask together.
+"""Transforms that change an image and its foreground mask together.
 
-The mask travels as ``gt_seg_map`` (H, W) uint8 in {0, 1}, so mmcv's own geometric transforms (Resize, RandomFlip,
-CenterCrop, Pad, ...) move it too.
+The mask is ``gt_seg_map`` (H, W) uint8 in {0, 1} in the results dict, so the geometric transforms
+of mmcv (Resize, RandomFlip, CenterCrop, Pad, ...) change it together with the image.
 """
 
 from typing import Optional, Sequence, Tuple, Union
@@ -22,16 +22,14 @@ from .mask_check import is_foreground
 
 @TRANSFORMS.register_module()
 class LoadForegroundMask(BaseTransform):
-    """Load ``mask_path`` as ``gt_seg_map``, of the image's size.
+    """Load the file ``mask_path`` as ``gt_seg_map``, in the size of the image.
 
-    A mask of another size is resized with NEAREST; colour channels are averaged; what lies above the threshold is
-    foreground, which removes JPEG noise. ``mask_path`` None stands for a mask that is missing: all foreground.
+    A mask of another size is resized with NEAREST. Colour channels are averaged, then values above
+    the threshold are foreground, which removes JPEG noise. If ``mask_path`` is None (a missing
+    mask), the whole image is foreground.
 
     Args:
-        threshold: in [0, 1] (RDBOOST_MASK_THRESH).
-
-    Raises:
-        ValueError: the file is no image, or the data set says nothing of masks; names the file.
+        threshold: in [0, 1] (RDBOOST_MASK_THRESH of the released configs).
     """
 
     def __init__(self, threshold: float = 0.5):
@@ -41,13 +39,14 @@ class LoadForegroundMask(BaseTransform):
         """Add ``gt_seg_map`` (H, W) uint8 in {0, 1}.
 
         Raises:
-            ValueError: there is no ``mask_path``.
+            UserError: the results have no ``mask_path`` because the data set has no masks, or the
+                file is not an image; names the file.
         """
         height, width = results['img'].shape[:2]
         if 'mask_path' not in results:
             raise UserError(
-                f'{results.get("img_path")} came without mask_path: set mask_root of the data set; a data set of '
-                'mmpretrain gets one from FewShotWrapper'
+                f'{results.get("img_path")} has no mask_path: set mask_root of the data set; a '
+                'data set of mmpretrain gets one from FewShotWrapper'
             )
         path: Optional[str] = results['mask_path']
         if path is None:
@@ -65,12 +64,12 @@ class LoadForegroundMask(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PairedRandomResizedCrop(BaseTransform):
-    """torchvision's RandomResizedCrop, one crop for image (PIL bicubic) and mask (NEAREST).
+    """torchvision's RandomResizedCrop, the same crop for image (PIL bicubic) and mask (NEAREST).
 
     Args:
         scale: (height, width) of the output, or one number for both.
-        area: range of the crop's share of the image.
-        ratio: range of its aspect ratio.
+        area: range of the crop's area as a share of the image's area.
+        ratio: range of the crop's aspect ratio.
     """
 
     def __init__(
@@ -83,15 +82,14 @@ class PairedRandomResizedCrop(BaseTransform):
         self.area, self.ratio = list(area), list(ratio)
 
     def transform(self, results: dict) -> dict:
-        """Crop ``img`` and, where there is one, ``gt_seg_map`` at one place."""
-        shape = torch.empty(
-            (3, *results['img'].shape[:2]), device='meta'
-        )  # get_params looks at the size only
-        crop = RandomResizedCrop.get_params(shape, self.area, self.ratio)
+        """Crop ``img`` and, if there is one, ``gt_seg_map`` at the same random place."""
+        # get_params reads the size of the image only
+        image = torch.empty((3, *results['img'].shape[:2]), device='meta')
+        crop = RandomResizedCrop.get_params(image, self.area, self.ratio)
         return self.apply(results, crop)
 
     def apply(self, results: dict, crop: Tuple[int, int, int, int]) -> dict:
-        """Cut (top, left, height, width) out of image and mask and resize both."""
+        """Crop image and mask to (top, left, height, width) in pixels and resize both."""
         top, left, height, width = crop
         for key, interpolation in (('img', 'bicubic'), ('gt_seg_map', 'nearest')):
             if results.get(key) is not None:
@@ -108,10 +106,10 @@ class PairedRandomResizedCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackForegroundInputs(PackInputs):
-    """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as the data sample's ``mask`` (H, W)."""
+    """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as ``mask`` (H, W) of the sample."""
 
     def transform(self, results: dict) -> dict:
-        """Pack, with ``mask`` where there is a ``gt_seg_map``."""
+        """Pack the results, with ``mask`` if they have ``gt_seg_map``."""
         if 'gt_seg_map' in results:
             results['mask'] = np.ascontiguousarray(results['gt_seg_map'])
         return super().transform(results)

@@ -6,7 +6,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
 
-from ..datasets.few_shot import subset_labels
+from ..datasets.class_subsets import subset_labels
 from ..registry import METRICS
 
 _SUFFIX = '_score'

@@ -1,4 +1,4 @@
-"""Foreground masks for images that have none."""
+"""Segmenters that make foreground masks for images that have none."""
 
 from . import grabcut, openmmlab, rembg, transformers
 from .base import SEGMENTERS, ForegroundSegmenter, build_segmenter

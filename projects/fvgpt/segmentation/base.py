@@ -1,4 +1,4 @@
-"""What a foreground segmenter is, and how one is chosen by name."""
+"""Base class of the segmenters, and how one is built by name."""
 
 import importlib
 import inspect
@@ -15,48 +15,57 @@ SEGMENTERS = Registry('foreground segmenter', locations=['fvgpt.segmentation'])
 
 
 class ForegroundSegmenter(ABC):
-    """Finds the foreground of images.
+    """Predicts the foreground of images.
 
-    A sub-class is registered in ``SEGMENTERS``; its ``__init__`` takes the options of the command line by name (``model``
-    and ``device`` where it has them) and loads everything, so that what is missing is told before work starts. Libraries
-    that not everybody has are imported there, by :func:`import_library`.
+    Sub-classes are registered in ``SEGMENTERS``. The arguments of ``__init__`` are the options of
+    the command line (among them ``model`` and ``device`` if the segmenter has these). ``__init__``
+    loads everything, so that missing files and packages are reported before work starts, and
+    imports optional libraries with :func:`import_library`.
+
+    Attributes:
+        device: torch device on which it runs.
+        single_threaded: whether it uses only one CPU core, so that one process per core is fastest.
     """
 
     device = 'cpu'
-    single_threaded = False  # True: it gains nothing from several cores, so that one process a core is the right number
+    single_threaded = False
 
     @abstractmethod
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
         """Foreground probability of each image.
 
         Args:
-            images: (H, W, 3) uint8, RGB, any sizes.
+            images: arrays (H, W, 3) uint8, RGB, of any sizes.
 
         Returns:
-            (H, W) float32 in [0, 1] each. Hard masks are 0 and 1.
+            For each image an array (H, W) float32 in [0, 1]. Hard masks contain 0 and 1.
         """
 
 
 def build_segmenter(name: str, options: Dict[str, object]) -> ForegroundSegmenter:
-    """The segmenter ``name``, a registered one or the dotted path of a class.
+    """Build a segmenter.
+
+    Args:
+        name: registered name, or dotted path of a class.
+        options: arguments of its ``__init__``.
 
     Raises:
-        ValueError: there is none of that name, or it does not take the options.
+        UserError: the name or an option is unknown, or a required option is missing.
     """
     known = sorted(SEGMENTERS.module_dict)
     segmenter = SEGMENTERS.get(name) if name in known or '.' in name else None
     if not (inspect.isclass(segmenter) and issubclass(segmenter, ForegroundSegmenter)):
         raise UserError(
-            f'there is no segmenter {name!r}; choose {", ".join(known)}, or the dotted path of a class derived '
-            'from fvgpt.segmentation.ForegroundSegmenter'
+            f'there is no segmenter {name!r}; choose {", ".join(known)}, or the dotted path of a '
+            'class derived from fvgpt.segmentation.ForegroundSegmenter'
         )
     parameters = inspect.signature(segmenter).parameters
     unknown = [key for key in options if key not in parameters]
     absent = [key for key, p in parameters.items() if p.default is p.empty and key not in options]
     if unknown or absent:
         raise UserError(
-            f'the segmenter {name} {"takes no" if unknown else "needs"} {", ".join(unknown or absent)}; '
-            f'its options are {", ".join(parameters) or "none"}'
+            f'the segmenter {name} {"takes no" if unknown else "needs"} '
+            f'{", ".join(unknown or absent)}; its options are {", ".join(parameters) or "none"}'
         )
     return segmenter(**options)
 
@@ -64,13 +73,15 @@ def build_segmenter(name: str, options: Dict[str, object]) -> ForegroundSegmente
 def import_library(name: str, install: str) -> ModuleType:
     """Import an optional library.
 
+    Args:
+        name: module name.
+        install: how to install it, for the message.
+
     Raises:
-        ImportError: says how to install it.
+        MissingPackageError: the import fails.
     """
     try:
         return importlib.import_module(name)
-    except (
-        ImportError,
-        AssertionError,
-    ) as error:  # OpenMMLab asserts the versions of its own packages
+    # AssertionError: packages of OpenMMLab assert the versions of each other
+    except (ImportError, AssertionError) as error:
         raise MissingPackageError(f'{name} cannot be imported ({error}); {install}') from error

@@ -1,4 +1,4 @@
-"""A picture of many small pictures: images with their masks laid over."""
+"""A contact sheet: one picture with thumbnails of many images and their masks."""
 
 from pathlib import Path
 from typing import Dict, List, Tuple
@@ -9,39 +9,51 @@ from PIL import Image, ImageDraw
 from ..io.atomic_write import atomic_write
 from .mask_file import load_image, read_mask
 
-_TILE, _TEXT, _COLUMNS = 160, 28, 8  # pixels, pixels, tiles a row
-_OUTSIDE = np.array((200, 30, 120), np.float32)  # colour that background is tinted with
+_TILE = 160  # pixels, side of a thumbnail
+_TEXT = 28  # pixels, height of a line of text
+_COLUMNS = 8  # thumbnails per row
+_BACKGROUND_TINT = np.array((200, 30, 120), np.float32)  # RGB
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> Image.Image:
-    """``image`` (H, W, 3) uint8 with its background dimmed and tinted, at most a tile large; mask of any size, in [0, 1]."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((_TILE, _TILE))
-    weight = np.asarray(Image.fromarray(mask).resize(picture.size, Image.Resampling.BILINEAR))[
-        ..., None
-    ]
-    pixels = np.asarray(picture, np.float32)
-    return Image.fromarray(
-        (weight * pixels + (1 - weight) * (0.4 * pixels + 0.25 * _OUTSIDE)).astype(np.uint8)
-    )
+    """Thumbnail of an image with its background dimmed and tinted.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: foreground probability in [0, 1], of any size.
+
+    Returns:
+        A picture of at most ``_TILE`` x ``_TILE`` pixels.
+    """
+    thumbnail = Image.fromarray(image)
+    thumbnail.thumbnail((_TILE, _TILE))
+    resized = Image.fromarray(mask).resize(thumbnail.size, Image.Resampling.BILINEAR)
+    weight = np.asarray(resized)[..., None]
+    pixels = np.asarray(thumbnail, np.float32)
+    background = 0.4 * pixels + 0.25 * _BACKGROUND_TINT
+    return Image.fromarray((weight * pixels + (1 - weight) * background).astype(np.uint8))
 
 
 def draw_contact_sheet(path: Path, sections: Dict[str, List[Tuple[Path, Path, List[str]]]]) -> None:
-    """Write one picture with a section a title, each with tiles of (image file, mask file, caption lines)."""
+    """Write a contact sheet as a PNG file.
+
+    Args:
+        path: file to write.
+        sections: title -> (image file, mask file, lines of the caption) of each thumbnail.
+    """
     rows = [-(-len(tiles) // _COLUMNS) for tiles in sections.values()]
-    sheet = Image.new(
-        'RGB', (_COLUMNS * _TILE, sum(_TEXT + n * (_TILE + _TEXT) for n in rows)), 'white'
-    )
+    height = sum(_TEXT + n * (_TILE + _TEXT) for n in rows)
+    sheet = Image.new('RGB', (_COLUMNS * _TILE, height), 'white')
     draw = ImageDraw.Draw(sheet)
     top = 0
     for (title, tiles), n in zip(sections.items(), rows):
         draw.text((4, top + 8), title, 'black')
         for number, (image, mask, caption) in enumerate(tiles):
-            left = number % _COLUMNS * _TILE
-            y = top + _TEXT + number // _COLUMNS * (_TILE + _TEXT)
+            row, column = divmod(number, _COLUMNS)
+            left, y = column * _TILE, top + _TEXT + row * (_TILE + _TEXT)
             try:
                 sheet.paste(overlay(load_image(image), read_mask(mask)[0]), (left, y))
-            except ValueError:  # a mask that was there, of an image that cannot be read
+            except ValueError:  # the mask was made before, and the image cannot be read any more
                 draw.text((left + 4, y + 4), 'unreadable', 'black')
             draw.text((left + 2, y + _TILE + 1), '\n'.join(caption), 'black', font_size=9)
         top += _TEXT + n * (_TILE + _TEXT)

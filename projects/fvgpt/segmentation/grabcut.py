@@ -1,4 +1,4 @@
-"""GrabCut from a central prior and a saliency cue: no weights, nothing but OpenCV."""
+"""GrabCut, started from a central prior and a saliency cue. Needs OpenCV only, no weights."""
 
 from typing import List, Optional
 
@@ -8,29 +8,29 @@ import numpy as np
 from ..io.errors import UserError
 from .base import SEGMENTERS, ForegroundSegmenter
 
-_BORDER = 0.1  # strip at each side that is taken for background, share of the shorter side
-_RING = 0.02  # outermost pixels that are background for certain
-_LEVELS = (0.4, 0.6, 0.8)  # where foreground starts, in units of Otsu's threshold
-_SATURATION = (
-    0.95  # quantile at which contrast ends, so that a small bright spot does not dwarf the object
-)
-_SMALLEST_PART = 0.2  # share of the largest part below which a part is dropped
-_NOTICEABLE = 1.0  # difference in Lab that an eye can see
+_BORDER = 0.1  # width of the strips that are assumed to be background, share of the shorter side
+_RING = 0.02  # width of the outermost ring that is fixed as background, share of the shorter side
+_LEVELS = (0.4, 0.6, 0.8)  # thresholds of the initial foreground, in units of Otsu's threshold
+# quantile at which contrast saturates, so that a small bright spot does not dominate the object
+_SATURATION = 0.95
+_SMALLEST_PART = 0.2  # parts with a smaller share of the largest part are dropped
+_NOTICEABLE = 1.0  # smallest visible difference in CIELAB
 
 
 @SEGMENTERS.register_module('grabcut')
 class GrabCutSegmenter(ForegroundSegmenter):
-    """GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) that nobody has to draw a box for.
+    """GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) without a box drawn by a user.
 
-    Its start is the product of a Gaussian at the centre and of the contrast to the image's border
-    (:func:`border_contrast`), cut at three levels below Otsu's threshold; the mask is the mean of the three results, so
-    that it says where they disagree. Where nothing can be seen (a uniform image) or nothing comes out, the mask is the
-    central prior, at most .75 anywhere: its confidence (:func:`~fvgpt.segmentation.mask_file.confidence`) is 0. The same
-    image always gives the same mask.
+    GrabCut starts from the product of a Gaussian at the image centre and the contrast to the image
+    border (:func:`border_contrast`), thresholded at three levels below Otsu's threshold. The mask
+    is the mean of the three results, so its values show where they disagree. If the image is
+    uniform or nothing is found, the mask is the central prior with values of at most 0.75, whose
+    confidence (:func:`~fvgpt.segmentation.mask_file.confidence`) is 0. The result is deterministic.
 
     Args:
-        side: images are made smaller until their longer side has this many pixels, their masks larger again.
-        iterations: of GrabCut.
+        side: larger images are reduced to this length of the longer side, in pixels; masks are
+            resized to the size of the image.
+        iterations: number of iterations of GrabCut.
     """
 
     single_threaded = True
@@ -38,7 +38,8 @@ class GrabCutSegmenter(ForegroundSegmenter):
     def __init__(self, side: int = 192, iterations: int = 1):
         if side < 8 or iterations < 1:
             raise UserError(
-                f'grabcut needs side >= 8 and iterations >= 1, not side={side}, iterations={iterations}'
+                'grabcut needs side >= 8 and iterations >= 1, '
+                f'not side={side}, iterations={iterations}'
             )
         self.side, self.iterations = side, iterations
 
@@ -58,6 +59,7 @@ class GrabCutSegmenter(ForegroundSegmenter):
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def _mean_cut(self, image: np.ndarray) -> Optional[np.ndarray]:
+        """Mean of the results (H, W) over the levels; None if nothing or everything is found."""
         contrast = border_contrast(image)
         if contrast is None:
             return None
@@ -65,13 +67,13 @@ class GrabCutSegmenter(ForegroundSegmenter):
             _unit_range(contrast) * central_prior(image.shape[0], image.shape[1], sigma=0.5)
         )
         otsu = cv2.threshold((start * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255
-        mask = np.stack([self._cut(image, start, level * otsu) for level in _LEVELS]).mean(
-            0, np.float32
-        )
+        cuts = np.stack([self._cut(image, start, level * otsu) for level in _LEVELS])
+        mask = cuts.mean(0, np.float32)
         found = mask > 0.5
         return drop_small_parts(mask) if found.any() and not found.all() else None
 
     def _cut(self, image: np.ndarray, start: np.ndarray, level: float) -> np.ndarray:
+        """Result (H, W) in {0, 1}, with ``start`` above ``level`` as initial foreground."""
         labels = np.where(start > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         labels[start > (1 + level) / 2] = cv2.GC_FGD
         ring = max(1, round(_RING * min(start.shape)))
@@ -80,7 +82,7 @@ class GrabCutSegmenter(ForegroundSegmenter):
         foreground = labels & 1  # GC_FGD and GC_PR_FGD are the odd ones
         if not foreground.any():
             return foreground
-        cv2.setRNGSeed(0)  # the colour models start from k-means
+        cv2.setRNGSeed(0)  # the colour models are initialised by k-means
         cv2.grabCut(
             np.ascontiguousarray(image[..., ::-1]),
             labels,
@@ -94,17 +96,29 @@ class GrabCutSegmenter(ForegroundSegmenter):
 
 
 def central_prior(height: int, width: int, sigma: float) -> np.ndarray:
-    """Gaussian at the centre, 1 there, (H, W); ``sigma`` in units of the image's sides."""
+    """Gaussian (H, W) with value 1 at the image centre.
+
+    Args:
+        height, width: size of the image in pixels.
+        sigma: standard deviation as a share of the image's height and width.
+    """
     y, x = ((np.arange(n, dtype=np.float32) + 0.5) / n - 0.5 for n in (height, width))
     return np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
 
 
 def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
-    """How much each pixel's colour differs from the colours at the image's four sides, (H, W).
+    """Difference of each pixel's colour from the colours at the four sides of the image.
 
-    The Mahalanobis distance in Lab to the strip at each side, each scaled to [0, 1]; the largest of the four is left out,
-    for the object may touch one side (the background cue of Zhang et al., Minimum Barrier Salient Object Detection at
-    80 FPS, ICCV 2015; theirs does not saturate). None where no two pixels differ by a noticeable amount.
+    For each side, the Mahalanobis distance in CIELAB to the strip at that side, scaled to [0, 1].
+    The largest of the four distances is left out of the sum, because the object may touch one side.
+    This is the background cue of Zhang et al. (Minimum Barrier Salient Object Detection at 80 FPS,
+    ICCV 2015), with saturation added.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (H, W) float32; None if no two pixels differ visibly.
     """
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     if np.ptp(lab, axis=(0, 1)).max() < _NOTICEABLE:
@@ -113,9 +127,8 @@ def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
     distances = []
     for strip in (lab[:width], lab[-width:], lab[:, :width], lab[:, -width:]):
         colours = strip.reshape(-1, 3)
-        covariance = np.cov(colours.T, bias=True) + 4 * np.eye(
-            3
-        )  # a flat strip has none of its own
+        # the added diagonal makes the covariance of a uniform strip invertible
+        covariance = np.cov(colours.T, bias=True) + 4 * np.eye(3)
         difference = lab - colours.mean(0)
         square = np.einsum('hwi,ij,hwj->hw', difference, np.linalg.inv(covariance), difference)
         distance = np.sqrt(np.maximum(square, 0))
@@ -124,14 +137,19 @@ def border_contrast(image: np.ndarray) -> Optional[np.ndarray]:
 
 
 def drop_small_parts(mask: np.ndarray) -> np.ndarray:
-    """``mask`` (H, W) without the connected parts (above .5) that are much smaller than the largest one."""
+    """Set the small connected parts of a mask (H, W) to 0.
+
+    A part is a connected area above 0.5. It is small if its area is below ``_SMALLEST_PART`` of the
+    largest part's.
+    """
     _, parts, statistics, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA]
     dropped = areas < _SMALLEST_PART * areas[1:].max()
-    dropped[0] = False  # what lies around the parts
+    dropped[0] = False  # label 0 is the background
     return np.where(dropped[parts], np.float32(0), mask)
 
 
 def _unit_range(values: np.ndarray) -> np.ndarray:
+    """Scale values linearly to [0, 1]."""
     values = values - values.min()
     return values / max(values.max(), 1e-6)

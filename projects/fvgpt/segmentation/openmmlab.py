@@ -1,4 +1,4 @@
-"""Models of MMDetection and MMSegmentation, by config and checkpoint."""
+"""Segmenters that use models of MMDetection and MMSegmentation."""
 
 from typing import Any, Callable, List, Optional, Sequence, Union
 
@@ -9,20 +9,24 @@ from ..io.device import torch_device
 from ..io.errors import MissingPackageError, UserError
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
-_INSTALL = 'install {} as its documentation says (it needs a full mmcv, not mmcv-lite)'
+_INSTALL = 'install {} as described in its documentation (it needs a full mmcv, not mmcv-lite)'
 Names = Union[str, Sequence[str]]
 
 
 @SEGMENTERS.register_module('mmdet')
 class MMDetSegmenter(ForegroundSegmenter):
-    """An instance segmentation model of MMDetection; foreground is the union of what it finds.
+    """An instance segmentation model of MMDetection. Foreground is the union of all instances.
 
     Args:
         model: config file.
-        checkpoint: weights, a file or an address.
-        foreground: class names that count; all of the model's when left out.
-        score_threshold: instances with a lower score do not count.
-        device: a torch device; the GPU where there is one when left out.
+        checkpoint: file or URL of the weights.
+        foreground: names of the classes that are foreground; None for all classes of the model.
+        score_threshold: instances with a lower score are ignored.
+        device: torch device; None for the GPU if there is one, else the CPU.
+
+    Raises:
+        MissingPackageError: mmdet or compiled operators of mmcv are not installed.
+        UserError: the model has no class of a given name, or the device cannot be used.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class MMDetSegmenter(ForegroundSegmenter):
         """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; hard masks.
 
         Raises:
-            ValueError: the model finds boxes only.
+            UserError: the model predicts boxes only.
         """
         return [
             self._union(result.pred_instances, image.shape[:2])
@@ -54,7 +58,9 @@ class MMDetSegmenter(ForegroundSegmenter):
 
     def _union(self, instances, size) -> np.ndarray:
         if 'masks' not in instances:
-            raise UserError('the mmdet model finds boxes only; take an instance segmentation model')
+            raise UserError(
+                'the mmdet model predicts boxes only; use an instance segmentation model'
+            )
         scores, labels = instances.scores.cpu().numpy(), instances.labels.cpu().numpy()
         masks = np.asarray(instances.masks.cpu(), bool).reshape(-1, *size)  # no instance: (0, H, W)
         return (
@@ -66,13 +72,21 @@ class MMDetSegmenter(ForegroundSegmenter):
 
 @SEGMENTERS.register_module('mmseg')
 class MMSegSegmenter(ForegroundSegmenter):
-    """A semantic segmentation model of MMSegmentation; foreground is the summed probability of the classes that count.
+    """A semantic segmentation model of MMSegmentation.
+
+    The foreground probability is the sum of the probabilities of the foreground classes.
 
     Args:
         model: config file.
-        checkpoint: weights, a file or an address.
-        foreground: class names that count; all but ``background`` when left out, where the model has a class of that name.
-        device: a torch device; the GPU where there is one when left out.
+        checkpoint: file or URL of the weights.
+        foreground: names of the classes that are foreground; None for all classes but
+            ``background``, which the model must have then.
+        device: torch device; None for the GPU if there is one, else the CPU.
+
+    Raises:
+        MissingPackageError: mmseg or compiled operators of mmcv are not installed.
+        UserError: the model has no class of a given name or no background class, or the device
+            cannot be used.
     """
 
     def __init__(
@@ -88,8 +102,8 @@ class MMSegSegmenter(ForegroundSegmenter):
         names = list(self.model.dataset_meta['classes'])
         if not foreground and 'background' not in names:
             raise UserError(
-                'the mmseg model has no class named background; say which classes are foreground, e.g. '
-                f'--segmenter-options foreground={names[0]},{names[-1]} (it has {", ".join(names)})'
+                'the mmseg model has no class named background; choose the foreground classes, '
+                f'e.g. --segmenter-options foreground={names[0]},{names[-1]} (it has {", ".join(names)})'
             )
         self.foreground = class_indices(
             names, foreground or [name for name in names if name != 'background']
@@ -97,7 +111,7 @@ class MMSegSegmenter(ForegroundSegmenter):
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
         """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; soft masks."""
-        # one at a time: mmseg takes no images of different sizes at once
+        # one at a time: mmseg cannot batch images of different sizes
         results = (self.api.inference_model(self.model, image) for image in bgr(images))
         return [
             self._probability(result.seg_logits.data.float()).clamp(0, 1).cpu().numpy()
@@ -105,40 +119,51 @@ class MMSegSegmenter(ForegroundSegmenter):
         ]
 
     def _probability(self, logits: torch.Tensor) -> torch.Tensor:
-        """(C, H, W) -> (H, W); of a binary model with one channel mmseg gives the foreground's probability."""
-        if len(logits) == 1:
+        """Foreground probability (H, W) from the outputs (C, H, W) of a model."""
+        if len(logits) == 1:  # a binary model, for which mmseg returns probabilities
             return logits[0]
-        # of MaskFormer, Mask2Former and SAN mmseg gives no logits but probabilities, summed over the queries; a softmax of
-        # these is nearly uniform, and all would be foreground
+        # For MaskFormer, Mask2Former and SAN mmseg returns probabilities summed over the queries
+        # instead of logits. A softmax of these would be almost uniform.
         shares = (logits / logits.sum(0)).nan_to_num() if logits.min() >= 0 else logits.softmax(0)
         return shares[self.foreground].sum(0)
 
 
 def load_model(init: Callable, config: str, checkpoint: str, device: str) -> Any:
-    """The library's model with its weights.
+    """Build a model of the library and load its weights.
+
+    Args:
+        init: ``init_detector`` of mmdet or ``init_model`` of mmseg.
+        config: config file.
+        checkpoint: file or URL.
+        device: torch device.
 
     Raises:
-        ImportError: the model needs operators that are not there. OneDL's forks import without them and find out here.
+        MissingPackageError: the model needs compiled operators of mmcv that are not installed.
+            OneDL's forks of the libraries can be imported without them and fail here only.
     """
     try:
         return init(config, checkpoint, device=device)
     except ImportError as error:
         raise MissingPackageError(
-            f'the model of {config} cannot be built ({error}); mmcv must be a full one, compiled with its '
-            'operators'
+            f'the model of {config} cannot be built ({error}); it needs a full mmcv, compiled with '
+            'its operators'
         ) from error
 
 
 def bgr(images: List[np.ndarray]) -> List[np.ndarray]:
-    """OpenMMLab reads arrays as OpenCV does."""
+    """Convert RGB images to BGR, which OpenMMLab expects as OpenCV does."""
     return [np.ascontiguousarray(image[..., ::-1]) for image in images]
 
 
 def class_indices(names: Sequence[str], wanted: Names) -> List[int]:
-    """Positions of the wanted class names.
+    """Indices of class names.
+
+    Args:
+        names: all classes of the model.
+        wanted: one or more of them.
 
     Raises:
-        ValueError: the model has no class of that name.
+        UserError: the model has no class of that name.
     """
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     unknown = [name for name in wanted if name not in names]

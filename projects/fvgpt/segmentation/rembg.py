@@ -1,4 +1,4 @@
-"""The models of the ``rembg`` library: U2-Net, IS-Net, BiRefNet, SAM and others as ONNX files."""
+"""Segmenter that uses the ``rembg`` library: U2-Net, IS-Net, BiRefNet, SAM and others in ONNX."""
 
 import os
 from pathlib import Path
@@ -10,19 +10,28 @@ from PIL import Image
 from ..io.errors import MissingFileError, UserError
 from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
-_INSTALL = 'pip install -r requirements/segment-rembg.txt installs it (for a GPU, onnxruntime-gpu in place of onnxruntime)'
+_INSTALL = (
+    'pip install -r requirements/segment-rembg.txt installs it (for a GPU, use onnxruntime-gpu '
+    'instead of onnxruntime)'
+)
 
 
 @SEGMENTERS.register_module('rembg')
 class RembgSegmenter(ForegroundSegmenter):
-    """A session of rembg. Models that work by sending images to a service are refused.
+    """A model of rembg. Models that send images to a web service are refused.
 
     Args:
-        model: name of a model of rembg (``u2net``, ``u2netp``, ``isnet-general-use``, ``birefnet-general``, ``sam``, ...),
-            which downloads it into its own cache; or an ONNX file.
-        session: for an ONNX file, the name of the rembg model that it is a version of: it decides how images are prepared
-            and outputs read.
-        device: ``cpu`` or ``cuda``; the GPU where onnxruntime has one when left out.
+        model: name of a model of rembg (``u2net``, ``u2netp``, ``isnet-general-use``,
+            ``birefnet-general``, ``sam``, ...), which rembg downloads to its cache; or an ONNX
+            file.
+        session: for an ONNX file, the name of the rembg model of the same architecture, which
+            decides how images are preprocessed and outputs postprocessed.
+        device: ``cpu`` or ``cuda``; None for the GPU if onnxruntime supports it, else the CPU.
+
+    Raises:
+        MissingPackageError: onnxruntime or rembg is not installed.
+        MissingFileError: the ONNX file does not exist.
+        UserError: the model is unknown or runs as a web service, or the device cannot be used.
     """
 
     def __init__(self, model: str = 'u2net', session: str = 'u2net', device: Optional[str] = None):
@@ -54,20 +63,18 @@ class RembgSegmenter(ForegroundSegmenter):
 
     def segment(self, images: List[np.ndarray]) -> List[np.ndarray]:
         """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`; soft masks."""
-        return [self._segment(image) for image in images]  # rembg takes one image at a time
+        return [self._segment(image) for image in images]  # rembg processes one image at a time
 
     def _segment(self, image: np.ndarray) -> np.ndarray:
-        with np.errstate(
-            invalid='ignore'
-        ):  # an output that is the same everywhere is divided by its range, 0
-            masks = self.session.predict(
-                Image.fromarray(image)
-            )  # several where the model tells kinds of foreground apart
+        # rembg divides the output by its range, which is 0 if the output is constant
+        with np.errstate(invalid='ignore'):
+            # several masks if the model distinguishes several kinds of foreground
+            masks = self.session.predict(Image.fromarray(image))
         return np.max([np.asarray(mask.convert('L'), np.float32) / 255 for mask in masks], 0)
 
 
 def _from_file(session_class: type, weights: Path) -> type:
-    """The session with a file of the user's in place of the one it would download."""
+    """Session class that reads a given file instead of downloading one."""
     return type(
         session_class.__name__,
         (session_class,),

@@ -1,74 +1,40 @@
-"""What there is to know about a set of masks: coverage, areas, the worst ones, agreement with other masks."""
+"""Report on a set of masks: coverage, areas, the worst masks, agreement with other masks."""
 
 import json
 import random
 from collections import Counter
 from html import escape
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, Sequence
 
 import numpy as np
 
 from ..io.atomic_write import atomic_write
 from ..io.csv_text import csv_text
 from .contact_sheet import draw_contact_sheet
+from .jobs import AREA_MAX, AREA_MIN, Job, Record
 
 REPORT_FOLDER = '_report'
-AREA_MIN, AREA_MAX = (
-    0.02,
-    0.98,
-)  # masks outside are suspicious (the constants of the released configs, RDBOOST_AREA_MIN / _MAX)
-_SHOWN = 24  # pictures of each kind on the contact sheet
-
-
-class Job(NamedTuple):
-    """name: of the image, below its folder, with forward slashes. mask: the file to write. reference: to compare it with."""
-
-    name: str
-    image: Path
-    mask: Path
-    reference: Optional[Path]
-
-
-class Record(NamedTuple):
-    """What became of an image: ``made``, ``kept`` (the mask was there) or ``failed`` (then ``problem`` says why).
-
-    area: share of the image. confidence: see :func:`~fvgpt.segmentation.mask_file.confidence`; None where the mask does not
-    say. maker: segmenter and options. iou: with the mask that it is compared with.
-    """
-
-    name: str
-    status: str
-    area: Optional[float] = None
-    confidence: Optional[float] = None
-    maker: str = ''
-    iou: Optional[float] = None
-    problem: str = ''
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether the mask is next to nothing or nearly all of the image, or there is none."""
-        return self.area is None or not AREA_MIN <= self.area <= AREA_MAX
-
-    @property
-    def trust(self) -> tuple:
-        """Smallest for the worst mask."""
-        score = self.confidence if self.iou is None else self.iou
-        return not self.suspicious, 1.0 if score is None else score, self.name
+_NUM_SHOWN = 24  # thumbnails per section of the contact sheet
 
 
 def summarise(records: Sequence[Record], maker: str) -> dict:
-    """The content of report.json from the records of all images."""
+    """Content of report.json.
+
+    Args:
+        records: one per image.
+        maker: segmenter and options of this run.
+    """
     masks = [record for record in records if record.status != 'failed']
     areas = [record.area for record in masks if record.area is not None]
     ious = [record.iou for record in masks if record.iou is not None]
+    status = Counter(record.status for record in records)
     summary = dict(
         segmenter=maker,
         images=len(records),
-        **{
-            status: sum(r.status == status for r in records)
-            for status in ('made', 'kept', 'failed')
-        },
+        made=status['made'],
+        kept=status['kept'],
+        failed=status['failed'],
         coverage=len(masks) / len(records),
         mean_area=float(np.mean(areas)) if areas else None,
         area_histogram=np.histogram(areas, 10, (0, 1))[0].tolist(),
@@ -84,9 +50,8 @@ def summarise(records: Sequence[Record], maker: str) -> dict:
             median=float(np.median(ious)),
             above_half=float(np.mean(np.greater(ious, 0.5))),
         )
-    worst = sorted(masks, key=lambda record: record.trust)[:_SHOWN]
     summary['worst'] = [
-        dict(image=r.name, area=r.area, confidence=r.confidence, iou=r.iou) for r in worst
+        dict(image=r.name, area=r.area, confidence=r.confidence, iou=r.iou) for r in _worst(masks)
     ]
     summary['failures'] = {
         record.name: record.problem for record in records if record.status == 'failed'
@@ -94,72 +59,78 @@ def summarise(records: Sequence[Record], maker: str) -> dict:
     return summary
 
 
+def _worst(masks: Sequence[Record]) -> List[Record]:
+    return sorted(masks, key=lambda record: record.trust)[:_NUM_SHOWN]
+
+
 def summary_text(summary: dict) -> str:
-    """The report as Markdown."""
+    """The report as Markdown, from the content of report.json."""
     lines = [
         '# Foreground masks',
         '',
-        f'{summary["images"]} images: {summary["made"]} masks made, {summary["kept"]} kept from before, {summary["failed"]} '
-        f'failed; coverage {summary["coverage"]:.1%}. Segmenter: {summary["segmenter"]}.',
+        f'{summary["images"]} images: {summary["made"]} masks made, {summary["kept"]} kept from '
+        f'before, {summary["failed"]} failed; coverage {summary["coverage"]:.1%}. '
+        f'Segmenter: {summary["segmenter"]}.',
         '',
     ]
     others = {maker: n for maker, n in summary['makers'].items() if maker != summary['segmenter']}
     if others:
+        counts = ', '.join(f'{n} by {_plain(maker)}' for maker, n in others.items())
         lines += [
-            'Masks of another making were there already and are kept (--overwrite makes them anew): '
-            + ', '.join(f'{n} by {_plain(maker)}' for maker, n in others.items())
-            + '.',
+            'Masks by other segmenters or options existed and were kept (--overwrite makes them '
+            f'again): {counts}.',
             '',
         ]
     if 'iou' in summary:
         lines += [
-            'IoU with the masks compared with: mean {mean:.3f}, median {median:.3f}, above 0.5 in {above_half:.1%} '
-            'of {images}.'.format(**summary['iou']),
+            'IoU with the masks compared with: mean {mean:.3f}, median {median:.3f}, above 0.5 in '
+            '{above_half:.1%} of {images}.'.format(**summary['iou']),
             '',
         ]
     if summary['mean_area'] is not None:
-        lines += [
-            f'Mean area {summary["mean_area"]:.3f}; {summary["too_small"]} masks below {AREA_MIN}, '
-            f'{summary["too_large"]} above {AREA_MAX}; nothing found in {summary["nothing_found"]} (confidence 0).',
-            '',
-            '| area | masks |',
-            '|---|---|',
-        ]
-        lines += [
-            f'| {i / 10:.1f} to {(i + 1) / 10:.1f} | {n} |'
-            for i, n in enumerate(summary['area_histogram'])
-        ]
-        lines += [
-            '',
-            'Random masks and the worst ones (suspicious area first, then the lowest IoU or confidence):',
-            '',
-            '![contact sheet](contact_sheet.png)',
-            '',
-            '| worst | area | confidence | IoU |',
-            '|---|---|---|---|',
-        ]
-        lines += [
-            '| {} | {} | {} | {} |'.format(
-                _plain(row['image']),
-                *(
-                    '' if row[key] is None else f'{row[key]:.3f}'
-                    for key in ('area', 'confidence', 'iou')
-                ),
-            )
-            for row in summary['worst']
-        ]
+        lines += _area_lines(summary) + _worst_lines(summary)
     if summary['failures']:
-        lines += [
-            '',
-            'Failed:',
-            '',
-            *(f'- {_plain(problem)}' for problem in summary['failures'].values()),
-        ]
+        lines += ['', 'Failed:', '']
+        lines += [f'- {_plain(problem)}' for problem in summary['failures'].values()]
     return '\n'.join(lines) + '\n'
 
 
+def _area_lines(summary: dict) -> List[str]:
+    """Mean area and histogram of the areas."""
+    lines = [
+        f'Mean area {summary["mean_area"]:.3f}; {summary["too_small"]} masks below {AREA_MIN}, '
+        f'{summary["too_large"]} above {AREA_MAX}; nothing found in '
+        f'{summary["nothing_found"]} (confidence 0).',
+        '',
+        '| area | masks |',
+        '|---|---|',
+    ]
+    for i, n in enumerate(summary['area_histogram']):
+        lines.append(f'| {i / 10:.1f} to {(i + 1) / 10:.1f} | {n} |')
+    return lines
+
+
+def _worst_lines(summary: dict) -> List[str]:
+    """Contact sheet and table of the worst masks."""
+    lines = [
+        '',
+        'Random masks and the worst ones (suspicious area first, then the lowest IoU or '
+        'confidence):',
+        '',
+        '![contact sheet](contact_sheet.png)',
+        '',
+        '| worst | area | confidence | IoU |',
+        '|---|---|---|---|',
+    ]
+    for row in summary['worst']:
+        values = [row[key] for key in ('area', 'confidence', 'iou')]
+        cells = ['' if value is None else f'{value:.3f}' for value in values]
+        lines.append(f'| {_plain(row["image"])} | {" | ".join(cells)} |')
+    return lines
+
+
 def _plain(text: str) -> str:
-    """A name as Markdown that is no markup."""
+    """A name escaped so that Markdown shows it as plain text."""
     return escape(' '.join(text.split()), quote=False).replace('|', r'\|')
 
 
@@ -169,8 +140,8 @@ def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[s
     Args:
         out: folder of the masks.
         maker: segmenter and options of this run.
-        records: one an image.
-        files: image name -> its files.
+        records: one per image.
+        files: image name -> its job, which has the files.
 
     Returns:
         The content of report.json.
@@ -178,19 +149,15 @@ def write_report(out: Path, maker: str, records: Sequence[Record], files: Dict[s
     folder = out / REPORT_FOLDER
     summary = summarise(records, maker)
     masks = [record for record in records if record.status != 'failed']
-    chosen = dict(
-        random=random.Random(0).sample(masks, min(_SHOWN, len(masks))),
-        worst=sorted(masks, key=lambda record: record.trust)[:_SHOWN],
+    sections = dict(
+        random=sorted(random.Random(0).sample(masks, min(_NUM_SHOWN, len(masks)))),
+        worst=_worst(masks),
     )
-    draw_contact_sheet(
-        folder / 'contact_sheet.png',
-        {
-            title: [(files[r.name].image, files[r.name].mask, _caption(r)) for r in sorted(rows)]
-            if title == 'random'
-            else [(files[r.name].image, files[r.name].mask, _caption(r)) for r in rows]
-            for title, rows in chosen.items()
-        },
-    )
+    tiles = {
+        title: [(files[r.name].image, files[r.name].mask, _caption(r)) for r in section]
+        for title, section in sections.items()
+    }
+    draw_contact_sheet(folder / 'contact_sheet.png', tiles)
     for name, text in (
         ('images.csv', csv_text([Record._fields, *records])),
         ('report.md', summary_text(summary)),

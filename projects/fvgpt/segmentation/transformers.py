@@ -1,4 +1,4 @@
-"""Models of Hugging Face's ``transformers``: the SAM family, and BiRefNet-like foreground models."""
+"""Segmenter that uses models of Hugging Face's ``transformers``: the SAM family, BiRefNet-like."""
 
 from typing import Dict, List, Optional
 
@@ -12,26 +12,33 @@ from .base import SEGMENTERS, ForegroundSegmenter, import_library
 
 _INSTALL = 'pip install -r requirements/segment-transformers.txt installs it'
 _PROMPTS = ('point', 'box', 'both')
-_BOX_MARGIN = 0.05  # of each side, outside the central box
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of the BiRefNet family
+_BOX_MARGIN = 0.05  # margin around the central box, share of the image's width and height
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as BiRefNet expects
 
 
 @SEGMENTERS.register_module('transformers')
 class TransformersSegmenter(ForegroundSegmenter):
-    """A model from the Hugging Face Hub, or a folder that holds one.
+    """A model from the Hugging Face Hub or from a folder.
 
-    Two kinds are told apart by the model's configuration. Mask generation models (SAM, SAM-HQ, SAM 2, EdgeTAM, ...) are
-    asked for the object at the image's centre: of the masks that they propose the one with the highest predicted IoU is
-    taken. Image segmentation models with one output channel (BiRefNet, RMBG-2.0 and others, whose code comes with the
-    weights) give foreground logits as the last of their outputs.
+    The model's configuration decides which of two kinds it is:
+
+    - Mask generation models (SAM, SAM-HQ, SAM 2, EdgeTAM, ...) are prompted for the object at the
+      image centre. Of the masks they return, the one with the highest predicted IoU is used.
+    - Image segmentation models with one output channel (BiRefNet, RMBG-2.0 and others, whose code
+      is distributed with the weights) return foreground logits as the last of their outputs.
 
     Args:
-        model: name on the Hub or folder.
-        prompt: what SAM-family models are asked with: the central ``point``, a central ``box`` that leaves out five percent
-            at each side, or ``both``.
-        size: side in pixels of the square that images are resized to for BiRefNet-like models.
-        trust_remote_code: run the code that comes with the weights; BiRefNet-like models need it.
-        device: a torch device; the GPU where there is one when left out.
+        model: name on the Hub, or folder.
+        prompt: prompt for models of the SAM family: the central ``point``, a central ``box`` that
+            leaves out 5 % at each side, or ``both``.
+        size: images are resized to a square of this side, in pixels, for BiRefNet-like models.
+        trust_remote_code: run the code that is distributed with the weights; required by
+            BiRefNet-like models.
+        device: torch device; None for the GPU if there is one, else the CPU.
+
+    Raises:
+        MissingPackageError: transformers is not installed or does not work with this torch.
+        UserError: an option is invalid, or the model is of another kind.
     """
 
     def __init__(
@@ -47,20 +54,20 @@ class TransformersSegmenter(ForegroundSegmenter):
         library = import_library('transformers', _INSTALL)
         if not library.is_torch_available():
             raise MissingPackageError(
-                f'transformers {library.__version__} does not work with torch {torch.__version__}: install a '
-                'later torch, or an older transformers'
+                f'transformers {library.__version__} does not work with torch '
+                f'{torch.__version__}: install a newer torch or an older transformers'
             )
         self.device, self.prompt, self.size = torch_device(device), prompt, size
         config = library.AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
         if type(config) in library.MODEL_FOR_MASK_GENERATION_MAPPING:
             self.processor = library.AutoProcessor.from_pretrained(model)
-            loader, self._probabilities = library.AutoModelForMaskGeneration, self._ask
+            loader, self._probabilities = library.AutoModelForMaskGeneration, self._prompted
         elif 'AutoModelForImageSegmentation' in getattr(config, 'auto_map', {}):
-            loader, self._probabilities = library.AutoModelForImageSegmentation, self._predict
+            loader, self._probabilities = library.AutoModelForImageSegmentation, self._unprompted
         else:
             raise UserError(
-                f'{model} is of the kind {config.model_type!r}, neither a mask generation model (SAM family) nor '
-                'an image segmentation model with its own code (BiRefNet-like)'
+                f'{model} is of the kind {config.model_type!r}, neither a mask generation model '
+                '(SAM family) nor an image segmentation model with its own code (BiRefNet-like)'
             )
         self.model = loader.from_pretrained(
             model, trust_remote_code=trust_remote_code, dtype=torch.float32
@@ -72,8 +79,10 @@ class TransformersSegmenter(ForegroundSegmenter):
         """See :meth:`~fvgpt.segmentation.ForegroundSegmenter.segment`."""
         return [probability.float().cpu().numpy() for probability in self._probabilities(images)]
 
-    def _ask(self, images: List[np.ndarray]) -> List[torch.Tensor]:
-        points, boxes = [], []  # [image][object]([point])[coordinates], in pixels
+    def _prompted(self, images: List[np.ndarray]) -> List[torch.Tensor]:
+        """Probabilities (H, W) of each image from a model of the SAM family."""
+        # nested lists: image, object, (for points: point,) coordinates in pixels
+        points, boxes = [], []
         for height, width in (image.shape[:2] for image in images):
             points.append([[[width / 2, height / 2]]])
             left, top = _BOX_MARGIN * width, _BOX_MARGIN * height
@@ -93,7 +102,8 @@ class TransformersSegmenter(ForegroundSegmenter):
             for key in ('original_sizes', 'reshaped_input_sizes')
             if key in inputs
         }
-        # A box says which object is meant; for a point the models propose a part, the object and the whole.
+        # A point is ambiguous: the models return masks of a part, of the object and of the whole
+        # for it. A box is not.
         outputs = self.model(**inputs, multimask_output=self.prompt == 'point')
         logits = self.processor.post_process_masks(
             list(outputs.pred_masks.float()), **sizes, binarize=False
@@ -101,7 +111,8 @@ class TransformersSegmenter(ForegroundSegmenter):
         best = outputs.iou_scores[:, 0].argmax(-1)
         return [masks[0, index].sigmoid() for masks, index in zip(logits, best)]
 
-    def _predict(self, images: List[np.ndarray]) -> List[torch.Tensor]:
+    def _unprompted(self, images: List[np.ndarray]) -> List[torch.Tensor]:
+        """Probabilities (H, W) of each image from a BiRefNet-like model."""
         pixels = [
             torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
             for image in images
@@ -117,13 +128,13 @@ class TransformersSegmenter(ForegroundSegmenter):
         )
         outputs = self.model((inputs - mean) / std)
         logits = getattr(outputs, 'logits', outputs)
-        logits = (
-            logits[-1] if isinstance(logits, (list, tuple)) else logits
-        )  # intermediate outputs come first
+        if isinstance(logits, (list, tuple)):
+            logits = logits[-1]  # the others are intermediate outputs
         if not torch.is_tensor(logits) or logits.ndim != 4 or logits.shape[1] != 1:
+            output = tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__
             raise UserError(
-                f'the model gives {tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__}; '
-                'foreground logits of shape (B, 1, H, W) are needed as its last output'
+                f'the model returns {output}; '
+                'its last output must be foreground logits of shape (B, 1, H, W)'
             )
         return [
             F.interpolate(logit[None], image.shape[:2], mode='bilinear')[0, 0].sigmoid()

@@ -1,4 +1,4 @@
-"""Are the data sets of the field there, whole and as published? The logic of ``tools/check_data.py``."""
+"""Check that the public data sets are complete and as published, for ``tools/check_data.py``."""
 
 import hashlib
 import os
@@ -15,9 +15,12 @@ from ..io.device import cpu_count
 from ..io.errors import UserError
 from ..registry import DATASETS
 from .aircraft import LISTS
-from .few_shot import LAYOUTS, SPLITS, FewShotDataset, layout_root, subset_labels
+from .class_subsets import subset_labels
+from .few_shot import SPLITS, FewShotDataset
 from .image_lists import Sample, files_below
+from .layouts import LAYOUTS, layout_root
 
+# what is counted -> heading of its column in the table
 COLUMNS = dict(
     classes='classes',
     train='train',
@@ -31,13 +34,16 @@ COLUMNS = dict(
 
 @dataclass
 class Report:
-    """What was found of one data set.
+    """Result of the check of one data set.
 
     Attributes:
-        title: of the data set. root: the folder its paths are relative to.
-        counts: what -> (number found, number expected or None).
-        problems: why it is not complete, a text each. notes: what is worth knowing.
-        files: ``absent``, ``unreadable``, ``absent_masks``: all paths, relative to ``root``.
+        title: name of the data set.
+        root: folder that its paths are relative to.
+        counts: key of ``COLUMNS`` -> (number found, number expected or None).
+        problems: reasons why the data set is not complete.
+        notes: further information for the user.
+        files: kind (``absent``, ``unreadable``, ``absent_masks``) -> all paths of that kind,
+            relative to ``root``.
     """
 
     title: str
@@ -49,17 +55,30 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def count(self, what: str, found: int, expected: Optional[int]) -> None:
-        """Note a number of ``what``, a key of ``COLUMNS``; a problem where another one, unless None, is expected."""
+        """Record a number; another number than expected is a problem.
+
+        Args:
+            what: a key of ``COLUMNS``.
+            found: the number.
+            expected: the published number; None if any number is right.
+        """
         self.counts[what] = (found, expected)
         if expected not in (None, found):
             self.problems.append(f'{COLUMNS[what]}: {found} found, {expected} expected')
 
-    def name_files(self, kind: str, paths: List[str], what: str, hint: str) -> None:
-        """A problem with ``paths``, of which the text names the first."""
+    def add_files(self, kind: str, paths: List[str], what: str, hint: str) -> None:
+        """Record files as a problem, unless ``paths`` is empty.
+
+        Args:
+            kind: a key of ``files``.
+            paths: paths relative to ``root``; the text of the problem names the first.
+            what: what is wrong with them.
+            hint: end of the text.
+        """
         if paths:
             self.files[kind] = paths
             self.problems.append(
@@ -76,10 +95,17 @@ class Report:
 
 
 def load_data_sets(folder: Path, names: Sequence[str] = ()) -> Dict[str, Config]:
-    """The config parts of ``folder`` that state the facts of a data set: those of ``names``, or all.
+    """Read the configs of data sets that state what is published (``facts``).
+
+    Args:
+        folder: folder of config files, one per data set.
+        names: file names without suffix; empty for all.
+
+    Returns:
+        name -> config.
 
     Raises:
-        ValueError: a name is unknown.
+        UserError: a name is unknown.
     """
     known = {path.stem: Config.fromfile(path) for path in sorted(folder.glob('*.py'))}
     known = {name: config for name, config in known.items() if 'title' in config.get('facts', {})}
@@ -90,12 +116,14 @@ def load_data_sets(folder: Path, names: Sequence[str] = ()) -> Dict[str, Config]
 
 
 class DataSetCheck:
-    """Compares what lies on disk with what a data set's config part states.
+    """Compares the files of a data set with the numbers that its config states.
 
     Args:
-        config: of the data set, with ``facts`` and ``test_dataset``.
-        root: the data root. layout, mask_suffix: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
-        masks: look for the masks of the training images. decode: also open every listed image (and mask).
+        config: config of the data set with ``facts`` and ``test_dataset``.
+        root: the data root.
+        layout, mask_suffix: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
+        masks: also check that the masks of the training images exist.
+        decode: also decode every listed image and mask.
     """
 
     def __init__(
@@ -107,27 +135,23 @@ class DataSetCheck:
         mask_suffix: Optional[str] = None,
         decode: bool = False,
     ):
-        self.facts, self.given, self.root, self.layout = (
-            config.facts,
-            config.test_dataset,
-            root,
-            layout,
-        )
-        self.masks, self.mask_suffix, self.decode = (
-            masks and 'masks' in config.facts.published,
-            mask_suffix,
-            decode,
-        )
+        self.facts = config.facts
+        self.given = config.test_dataset
+        self.root = root
+        self.layout = layout
+        self.masks = masks and 'masks' in config.facts.published
+        self.mask_suffix = mask_suffix
+        self.decode = decode
         self.place = layout_root(root, layout, self.given.get('archive'))
         self.report = Report(self.facts.title, str(self.place))
 
     def run(self) -> Report:
-        """Look at everything and report what was found; what is missing is a problem in the report, no error."""
-        self._check_pieces()
+        """Check everything. What is missing becomes a problem in the report, not an error."""
+        self._check_required()
         try:
             self._check_content()
         except FileNotFoundError as error:
-            if self.report.complete:  # else it is reported, with where to get it
+            if self.report.complete:  # otherwise it is reported already, with its source
                 self.report.problems.append(str(error))
         except ValueError as error:
             self.report.problems.append(str(error))
@@ -136,46 +160,58 @@ class DataSetCheck:
             self.report.notes.append(f'images and lists are also published at {mirror}')
         return self.report
 
-    def _check_pieces(self) -> None:
-        """Folders and files without which nothing can be read, and whether the split file is the public one."""
-        given, published = self.given, self.facts.published
-        pieces = {
+    def _check_required(self) -> None:
+        """Check that the required files and folders exist and the split file is the public one."""
+        missing = {
+            path: kind
+            for path, kind in self._required().items()
+            if not (self.place / path).exists()
+        }
+        for kind in dict.fromkeys(missing.values()):
+            paths = ', '.join(str(self.place / path) for path in missing if missing[path] == kind)
+            self.report.problems.append(
+                f'missing: {paths}, published at {self.facts.published[kind]}'
+            )
+        for path in missing:
+            for twin in _other_case(self.place / path):
+                self.report.notes.append(f'{twin} exists: its name differs in upper and lower case')
+        if 'images' in missing.values():
+            self._look_in_other_layout()
+        if 'md5' in self.facts and self.given.split_file not in missing:
+            self._check_split_file()
+
+    def _required(self) -> Dict[str, str]:
+        """Path of each required file or folder -> its key in ``facts.published``."""
+        given = self.given
+        required = {
             os.path.join(given.img_dir, folder): 'images'
             for folder in given.get('folders', {'': ''}).values()
         }
         if 'split_file' in given:
-            pieces[given.split_file] = 'split_file'
+            required[given.split_file] = 'split_file'
         if 'list_dir' in given:
-            pieces.update({f'{given.list_dir}/{name}': 'lists' for name in LISTS})
-        missing = {
-            path: piece for path, piece in pieces.items() if not (self.place / path).exists()
-        }
-        for piece in dict.fromkeys(missing.values()):
-            paths = ', '.join(str(self.place / path) for path in missing if missing[path] == piece)
-            self.report.problems.append(f'missing: {paths}, published at {published[piece]}')
-        self.report.notes += [
-            f'{twin} is there: its name differs in the case of letters'
-            for path in missing
-            for twin in _twins(self.place / path)
-        ]
+            required.update({f'{given.list_dir}/{name}': 'lists' for name in LISTS})
+        return required
+
+    def _look_in_other_layout(self) -> None:
+        """Add a note if the images are stored in the other layout."""
         other = LAYOUTS[1 - LAYOUTS.index(self.layout)]
-        elsewhere = layout_root(self.root, other, given.get('archive')) / given.img_dir
-        if (
-            'images' in missing.values()
-            and elsewhere.is_dir()
-            and elsewhere != self.place / given.img_dir
-        ):
-            self.report.notes.append(f'{elsewhere} is there, as in the layout {other!r}')
-        if 'md5' in self.facts and given.split_file not in missing:
-            split_file = self.place / given.split_file
-            digest = hashlib.md5(split_file.read_bytes(), usedforsecurity=False).hexdigest()
-            if not digest.startswith(self.facts.md5):
-                self.report.problems.append(
-                    f'{split_file} is not the public split file: its md5 is {digest}, the public one '
-                    f'begins with {self.facts.md5} and is published at {published.split_file}'
-                )
+        folder = layout_root(self.root, other, self.given.get('archive')) / self.given.img_dir
+        if folder.is_dir() and folder != self.place / self.given.img_dir:
+            self.report.notes.append(f'{folder} exists, as in the layout {other!r}')
+
+    def _check_split_file(self) -> None:
+        split_file = self.place / self.given.split_file
+        digest = hashlib.md5(split_file.read_bytes(), usedforsecurity=False).hexdigest()
+        if not digest.startswith(self.facts.md5):
+            self.report.problems.append(
+                f'{split_file} is not the public split file: its md5 is {digest}, the public one '
+                f'begins with {self.facts.md5} and is published at '
+                f'{self.facts.published.split_file}'
+            )
 
     def _check_content(self) -> None:
+        """Check the numbers of classes and images, and that the listed files exist."""
         dataset = DATASETS.build(
             dict(
                 self.given,
@@ -188,18 +224,22 @@ class DataSetCheck:
             )
         )
         lists = self._count(dataset)
-        there = self._check_images(
+        present = self._check_images(
             [sample.path for samples in lists.values() for sample in samples]
         )
         if self.masks:
-            there += self._check_masks(
+            present += self._check_masks(
                 [dataset.mask_path(sample.path) for sample in lists.get('train', [])]
             )
         if self.decode:
-            self._check_readable(there)
+            self._check_readable(present)
 
     def _count(self, dataset: FewShotDataset) -> Dict[str, List[Sample]]:
-        """Count classes and images; the samples of each split."""
+        """Count classes and images.
+
+        Returns:
+            split -> samples, for the splits that are published and exist.
+        """
         names, lists = dataset.class_names_by_label(), {}
         self.report.count('classes', len(names), self.facts.classes)
         for split in SPLITS:
@@ -207,7 +247,7 @@ class DataSetCheck:
                 try:
                     lists[split] = dataset.samples(split)
                 except FileNotFoundError:
-                    continue  # its folder is missing, which is reported already
+                    continue  # its folder does not exist, which is reported already
                 self.report.count(split, len(lists[split]), self.facts[split])
         for subset in ('base', 'new') if 'train' in self.facts else ():
             labels = set(subset_labels(list(names), subset))
@@ -216,10 +256,14 @@ class DataSetCheck:
         return lists
 
     def _check_images(self, listed: List[str]) -> List[str]:
-        """Compare the listed images with the files of the image folder; those that are in both."""
+        """Check that the listed images exist.
+
+        Returns:
+            Those that exist.
+        """
         folder = self.place / self.given.img_dir
         present = set(files_below(folder, self.place))
-        self.report.name_files(
+        self.report.add_files(
             'absent',
             [path for path in listed if path not in present],
             f'of {len(listed)} listed images are absent',
@@ -228,16 +272,20 @@ class DataSetCheck:
         unlisted = present.difference(listed)
         if unlisted:
             self.report.notes.append(
-                f'files below {folder} that are in no list: {len(unlisted)}, such as {min(unlisted)}'
+                f'files in {folder} that no list contains: {len(unlisted)}, such as {min(unlisted)}'
             )
         return [path for path in listed if path in present]
 
     def _check_masks(self, masks: List[str]) -> List[str]:
-        """Look for the masks of the training images; those that are there."""
+        """Check that the masks of the training images exist.
+
+        Returns:
+            Those that exist.
+        """
         present = set(files_below(self.place / 'mask' / self.given.img_dir, self.place))
         absent = [mask for mask in masks if mask not in present]
         self.report.counts['masks'] = (len(masks) - len(absent), len(masks))
-        self.report.name_files(
+        self.report.add_files(
             'absent_masks',
             absent,
             f'of the {len(masks)} masks of training images are absent',
@@ -247,67 +295,68 @@ class DataSetCheck:
         others = [path for path in present if os.path.splitext(path)[0] == stem]
         if others:
             self.report.notes.append(
-                f'{others[0]} is there: --mask-suffix here, mask_suffix in recipes'
+                f'{others[0]} exists: set --mask-suffix here, mask_suffix in recipes'
             )
         return [mask for mask in masks if mask in present]
 
     def _check_readable(self, paths: List[str]) -> None:
-        """Decode the files at ``paths``."""
+        """Check that files can be decoded as images.
+
+        Args:
+            paths: relative to the root of the data set.
+        """
         with ThreadPoolExecutor(cpu_count()) as pool:
             tasks = pool.map(lambda path: _why_unreadable(self.place / path), paths)
             reasons = dict(zip(paths, tqdm(tasks, total=len(paths), disable=None)))
         broken = [path for path in paths if reasons[path]]
         hint = f', which {reasons[broken[0]]}' if broken else ''
-        self.report.name_files(
+        self.report.add_files(
             'unreadable', broken, f'of {len(paths)} files cannot be read as images', hint
         )
 
 
-def _twins(path: Path) -> List[Path]:
-    """What is called like ``path`` but for the case of letters; released copies differ in that."""
+def _other_case(path: Path) -> List[Path]:
+    """Existing files whose name differs from ``path`` only in upper and lower case.
+
+    Released copies of some data sets differ in this.
+    """
     siblings = path.parent.iterdir() if path.parent.is_dir() else ()
     return [sibling for sibling in siblings if sibling.name.lower() == path.name.lower()]
 
 
 def _why_unreadable(path: Path) -> Optional[str]:
+    """Reason why an image cannot be decoded; None if it can."""
     try:
         with Image.open(path) as image:
             image.load()
-    except Exception as error:  # the decoders raise nearly anything on broken files
+    except Exception as error:  # the decoders raise many kinds of exceptions on broken files
         return 'is empty' if not path.stat().st_size else f'cannot be decoded: {error}'
     return None
 
 
 def table(reports: Dict[str, Report]) -> str:
-    """A line a data set: numbers found, with the expected one where they differ, and details below."""
-    shown = [
-        column for column in COLUMNS if any(column in report.counts for report in reports.values())
-    ]
-    lines = [['data set', *(COLUMNS[column] for column in shown), 'state']]
+    """Text table with one line per data set, followed by the problems and notes of each.
+
+    A cell is the number found, or ``found/expected`` if they differ.
+
+    Args:
+        reports: name of the data set -> report.
+    """
+    shown = [what for what in COLUMNS if any(what in report.counts for report in reports.values())]
+    rows = [['data set', *(COLUMNS[what] for what in shown), 'state']]
     for name, report in reports.items():
-        lines.append(
-            [name, *(_cell(report.counts.get(column)) for column in shown), _state(report)]
-        )
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = [
-        '  '.join(
-            [
-                cells[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(cells[1:-1], widths[1:])),
-                cells[-1],
-            ]
-        )
-        for cells in lines
-    ]
+        rows.append([name, *(_cell(report.counts.get(what)) for what in shown), _state(report)])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for first, *counts, state in rows:
+        aligned = [count.rjust(width) for count, width in zip(counts, widths[1:])]
+        lines.append('  '.join([first.ljust(widths[0]), *aligned, state]))
     for name, report in reports.items():
         if report.problems or report.notes:
-            text += [
-                '',
-                f'{name} ({report.root})',
-                *(f'  {problem}' for problem in report.problems),
-                *(f'  note: {note}' for note in report.notes),
-            ]
-    return '\n'.join(text)
+            lines += ['', f'{name} ({report.root})']
+            lines += [f'  {problem}' for problem in report.problems]
+            lines += [f'  note: {note}' for note in report.notes]
+    return '\n'.join(lines)
 
 
 def _cell(count: Optional[Tuple[int, Optional[int]]]) -> str:

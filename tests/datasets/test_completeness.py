@@ -1,4 +1,4 @@
-"""Every planted fault of a data set on disk is found, and a whole one is complete."""
+"""Every fault in the files of a data set is found, and a data set without faults is complete."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from fvgpt.datasets.check import DataSetCheck, load_data_sets, table
+from fvgpt.datasets.completeness import DataSetCheck, load_data_sets, table
 
 CLASSES = ['ant', 'bee', 'cat', 'dog', 'elk']
 PUBLISHED = dict(
@@ -28,7 +28,10 @@ def write_image(path: Path):
 
 @pytest.fixture
 def split_set(tmp_path):
-    """A whole data set with a split file, 4 training, 1 validation and 2 test images a class, and masks."""
+    """A complete data set with a split file and masks.
+
+    It has 4 training, 1 validation and 2 test images per class.
+    """
     split = {
         part: [
             [f'{name}/{part}{i}.png', label, name]
@@ -66,7 +69,10 @@ def split_set(tmp_path):
 
 @pytest.fixture
 def folder_set(tmp_path):
-    """A whole data set of class folders, 3 training and 2 test images a class; the folders are numbers."""
+    """A complete data set of class folders named by numbers.
+
+    It has 3 training and 2 test images per class.
+    """
     for part, count in (('train', 3), ('val', 2)):
         for number in range(12):
             for i in range(count):
@@ -162,11 +168,11 @@ def test_planted_faults_of_a_split_file_data_set_are_found(split_set, plant, mes
     [
         (
             lambda p: write_image(p / 'net/val/stray/0.png'),
-            "the folder 'stray', which is no class of ImageNet",
+            "the folder 'stray', which is not a class of ImageNet",
         ),
         (
             lambda p: write_image(p / 'net/val/12/0.png'),
-            'val has 13 class folders, there must be 12',
+            'val has 13 class folders, expected 12',
         ),
         (
             lambda p: write_image(p / 'net/train/12/0.png'),
@@ -194,12 +200,13 @@ def test_what_is_no_fault_is_noted(split_set, folder_set):
     (root / 'net/README.txt').write_text('about')
     report = check(folder_set)
     assert report.complete and report.notes == [
-        f'files below {root / "net"} that are in no list: 1, such as net/README.txt'
+        f'files in {root / "net"} that no list contains: 1, such as net/README.txt'
     ]
     mask = root / 'mask/set/images/ant/train0.png'
     mask.rename(mask.with_suffix('.bmp'))
     assert any(
-        'train0.bmp is there: --mask-suffix' in note for note in check(split_set, masks=True).notes
+        'train0.bmp exists: set --mask-suffix' in note
+        for note in check(split_set, masks=True).notes
     )
 
 
@@ -211,7 +218,7 @@ def test_images_are_decoded_on_the_cores_that_the_container_has(split_set, monke
             workers.append(max_workers)
             super().__init__(max_workers)
 
-    monkeypatch.setattr('fvgpt.datasets.check.ThreadPoolExecutor', Pool)
+    monkeypatch.setattr('fvgpt.datasets.completeness.ThreadPoolExecutor', Pool)
     monkeypatch.setattr('os.cpu_count', lambda: 64)
     monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(1), raising=False)
     check(split_set, decode=True)
@@ -232,7 +239,7 @@ def test_the_layout_of_the_archives(split_set):
         (root / name).rename(root / 'archive' / name)
     assert check(split_set, layout='archives', masks=True).complete
     assert (
-        f"{root / 'archive/set/images'} is there, as in the layout 'archives'"
+        f"{root / 'archive/set/images'} exists, as in the layout 'archives'"
         in check(split_set).notes
     )
 
@@ -240,7 +247,7 @@ def test_the_layout_of_the_archives(split_set):
 def test_a_folder_with_other_case_is_noted(split_set):
     (split_set[0] / 'set/images').rename(split_set[0] / 'set/IMAGES')
     assert (
-        f'{split_set[0] / "set/IMAGES"} is there: its name differs in the case of letters'
+        f'{split_set[0] / "set/IMAGES"} exists: its name differs in upper and lower case'
         in check(split_set).notes
     )
 

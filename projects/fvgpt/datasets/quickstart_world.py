@@ -1,4 +1,4 @@
-"""The embedded image set as a data set: written to disk on first use, then read like any other."""
+"""The embedded synthetic image set as a data set. It is drawn on first use, then read from disk."""
 
 from pathlib import Path
 from typing import Any, Dict
@@ -12,14 +12,15 @@ from .split_file import SplitFileDataset
 
 @DATASETS.register_module()
 class QuickstartWorld(SplitFileDataset):
-    """The task of :mod:`fvgpt.quickstart.world`: 20 base and 20 new classes, drawn below ``data_root``.
+    """The task of :mod:`fvgpt.quickstart.world`: 20 base and 20 new classes of drawn images.
 
     Args:
-        data_root: folder to write to; created when missing.
-        background_correlation: share of training images on their class's own background.
-        mask_quality: ``exact``, ``eroded``, ``shifted``, ``wrong`` or ``missing`` training masks; those of the test images,
-            which only an analysis reads, are exact or missing.
-        train_per_class, test_per_class: number of images.
+        data_root: folder to which the images are written; created if it does not exist.
+        background_correlation: share of the training images that have their class's own background.
+        mask_quality: quality of the training masks: ``exact``, ``eroded``, ``shifted``, ``wrong``
+            or ``missing``. Masks of test images, which only an analysis reads, are exact, or
+            missing for ``missing``.
+        train_per_class, test_per_class: images per class.
         others: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
     """
 
@@ -46,7 +47,7 @@ class QuickstartWorld(SplitFileDataset):
         )
 
     def check_files(self, root: Path) -> None:
-        """Draw the images, unless they are there; one process does, the others wait."""
+        """Draw the images unless they exist. Rank 0 draws them while the other ranks wait."""
         if is_main_process():
             write_world(str(root), **self.world)
         barrier()
