@@ -1,4 +1,4 @@
-"""Making the runs of a protocol: order, skipping, failures, kills, and a Slurm cluster."""
+"""Execution of the runs of a protocol: order, skipping, failures, kills, and Slurm."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from fvgpt.engine.runner.recipe import claimed
 from fvgpt.protocols.execute import LOG, LocalExecutor, SlurmExecutor, execute, make_runs
 from fvgpt.protocols.plan import Run
 
-# stands for tools/train.py: notes each call, fails where it is told to, writes its product
+# Replaces tools/train.py: it records each call, fails if told to, and writes the product.
 TRAIN = """
 import pathlib, runpy, sys, time
 recipe, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[3])
@@ -37,7 +37,7 @@ def train(tmp_path):
 
 
 def three_runs(tmp_path, **settings):
-    """Two second stages on one tuner."""
+    """One run of a tuner, and two runs of FVG-PT on it."""
     config = Config(dict(broken=str(tmp_path / 'broken'), **settings))
     folder = tmp_path / 'stage1'
     tuner = Run('coop', config, 1, folder, folder / 'epoch_1.pth')
@@ -59,23 +59,20 @@ def calls(run):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_each_run_is_made_once_after_what_it_needs(tmp_path, train, capsys):
+def test_each_run_is_executed_once_and_after_the_one_that_it_needs(tmp_path, train, capsys):
     runs = three_runs(tmp_path)
     for _ in range(2):
         assert make_runs(runs, LocalExecutor(train, jobs=2).submit) == []
     assert [len(calls(run)) for run in runs] == [1, 1, 1]
-    assert (
-        '--no-test' in calls(runs[0])[0]
-        and '--no-test' not in calls(runs[1])[0]
-        and '--resume' in calls(runs[1])[0]
-    )
+    assert '--no-test' in calls(runs[0])[0] and '--no-test' not in calls(runs[1])[0]
+    assert '--resume' in calls(runs[1])[0]
     out = capsys.readouterr().out
     assert out.index('coop: done') < out.index('a: done') and '3 of 3 runs are done already' in out
-    assert out.startswith(f'3 runs to make, the first is coop; it writes {runs[0].folder / LOG}\n')
-    assert out.count('to make') == 1
+    assert out.startswith(f'3 runs to do, the first is coop; its log is {runs[0].folder / LOG}\n')
+    assert out.count('to do') == 1
 
 
-def test_failures_are_told_and_taken_up(tmp_path, train, capsys):
+def test_failures_are_reported_and_repeated_by_the_next_call(tmp_path, train, capsys):
     runs = three_runs(tmp_path)
     (tmp_path / 'broken').touch()
     failures = make_runs(runs, LocalExecutor(train, jobs=1).submit)
@@ -86,7 +83,7 @@ def test_failures_are_told_and_taken_up(tmp_path, train, capsys):
     assert [len(calls(run)) for run in runs] == [1, 2, 2]
 
 
-def test_a_failed_tuner_fails_what_needs_it(tmp_path, train):
+def test_if_a_tuner_fails_the_runs_that_need_it_fail(tmp_path, train):
     runs = three_runs(tmp_path)
     train.write_text("raise SystemExit('error: no weights')")
     failures = make_runs(runs, LocalExecutor(train, jobs=2).submit)
@@ -94,8 +91,8 @@ def test_a_failed_tuner_fails_what_needs_it(tmp_path, train):
     assert all('its tuner failed' in failure for failure in failures[1:])
 
 
-def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path, train):
-    """The first call dies, its training goes on; the second waits for it and finds the run done."""
+def test_it_waits_for_a_process_whose_parent_was_killed(tmp_path, train):
+    """The first call was killed, its training runs on; the second waits until the run is done."""
     run = three_runs(tmp_path)[0]
     holder = subprocess.Popen(
         [
@@ -122,7 +119,7 @@ with claimed({str(run.folder)!r}):
     holder.wait()
 
 
-def test_a_kill_frees_the_folder(tmp_path):
+def test_the_folder_of_a_killed_process_is_free(tmp_path):
     code = f"""
 import time
 from fvgpt.engine.runner.recipe import claimed
@@ -139,12 +136,13 @@ with claimed({str(tmp_path)!r}):
         pass
 
 
-# ------------------------------------------------------------------ Slurm, by commands of its names that work on this machine
+# ------------------------------------------------------------------ Slurm: its commands, replaced
 SLURM = {
     'sbatch': '''
         id=$$; here=$(dirname "$0")
-        SLURM_JOB_ID=$id SLURM_JOBID=$id SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=node SLURM_PROCID=0 SLURM_LOCALID=0 \\
-            SLURM_NODEID=0 SLURM_NTASKS=1 setsid bash "$1" > "$here/job_$id.out" 2>&1 < /dev/null &
+        SLURM_JOB_ID=$id SLURM_JOBID=$id SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=node \\
+            SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_NTASKS=1 \\
+            setsid bash "$1" > "$here/job_$id.out" 2>&1 < /dev/null &
         cp "$1" "$here/submission_$id.sh"
         echo "Submitted batch job $id"''',
     'srun': '''
@@ -154,7 +152,8 @@ SLURM = {
         exec "$@"''',
     'sacct': """
         echo 'JobID|State|NodeList'
-        for file in "$(dirname "$0")"/job_*.out; do name=${file##*/job_}; echo "${name%.out}|RUNNING|node"; done""",
+        for file in "$(dirname "$0")"/job_*.out; do name=${file##*/job_}; echo
+        "${name%.out}|RUNNING|node"; done""",
     'scancel': 'exit 0',
 }
 
@@ -171,7 +170,7 @@ def slurm(tmp_path, monkeypatch):
     return folder
 
 
-def test_runs_go_to_slurm_and_failures_come_back(tmp_path, train, slurm):
+def test_runs_are_submitted_to_slurm_and_failures_reported(tmp_path, train, slurm):
     runs = three_runs(tmp_path)
     executor = SlurmExecutor(train, tmp_path / 'slurm', dict(slurm_partition='gpu', timeout_min=10))
     assert make_runs(runs[:2], executor.submit) == []
@@ -187,7 +186,7 @@ def test_runs_go_to_slurm_and_failures_come_back(tmp_path, train, slurm):
     assert 'error: planted' in failure
 
 
-def test_wrong_slurm_settings_are_named(tmp_path, train, slurm, monkeypatch):
+def test_the_error_names_an_invalid_slurm_option(tmp_path, train, slurm, monkeypatch):
     with pytest.raises(ValueError, match='--executor slurm: .*partitoin'):
         SlurmExecutor(train, tmp_path / 'slurm', dict(slurm_partitoin='gpu'))
     monkeypatch.setenv('PATH', str(Path(sys.executable).parent))
@@ -195,7 +194,7 @@ def test_wrong_slurm_settings_are_named(tmp_path, train, slurm, monkeypatch):
         SlurmExecutor(train, tmp_path / 'slurm', {})
 
 
-def test_slots_divide_the_machine(tmp_path, train, monkeypatch):
+def test_slots_divide_the_gpus(tmp_path, train, monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,5')
     executor = LocalExecutor(train)

@@ -1,4 +1,4 @@
-"""The report of a protocol: means, intervals, published numbers, and the files that say them."""
+"""The report of a protocol: means, intervals, published numbers, and the four files."""
 
 import csv
 import json
@@ -14,58 +14,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fvgpt.evaluation.results import harmonic_mean
-from fvgpt.protocols.plot import _dots, sweep
-from fvgpt.protocols.published import dataset_key, numbers, published
+from fvgpt.evaluation import harmonic_mean
+from fvgpt.protocols.plot import dot_panels, numeric_variants
+from fvgpt.protocols.published_numbers import dataset_key, numbers, published
 from fvgpt.protocols.report import write_report
 from fvgpt.protocols.statistics import center, paired_difference, spread
-from fvgpt.protocols.tables import accuracy_blocks
+from fvgpt.protocols.tables import accuracy_tables
 from fvgpt.protocols.work_dir import read_work_dir
 
-T_TABLE = {
-    1: 12.7062,
-    2: 4.30265,
-    3: 3.18245,
-    9: 2.26216,
-}  # Student's t, two-sided 95 %, by degrees of freedom
+# Student's t, two-sided 95 %, by degrees of freedom
+T_TABLE = {1: 12.7062, 2: 4.30265, 3: 3.18245, 9: 2.26216}
 accuracies = st.floats(1, 100)
 halves = st.fixed_dictionaries(dict(base=accuracies, new=accuracies))
 
 
 # ------------------------------------------------------------------ statistics
 @given(st.lists(halves, min_size=1, max_size=6))
-def test_h_is_of_the_means(rows):
+def test_h_is_the_harmonic_mean_of_the_means(rows):
     base, new = (mean(row[half] for row in rows) for half in ('base', 'new'))
     assert center(rows, 'h') == pytest.approx(harmonic_mean(base, new))
     assert min(base, new) - 1e-9 <= center(rows, 'h') <= max(base, new) + 1e-9
 
 
-def test_center_and_spread_by_hand():
+def test_center_and_spread_against_hand_computed_values():
     rows = [dict(base=80.0, new=60.0), dict(base=90.0, new=60.0), dict(base=100.0, new=60.0)]
-    assert (
-        center(rows, 'base') == 90
-        and center(rows, 'h') == 72
-        and spread(rows, 'base') == 10
-        and spread(rows, 'new') == 0
-    )
+    assert center(rows, 'base') == 90 and center(rows, 'h') == 72
+    assert spread(rows, 'base') == 10 and spread(rows, 'new') == 0
     assert spread(rows, 'h') == pytest.approx(
         stdev(2 * 60 * base / (60 + base) for base in (80, 90, 100))
     )
-    assert (
-        spread(rows[:1], 'base') is None
-        and center(rows, 'open') is None
-        and center([], 'base') is None
-    )
+    assert spread(rows[:1], 'base') is None
+    assert center(rows, 'open') is None and center([], 'base') is None
 
 
 @given(st.lists(accuracies, min_size=2, max_size=8), st.floats(-30, 30))
-def test_constant_differences_have_an_interval_without_width(values, gain):
+def test_the_interval_of_constant_differences_has_width_zero(values, gain):
     interval = paired_difference(
         [(dict(base=value), dict(base=value + gain)) for value in values], 'base'
     )
-    assert interval.low == pytest.approx(gain, abs=1e-6) and interval.high == pytest.approx(
-        gain, abs=1e-6
-    )
+    assert (interval.low, interval.high) == pytest.approx((gain, gain), abs=1e-6)
 
 
 @pytest.mark.parametrize('n', [degrees + 1 for degrees in T_TABLE])
@@ -82,19 +69,19 @@ def test_interval_of_a_mean_is_the_paired_t_interval(n):
     st.lists(st.tuples(halves, halves), min_size=2, max_size=8),
     st.sampled_from(['base', 'new', 'h']),
 )
-def test_interval_holds_the_difference_of_the_table_and_turns_with_it(pairs, column):
+def test_interval_contains_the_difference_of_the_table_and_is_antisymmetric(pairs, column):
     before, after = zip(*pairs)
     interval = paired_difference(pairs, column)
     assert interval.estimate == pytest.approx(
         center(after, column) - center(before, column), abs=1e-9
     )
     assert interval.low <= interval.estimate <= interval.high
-    turned = paired_difference([(b, a) for a, b in pairs], column)
-    assert (turned.low, turned.high) == pytest.approx((-interval.high, -interval.low), abs=1e-6)
+    swapped = paired_difference([(b, a) for a, b in pairs], column)
+    assert (swapped.low, swapped.high) == pytest.approx((-interval.high, -interval.low), abs=1e-6)
 
 
 @given(st.lists(st.tuples(accuracies, accuracies), min_size=2, max_size=6))
-def test_interval_of_h_is_that_of_equal_halves(values):
+def test_interval_of_h_equals_that_of_its_halves_if_they_are_equal(values):
     pairs = [tuple(dict(base=value, new=value) for value in pair) for pair in values]
     assert paired_difference(pairs, 'h')[:3] == pytest.approx(
         paired_difference(pairs, 'base')[:3], abs=1e-6
@@ -106,7 +93,7 @@ def test_interval_of_h_is_that_of_equal_halves(values):
         st.tuples(halves, halves), min_size=2, max_size=4, unique_by=lambda pair: pair[1]['base']
     )
 )
-def test_more_of_the_same_makes_the_interval_narrower(pairs):
+def test_repeating_the_pairs_makes_the_interval_narrower(pairs):
     widths = []
     for times in (1, 2, 4):
         interval = paired_difference(pairs * times, 'base')
@@ -124,8 +111,8 @@ def test_one_pair_has_no_interval():
 MISPRINTS = {('MMRL', 'dtd'), ('MMRL', 'fgvc_aircraft'), ('MaPLe', 'fgvc_aircraft')}
 
 
-def test_published_numbers_agree_with_themselves():
-    """H of the halves, averages of the rows; what papers print wrongly stays as printed and is named here."""
+def test_published_numbers_are_consistent():
+    """H follows from base and new, averages from the rows, but for the misprints listed above."""
     eleven = {'imagenet', *numbers()['cross_dataset_targets']}
     checked = 0
     for row in numbers()['accuracy']:
@@ -151,9 +138,8 @@ def test_published_numbers_agree_with_themselves():
 
 def test_published_numbers_are_found_by_any_usual_name():
     assert dataset_key('flowers102') == dataset_key('OxfordFlowers') == 'oxford_flowers'
-    assert dataset_key('describable_textures') == 'dtd' and dataset_key(
-        'imagenet_v2'
-    ) != dataset_key('imagenet')
+    assert dataset_key('describable_textures') == 'dtd'
+    assert dataset_key('imagenet_v2') != dataset_key('imagenet')
     assert dataset_key('quickstart') == 'quickstart'
     found = published('fvgpt', 'coop', '', 'average', ['base', 'new', 'h'], [])
     assert found == [('FVG-PT paper, Table 1', dict(base=82.40, new=73.62, h=77.76))]
@@ -189,7 +175,12 @@ def test_the_average_of_other_targets_is_not_set_beside_the_papers():
 def work_dir(
     path, cells, columns=('base', 'new', 'h'), average=(), protocol='base_to_new', missing=()
 ):
-    """``cells``: (tuner, dataset, variant) -> seeds of source -> accuracies; ``missing``: (tuner, dataset, variant, seed)."""
+    """Write the work dir of a protocol.
+
+    Args:
+        cells: (tuner, dataset, variant) -> per seed: source -> accuracies.
+        missing: (tuner, dataset, variant, seed) of runs that are not done.
+    """
     runs = []
     for (tuner, dataset, variant), seeds in cells.items():
         for seed, results in enumerate(seeds, 1):
@@ -208,7 +199,10 @@ def work_dir(
 
 
 def seeds(*gains, zero=(70.0, 75.0), tuner=(80.0, 60.0)):
-    """Results of a seed per gain: what FVG-PT wins on either half; the tuner wins a point a seed on base."""
+    """Results of one seed per gain of FVG-PT over the tuner, on base and on new classes.
+
+    The tuner's base accuracy is one point higher with each further seed.
+    """
     rows = []
     for i, gain in enumerate(gains):
         before = (tuner[0] + i, tuner[1])
@@ -220,7 +214,7 @@ def seeds(*gains, zero=(70.0, 75.0), tuner=(80.0, 60.0)):
 
 
 def table(text, title):
-    """Lines of a Markdown table: label -> cells by head."""
+    """Parse a Markdown table: label -> heading -> cell."""
     lines = text[text.index(f'## {title}\n') :].split('\n\n')[1].splitlines()
     head, _, *rows = [
         [cell.strip() for cell in re.split(r'(?<!\\)\|', line)[1:-1]] for line in lines
@@ -232,11 +226,11 @@ def csv_rows(path):
     return list(csv.DictReader((path / 'report' / 'table.csv').read_text().splitlines()))
 
 
-def test_one_data_set_by_hand(tmp_path):
+def test_table_of_one_data_set_against_hand_computed_values(tmp_path):
     text = write_report(work_dir(tmp_path, {('coop', 'quickstart', ''): seeds(1.0, 2.0, 3.0)}))
     rows = table(text, 'quickstart')
     assert list(rows) == ['zero-shot CLIP', 'CoOp', 'CoOp + FVG-PT', 'gain over CoOp'], (
-        'nothing is published on this data set'
+        'there are no published numbers of this data set'
     )
     assert rows['CoOp'] == dict(
         base='81.00 ± 1.00', new='60.00 ± 0.00', H='68.94 ± 0.36', seeds='3'
@@ -246,10 +240,8 @@ def test_one_data_set_by_hand(tmp_path):
         == f'{harmonic_mean(83, 62):.2f} ± '
         + f'{stdev(harmonic_mean(*halves) for halves in ((81, 61), (83, 62), (85, 63))):.2f}'
     )
-    assert (
-        rows['gain over CoOp']['base'] == '+2.00 [-0.48, +4.48]'
-        and rows['gain over CoOp']['seeds'] == '3'
-    )
+    gain = rows['gain over CoOp']
+    assert gain['base'] == '+2.00 [-0.48, +4.48]' and gain['seeds'] == '3'
     assert '3 of 3 runs are done.' in text
     assert text == (tmp_path / 'report' / 'table.md').read_text()
     assert sorted(path.name for path in (tmp_path / 'report').iterdir()) == [
@@ -267,7 +259,7 @@ def test_a_gain_that_is_rounded_to_zero_has_no_minus(tmp_path):
     assert rows['gain over CoOp']['base'] == '+0.00 (n = 1)'
 
 
-def test_one_seed_has_no_spread_and_no_interval(tmp_path):
+def test_one_seed_has_no_deviation_and_no_interval(tmp_path):
     rows = table(
         write_report(work_dir(tmp_path, {('coop', 'quickstart', ''): seeds(-1.0)})), 'quickstart'
     )
@@ -292,7 +284,7 @@ def test_average_over_data_sets(tmp_path):
         'data sets': '2 of 3',
     }
     assert rows['gain over CoOp']['new'] == f'+2.00 [{2 - T_TABLE[1]:+.2f}, {2 + T_TABLE[1]:+.2f}]'
-    assert 'CoOp + FVG-PT: without UCF101, where not all sources are done.' in text
+    assert 'CoOp + FVG-PT: without UCF101, not all sources of which are done.' in text
     assert (
         'Missing (3): coop_dtd/seed2; coop_ucf101/seed1, seed2.' in text and '## UCF101' not in text
     )
@@ -318,7 +310,7 @@ def test_a_data_set_without_one_of_the_sources_is_left_out_of_the_average(tmp_pa
     assert next(iter(table(text, 'EuroSAT'))) == 'CoOp'
 
 
-def test_what_variants_share_stands_once(tmp_path):
+def test_a_line_that_variants_share_appears_once(tmp_path):
     cells = {
         ('coop', 'quickstart', 'PC only'): seeds(1.0, 2.0),
         ('coop', 'quickstart', 'FRG+FDC'): seeds(2.0, 3.0),
@@ -338,7 +330,7 @@ def test_what_variants_share_stands_once(tmp_path):
     ]
 
 
-def test_what_variants_do_not_share_stands_with_each(tmp_path):
+def test_a_line_that_differs_between_variants_appears_with_each(tmp_path):
     cells = {
         ('coop', 'quickstart', f'{shots} shots'): seeds(1.0, 1.0, tuner=(50.0 + shots, 60.0))
         for shots in (2, 4)
@@ -347,7 +339,7 @@ def test_what_variants_do_not_share_stands_with_each(tmp_path):
     assert list(rows)[:2] == ['zero-shot CLIP', 'CoOp, 2 shots'] and 'CoOp, 4 shots' in rows
 
 
-def test_a_published_row_of_all_tuners_stands_once(tmp_path):
+def test_a_published_row_of_all_tuners_appears_once(tmp_path):
     cells = {('coop', 'dtd', ''): seeds(1.0), ('mmrl', 'dtd', ''): seeds(1.0, zero=(60.0, 60.0))}
     rows = table(write_report(work_dir(tmp_path, cells)), 'DTD')
     assert [label for label in rows if 'zero-shot' in label] == [
@@ -359,7 +351,7 @@ def test_a_published_row_of_all_tuners_stands_once(tmp_path):
     assert text.count('published: zero-shot CLIP [1]') == 1
 
 
-def test_many_columns_are_turned_and_have_their_average(tmp_path):
+def test_a_table_with_many_columns_is_transposed_and_has_an_average(tmp_path):
     targets = numbers()['cross_dataset_targets']
     results = [
         {
@@ -383,7 +375,7 @@ def test_many_columns_are_turned_and_have_their_average(tmp_path):
     assert '## ImageNet, MMRL' in text
 
 
-def test_a_bare_number_is_a_value_of_the_protocol(tmp_path):
+def test_a_variant_that_is_only_a_number_gets_the_name_of_the_protocol(tmp_path):
     cells = {
         ('coop', dataset, value): seeds(1.0, 1.0)
         for dataset in ('dtd', 'ucf101')
@@ -398,7 +390,7 @@ def test_a_bare_number_is_a_value_of_the_protocol(tmp_path):
     assert 'CoOp + FVG-PT, lambda_d 10' in rows and rows[label]['H'] == '77.76'
 
 
-def test_costs(tmp_path):
+def test_table_of_costs(tmp_path):
     cells = {
         ('mmrl', 'imagenet', 'tuner alone'): [
             dict(tuner=results['tuner']) for results in seeds(0.0, 0.0)
@@ -431,7 +423,7 @@ def test_costs(tmp_path):
     assert rows[printed]['peak memory (MB)'] == '808.40'
 
 
-def test_costs_of_the_embedded_set_stand_alone(tmp_path):
+def test_costs_on_the_embedded_data_set_have_no_published_ones_beside_them(tmp_path):
     work_dir(tmp_path, {('mmrl', 'quickstart', ''): seeds(1.0)})
     (tmp_path / 'mmrl_quickstart' / 'seed1' / 'cost.json').write_text('{"peak_memory_mb": 900}')
     assert list(table(write_report(tmp_path), 'Cost')) == ['MMRL + FVG-PT']
@@ -441,13 +433,13 @@ def figures(text):
     return sorted(re.findall(r'[-+]?\d+\.\d\d(?!\d)', text))
 
 
-AWKWARD = r'50% of_{x} & y\z #1 $2 ~^ <a|b> [c]*'
+SPECIAL_CHARACTERS = r'50% of_{x} & y\z #1 $2 ~^ <a|b> [c]*'
 
 
-def test_all_formats_say_the_same_numbers(tmp_path):
+def test_all_formats_contain_the_same_numbers(tmp_path):
     cells = {
-        ('coop', 'dtd', AWKWARD): seeds(1.25, -2.5, 0.5),
-        ('coop', 'ucf101', AWKWARD): seeds(1.0, 2.0, 4.0),
+        ('coop', 'dtd', SPECIAL_CHARACTERS): seeds(1.25, -2.5, 0.5),
+        ('coop', 'ucf101', SPECIAL_CHARACTERS): seeds(1.0, 2.0, 4.0),
     }
     text = write_report(work_dir(tmp_path, cells))
     tex = (tmp_path / 'report' / 'table.tex').read_text()
@@ -464,7 +456,7 @@ def test_all_formats_say_the_same_numbers(tmp_path):
         '$-$', '-'
     )
     assert len(shown) > 60 and sorted(shown) == figures(tables) == figures(tabulars)
-    assert {row['variant'] for row in csv_rows(tmp_path)} == {'', AWKWARD}
+    assert {row['variant'] for row in csv_rows(tmp_path)} == {'', SPECIAL_CHARACTERS}
 
 
 def test_latex_escapes_and_compiles(tmp_path):
@@ -472,8 +464,8 @@ def test_latex_escapes_and_compiles(tmp_path):
         work_dir(
             tmp_path,
             {
-                ('coop', 'x_[1]', AWKWARD): seeds(1.0, -2.0),
-                ('coop', 'dtd', AWKWARD): seeds(1.0, 2.0),
+                ('coop', 'x_[1]', SPECIAL_CHARACTERS): seeds(1.0, -2.0),
+                ('coop', 'dtd', SPECIAL_CHARACTERS): seeds(1.0, 2.0),
             },
         )
     )
@@ -495,7 +487,10 @@ def test_latex_escapes_and_compiles(tmp_path):
         or subprocess.run(['kpsewhich', 'booktabs.sty'], capture_output=True).returncode
     ):
         pytest.skip('there is no LaTeX with booktabs to compile it')
-    document = r'\documentclass{article}\usepackage{booktabs}\begin{document}\input{report/table}\end{document}'
+    document = (
+        r'\documentclass{article}\usepackage{booktabs}'
+        r'\begin{document}\input{report/table}\end{document}'
+    )
     (tmp_path / 'document.tex').write_text(document)
     done = subprocess.run(
         ['pdflatex', '-halt-on-error', '-interaction=nonstopmode', 'document'],
@@ -507,8 +502,8 @@ def test_latex_escapes_and_compiles(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-@pytest.mark.parametrize('variants', [('',), ('1 shot', '16 shots'), (AWKWARD, '$_$')])
-def test_figure_is_a_readable_picture(tmp_path, variants):
+@pytest.mark.parametrize('variants', [('',), ('1 shot', '16 shots'), (SPECIAL_CHARACTERS, '$_$')])
+def test_figure_is_an_image_with_the_colours_of_all_sources(tmp_path, variants):
     cells = {
         (tuner, dataset, variant): seeds(1.0, 2.0)
         for tuner in ('coop', 'mmrl')
@@ -523,13 +518,13 @@ def test_figure_is_a_readable_picture(tmp_path, variants):
     assert {(0x66, 0x66, 0x66), (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)} <= colors
 
 
-def test_figure_takes_a_rows_own_numbers_before_shared_ones(tmp_path):
+def test_figure_prefers_the_numbers_of_a_group_to_shared_ones(tmp_path):
     cells = {
         ('coop', 'dtd', variant): seeds(1.0, tuner=(tuner, 60.0))
         for variant, tuner in (('x', 50.0), ('', 40.0))
     }
-    (block,) = accuracy_blocks(read_work_dir(work_dir(tmp_path, cells)), 7)
-    panels = _dots([block], ['coop'], 7)
+    (block,) = accuracy_tables(read_work_dir(work_dir(tmp_path, cells)), 7)
+    panels = dot_panels([block], ['coop'], 7)
     assert {row: cells['tuner'].value for row, cells in panels['base'].items()} == {
         'x': 50.0,
         'CoOp': 40.0,
@@ -537,21 +532,21 @@ def test_figure_takes_a_rows_own_numbers_before_shared_ones(tmp_path):
     assert {cells['zero_shot'].value for cells in panels['base'].values()} == {70.0}
 
 
-def test_values_of_a_sweep():
-    assert sweep(['1 shot', '16 shots']) == ('shots', {'1 shot': 1, '16 shots': 16})
-    assert sweep(['lambda_d=0.5', 'lambda_d=1e-3']) == (
+def test_variants_that_differ_in_one_number_are_recognised():
+    assert numeric_variants(['1 shot', '16 shots']) == ('shots', {'1 shot': 1, '16 shots': 16})
+    assert numeric_variants(['lambda_d=0.5', 'lambda_d=1e-3']) == (
         'lambda_d',
         {'lambda_d=0.5': 0.5, 'lambda_d=1e-3': 1e-3},
     )
     assert (
-        sweep(['FDC width 16', 'gate width 16']) is None
-        and sweep(['']) is None
-        and sweep(['1 shot']) is None
+        numeric_variants(['FDC width 16', 'gate width 16']) is None
+        and numeric_variants(['']) is None
+        and numeric_variants(['1 shot']) is None
     )
-    assert sweep(['FRG+FDC', 'PC only']) is None
+    assert numeric_variants(['FRG+FDC', 'PC only']) is None
 
 
-def test_a_report_of_nothing_says_so(tmp_path):
+def test_a_report_without_finished_runs_lists_the_missing_ones(tmp_path):
     missing = [('coop', 'dtd', '', 1), ('coop', 'dtd', '', 2)]
     text = write_report(work_dir(tmp_path, {('coop', 'dtd', ''): seeds(1.0, 2.0)}, missing=missing))
     assert '0 of 2 runs are done. Missing (2): coop_dtd/seed1, seed2.' in text and '|' not in text
@@ -559,36 +554,36 @@ def test_a_report_of_nothing_says_so(tmp_path):
 
 
 # ------------------------------------------------------------------ wrong input
-def test_files_of_another_origin_are_kept(tmp_path):
+def test_files_that_are_not_a_report_are_not_overwritten(tmp_path):
     work_dir(tmp_path, {('coop', 'dtd', ''): seeds(1.0)})
     out = tmp_path / 'notes'
     out.mkdir()
     (out / 'table.csv').write_text('mine')
     with pytest.raises(
-        ValueError, match=r'table.csv is not of a report and would be lost: choose another --out'
+        ValueError, match=r'table.csv does not belong to a report and would be overwritten'
     ):
         write_report(tmp_path, out)
     assert (out / 'table.csv').read_text() == 'mine' and len(list(out.iterdir())) == 1
     with pytest.raises(ValueError, match='protocol.json is a file: --out is a folder'):
         write_report(tmp_path, tmp_path / 'protocol.json')
-    assert write_report(tmp_path) == write_report(tmp_path), 'its own files are written anew'
+    assert write_report(tmp_path) == write_report(tmp_path), 'a report can be written again'
 
 
 @pytest.mark.parametrize(
     'file, content, message',
     [
         ('protocol.json', '{', r'protocol.json is not valid JSON.*: delete it'),
-        ('protocol.json', '[]', 'protocol.json holds no JSON object'),
+        ('protocol.json', '[]', 'protocol.json does not contain a JSON object'),
         (
             'protocol.json',
             '{"columns": []}',
-            r"protocol.json is not as tools/run_protocol.py writes it .*'average'",
+            r"protocol.json does not have the format of tools/run_protocol.py .*'average'",
         ),
         (
             'protocol.json',
-            '{"columns": [], "average": [], "title": "", "protocol": "", "runs": [{"tuner": "", "dataset": "", '
-            '"variant": "", "seed": 1, "folder": "../other"}]}',
-            r"'\.\./other' of a run does not lie below",
+            '{"columns": [], "average": [], "title": "", "protocol": "", "runs": [{"tuner": "", '
+            '"dataset": "", "variant": "", "seed": 1, "folder": "../other"}]}',
+            r"'\.\./other' of a run is not below",
         ),
         (
             'coop_dtd/seed1/results.json',
@@ -617,7 +612,7 @@ def test_files_of_another_origin_are_kept(tmp_path):
         ),
     ],
 )
-def test_a_wrong_file_is_named_with_its_mend(tmp_path, file, content, message):
+def test_the_error_names_an_invalid_file_and_the_remedy(tmp_path, file, content, message):
     work_dir(tmp_path, {('coop', 'dtd', ''): seeds(1.0)})
     (tmp_path / file).write_text(content)
     with pytest.raises(ValueError, match=message):
@@ -625,7 +620,7 @@ def test_a_wrong_file_is_named_with_its_mend(tmp_path, file, content, message):
     assert not (tmp_path / 'report').exists()
 
 
-def test_unknown_columns_are_named(tmp_path):
+def test_the_error_names_an_unknown_column(tmp_path):
     work_dir(tmp_path, {('coop', 'dtd', ''): seeds(1.0)}, columns=['base', 'news'])
     with pytest.raises(
         ValueError, match="no column 'news', it has base, new, h: correct `columns`"
@@ -633,5 +628,5 @@ def test_unknown_columns_are_named(tmp_path):
         write_report(tmp_path)
     shutil.rmtree(tmp_path / 'coop_dtd')
     work_dir(tmp_path, {('coop', 'dtd', ''): seeds(1.0)}, average=['dtd'])
-    with pytest.raises(ValueError, match="`average` names 'dtd', which is none of `columns`"):
+    with pytest.raises(ValueError, match="`average` names 'dtd', which is not one of `columns`"):
         write_report(tmp_path)

@@ -1,1 +1,1 @@
-"""Tables of many runs: planning, execution, statistics, tables and figures."""
+"""Tables over many runs: planning, execution, statistics, tables, figures, published numbers."""

@@ -1,4 +1,4 @@
-"""Making the runs of a protocol: on this machine, several at a time, or on a Slurm cluster."""
+"""Execution of the runs of a protocol, on this machine (several at a time) or by Slurm."""
 
 import os
 import queue
@@ -19,31 +19,28 @@ from .plan import Run
 
 Submit = Callable[[Run], Future]
 LOG = 'log.txt'
-_LOG_LINES = 3  # of a failed run's log that are shown
+_LOG_LINES = 3  # number of last lines of the log that are shown of a failed run
 
 
 def execute(run: Run, train: Path, environment: Optional[Dict[str, str]] = None) -> Optional[str]:
-    """Make one run unless it is done; the last lines of its log where it failed, else None.
+    """Execute one run in a process of its own, unless it is done already.
 
-    A process of an earlier call that still works on it (its parent was killed) is waited for.
+    If a process of an earlier call is still at work on it (its parent was killed), wait for it.
 
     Args:
-        run: whose folder has its recipe. train: the command ``tools/train.py``. environment: variables to set.
+        run: the run; its recipe must be in its folder, see :meth:`Run.prepare`.
+        train: the file ``tools/train.py``.
+        environment: environment variables to set.
+
+    Returns:
+        None, or the last lines of the log if the run failed.
     """
     with FileLock(run.folder / RUN_LOCK):
         pass
     if run.product.is_file():
         return None
-    command = [
-        sys.executable,
-        str(train),
-        str(run.recipe),
-        '--work-dir',
-        str(run.folder),
-        '--seed',
-        str(run.seed),
-        '--resume',
-    ]
+    command = [sys.executable, str(train), str(run.recipe), '--work-dir', str(run.folder)]
+    command += ['--seed', str(run.seed), '--resume']
     if run.labels is None:
         command.append('--no-test')
     log = run.folder / LOG
@@ -57,18 +54,18 @@ def execute(run: Run, train: Path, environment: Optional[Dict[str, str]] = None)
         )
     if done.returncode == 0:
         return None
-    return (
-        '\n'.join(log.read_text(encoding='utf-8').splitlines()[-_LOG_LINES:])
-        or f'exit status {done.returncode}'
-    )
+    last_lines = log.read_text(encoding='utf-8').splitlines()[-_LOG_LINES:]
+    return '\n'.join(last_lines) or f'exit status {done.returncode}'
 
 
 class LocalExecutor:
-    """Runs on this machine, ``jobs`` at a time: a GPU each in turn, or an equal share of the processor cores.
+    """Executes ``jobs`` runs at a time on this machine.
+
+    The slots get the GPUs in turn or, without GPUs, equal shares of the processor cores.
 
     Args:
-        train: the command ``tools/train.py``.
-        jobs: slots; one a GPU, or one, when left out.
+        train: the file ``tools/train.py``.
+        jobs: number of slots. Default: one per GPU, or one without GPUs.
     """
 
     def __init__(self, train: Path, jobs: Optional[int] = None):
@@ -88,7 +85,7 @@ class LocalExecutor:
             )
 
     def submit(self, run: Run) -> Future:
-        """Queue a run; the future gives :func:`execute`'s answer: None, or why it failed."""
+        """Queue a run; the future's result is that of :func:`execute`: None or the failure."""
         return self.pool.submit(self._execute, run)
 
     def _execute(self, run: Run) -> Optional[str]:
@@ -100,16 +97,17 @@ class LocalExecutor:
 
 
 class SlurmExecutor:
-    """Runs as jobs of a Slurm cluster, through submitit; this process waits for them.
+    """Executes runs as jobs of a Slurm cluster, through submitit. This process waits for them.
 
     Args:
-        train: the command ``tools/train.py``, on a file system that the nodes share.
-        logs: folder of submitit's own files.
-        options: of submitit's executor, such as ``slurm_partition``, ``timeout_min``, ``gpus_per_node``, ``cpus_per_task``.
+        train: the file ``tools/train.py``, on a file system that all nodes share.
+        logs: folder of submitit's files.
+        options: options of submitit's executor, such as ``slurm_partition``, ``timeout_min``,
+            ``gpus_per_node``, ``cpus_per_task``.
 
     Raises:
         ImportError: submitit is not installed.
-        ValueError: there is no Slurm here, or an option is unknown.
+        ValueError: Slurm is not available, or an option is unknown.
     """
 
     def __init__(self, train: Path, logs: Path, options: Dict[str, object]):
@@ -129,7 +127,7 @@ class SlurmExecutor:
         self.pool = ThreadPoolExecutor(1000)  # each thread waits for one job
 
     def submit(self, run: Run) -> Future:
-        """Queue a run as a job; the future gives None, or why it failed."""
+        """Queue a run as a job; the future's result is None or the failure."""
         job = self.executor.submit(execute, run, self.train)
         return self.pool.submit(self._result, job)
 
@@ -137,18 +135,19 @@ class SlurmExecutor:
     def _result(job) -> Optional[str]:
         try:
             return job.result()
-        except Exception as error:  # whatever ended the job is this run's failure, not the others'
+        except Exception as error:  # whatever ended this job must not end the other runs
             return f'Slurm job {job.job_id}: {error}'
 
 
 def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
-    """Make all runs, each as soon as what it needs is done, and tell how it goes.
+    """Execute all runs, each as soon as the run that it needs is done, and print the progress.
 
     Args:
-        runs: in an order in which each comes after what it needs. submit: starts one; its future gives the failure or None.
+        runs: the runs; each comes after the run that it needs.
+        submit: starts a run; the future's result is None or the failure.
 
     Returns:
-        One text a failed run: its name, folder and the end of its log.
+        One text per failed run: its name, its folder and the end of its log.
     """
     failed: Dict[Run, str] = {}
     waiting: Dict[Run, List[Run]] = {}
@@ -160,7 +159,8 @@ def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
         print(f'{len(skipped)} of {len(runs)} runs are done already', flush=True)
     if todo:
         print(
-            f'{len(todo)} runs to make, the first is {todo[0].name}; it writes {todo[0].folder / LOG}',
+            f'{len(todo)} runs to do, the first is {todo[0].name}; its log is '
+            f'{todo[0].folder / LOG}',
             flush=True,
         )
     for run in todo:
@@ -176,17 +176,13 @@ def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
             for follower in waiting.pop(run, []):
                 futures[submit(follower)] = follower
         else:
-            ended += [
-                (follower, f'its tuner failed: {run.folder}') for follower in waiting.pop(run, [])
-            ]
+            for follower in waiting.pop(run, []):
+                ended.append((follower, f'its tuner failed: {run.folder}'))
         for run, failure in ended:
             finished += 1
             eta = (time.time() - start) / finished * (len(todo) - finished) / 60
-            print(
-                f'[{finished}/{len(todo)}, {eta:.0f} min left] {run.name}: '
-                + ('done' if failure is None else f'FAILED, see {run.folder / LOG}'),
-                flush=True,
-            )
+            status = 'done' if failure is None else f'FAILED, see {run.folder / LOG}'
+            print(f'[{finished}/{len(todo)}, {eta:.0f} min left] {run.name}: {status}', flush=True)
             if failure is not None:
                 failed[run] = failure
     return [f'{run.name} ({run.folder}):\n{failure}' for run, failure in failed.items()]

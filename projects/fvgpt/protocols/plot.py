@@ -1,4 +1,8 @@
-"""The figure of a report: accuracies with their deviation over seeds, or lines over the value that the variants differ in."""
+"""The figure of a report.
+
+It shows accuracies with their standard deviation over seeds as dots. If the variants of the
+protocol differ in one number, it shows lines over that number instead.
+"""
 
 import math
 import re
@@ -10,54 +14,61 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..evaluation import STYLES, TITLES
-from .published import title
-from .tables import Block, Cell, Group, column_title
+from .published_numbers import title
+from .tables import Cell, Group, Table, column_title
 
-DASHES: Tuple[Literal['-', '--', ':', '-.'], ...] = ('-', '--', ':', '-.')  # of the tuners
-ACROSS = 4  # panels
-Sources = Dict[str, Cell]  # source -> its number
-_NUMBER = re.compile(r'(\D*?)([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(\D*)')
+PANELS_PER_ROW = 4
+# line styles of the tuners
+DASHES: Tuple[Literal['-', '--', ':', '-.'], ...] = ('-', '--', ':', '-.')
+
+Sources = Dict[str, Cell]
+"""Source -> its number in one column of one group."""
+
+_ONE_NUMBER = re.compile(r'(\D*?)([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(\D*)')
 
 
-def draw(name: str, blocks: List[Block], wide: int) -> Figure:
-    """A panel a column with a line for each row of the protocol; over a numeric variant, a panel a column and data set.
+def draw(name: str, tables: List[Table], wide: int) -> Figure:
+    """Draw the figure of a report.
+
+    Without a numeric variant there is a panel per column, with a line for each group. With one,
+    there is a panel per column and data set.
 
     Args:
-        name: title of the figure. blocks: of accuracies, the average first. wide: with more columns, a panel a row.
+        name: title of the figure.
+        tables: the tables of accuracies, that of averages first.
+        wide: for tables with more columns than this, there is a panel per group instead.
     """
-    tuners = list(dict.fromkeys(tuner for block in blocks for tuner, _ in block.groups))
-    axis = sweep([variant for block in blocks for _, variant in block.groups])
-    if not blocks:
+    tuners = list(dict.fromkeys(tuner for table in tables for tuner, _ in table.groups))
+    axis = numeric_variants([variant for table in tables for _, variant in table.groups])
+    if not tables:
         figure, name = Figure(figsize=(6, 1.5), layout='constrained'), f'{name}: no run is done'
     elif axis:
-        figure = _draw_sweep(blocks, tuners, *axis)
+        figure = _draw_lines(tables, tuners, *axis)
     else:
-        figure = _draw_dots(_dots(blocks, tuners, wide))
+        figure = _draw_dots(dot_panels(tables, tuners, wide))
     tuner = title(tuners[0]) if len(tuners) == 1 else 'tuner'
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle='',
-            marker=marker,
-            color=color,
-            label=_plain(TITLES[source].format(tuner=tuner)),
-        )
-        for source, (color, marker) in STYLES.items()
-    ]
+    handles = []
+    for source, (color, marker) in STYLES.items():
+        label = _escape(TITLES[source].format(tuner=tuner))
+        handles.append(Line2D([], [], linestyle='', marker=marker, color=color, label=label))
     if axis and len(tuners) > 1:
-        handles += [
-            Line2D([], [], linestyle=dash, color='black', label=_plain(title(tuner)))
-            for tuner, dash in zip(tuners, cycle(DASHES))
-        ]
+        for tuner, dash in zip(tuners, cycle(DASHES)):
+            handles.append(
+                Line2D([], [], linestyle=dash, color='black', label=_escape(title(tuner)))
+            )
     figure.legend(handles=handles, loc='outside lower center', ncols=len(handles), frameon=False)
-    figure.suptitle(_plain(name))
+    figure.suptitle(_escape(name))
     return figure
 
 
-def sweep(variants: Sequence[str]) -> Optional[Tuple[str, Dict[str, float]]]:
-    """Name of the value and variant -> value, where all variants are one word with another number (``16 shots``)."""
-    matches = {variant: match for variant in variants if (match := _NUMBER.fullmatch(variant))}
+def numeric_variants(variants: Sequence[str]) -> Optional[Tuple[str, Dict[str, float]]]:
+    """Recognise variants that differ in one number, such as ``1 shot`` and ``16 shots``.
+
+    Returns:
+        The name of the number (``shots``) and variant -> number. None if the variants are not all
+        one word with different numbers, or if there are fewer than two.
+    """
+    matches = {variant: match for variant in variants if (match := _ONE_NUMBER.fullmatch(variant))}
     if len(matches) < max(2, len(set(variants))):
         return None
     names = [(match[1] + match[3]).strip(' =:_') for match in matches.values()]
@@ -66,37 +77,43 @@ def sweep(variants: Sequence[str]) -> Optional[Tuple[str, Dict[str, float]]]:
     return names[-1], {variant: float(match[2]) for variant, match in matches.items()}
 
 
-def _sources(block: Block, group: Group, column: str) -> Sources:
-    """The numbers of a row of the protocol: from its own lines, else from those that hold for its tuner, or for all."""
+def _sources(table: Table, group: Group, column: str) -> Sources:
+    """Collect the numbers of a group, from its own lines or from those of a wider scope."""
     found: Sources = {}
     for scope in (('', ''), (group[0], ''), group):
-        found.update(
-            {
-                line.kind: line.cells[column]
-                for line in block.lines
-                if line.kind in STYLES
-                and (line.tuner, line.variant) == scope
-                and column in line.cells
-            }
-        )
+        for line in table.lines:
+            in_scope = (line.tuner, line.variant) == scope
+            if line.kind in STYLES and in_scope and column in line.cells:
+                found[line.kind] = line.cells[column]
     return found
 
 
-def _dots(blocks: List[Block], tuners: List[str], wide: int) -> Dict[str, Dict[str, Sources]]:
-    """Panel -> line -> numbers."""
+def dot_panels(tables: List[Table], tuners: List[str], wide: int) -> Dict[str, Dict[str, Sources]]:
+    """Arrange the numbers of tables for a figure of dots.
+
+    Args:
+        tables, wide: as in :func:`draw`.
+        tuners: all tuners in the tables.
+
+    Returns:
+        Title of the panel -> label on the vertical axis -> numbers.
+    """
     panels: Dict[str, Dict[str, Sources]] = {}
-    for block in blocks:
-        turned = len(block.columns) > wide  # then the block's title names the tuner
-        for tuner, variant in block.groups:
+    for table in tables:
+        is_wide = len(table.columns) > wide  # in that case the table's title names the tuner
+        for tuner, variant in table.groups:
             names = [
-                block.title if len(blocks) > 1 else '',
-                title(tuner) if len(tuners) > 1 and not turned else '',
+                table.title if len(tables) > 1 else '',
+                title(tuner) if len(tuners) > 1 and not is_wide else '',
                 variant,
             ]
             row = ', '.join(filter(None, names)) or title(tuner)
-            for column in block.columns:
-                panel, line = (row, column_title(column)) if turned else (column_title(column), row)
-                panels.setdefault(panel, {})[line] = _sources(block, (tuner, variant), column)
+            for column in table.columns:
+                panel, label = column_title(column), row
+                if is_wide:
+                    panel, label = label, panel
+                sources = _sources(table, (tuner, variant), column)
+                panels.setdefault(panel, {})[label] = sources
     return panels
 
 
@@ -108,45 +125,43 @@ def _draw_dots(panels: Dict[str, Dict[str, Sources]]) -> Figure:
             for shift, source in zip((-0.2, 0, 0.2), STYLES):
                 if source in cells:
                     _point(axis, source, cells[source].value, y + shift, xerr=cells[source].sd)
-        axis.set_yticks(range(len(rows)), [_plain(label) for label in rows])
+        axis.set_yticks(range(len(rows)), [_escape(label) for label in rows])
         axis.set_ylim(lines - 0.5, -0.5)
-        axis.set_title(_plain(panel), fontsize='medium')
+        axis.set_title(_escape(panel), fontsize='medium')
         axis.set_xlabel('accuracy (%)')
         axis.locator_params(axis='x', nbins=5)
         axis.grid(axis='x', alpha=0.3)
     return figure
 
 
-def _draw_sweep(
-    blocks: List[Block], tuners: List[str], value_name: str, values: Dict[str, float]
+def _draw_lines(
+    tables: List[Table], tuners: List[str], value_name: str, values: Dict[str, float]
 ) -> Figure:
-    if len(blocks) > 1 and len(blocks[0].columns) > 1:
-        blocks = blocks[:1]  # the average says what many panels would not
-    panels = [(block, column) for block in blocks for column in block.columns]
+    if len(tables) > 1 and len(tables[0].columns) > 1:
+        tables = tables[:1]  # only the averages: otherwise there would be too many panels
+    panels = [(table, column) for table in tables for column in table.columns]
     figure, axes = _grid(len(panels), 2.8, 2.6)
     ticks = sorted(set(values.values()))
-    for axis, (block, column) in zip(axes, panels):
+    for axis, (table, column) in zip(axes, panels):
         for tuner, dash in zip(tuners, cycle(DASHES)):
-            lines: Dict[str, List[Tuple[float, float]]] = {}
-            for group in sorted(
-                (group for group in block.groups if group[0] == tuner),
-                key=lambda group: values[group[1]],
-            ):
-                for source, cell in _sources(block, group, column).items():
-                    x = values[group[1]]
+            groups = [group for group in table.groups if group[0] == tuner]
+            points: Dict[str, List[Tuple[float, float]]] = {}
+            for group in sorted(groups, key=lambda group: values[group[1]]):
+                x = values[group[1]]
+                for source, cell in _sources(table, group, column).items():
                     _point(axis, source, x, cell.value, yerr=cell.sd)
-                    lines.setdefault(source, []).append((x, cell.value))
-            for source, points in lines.items():
-                axis.plot(*zip(*points), dash, color=STYLES[source][0], linewidth=1.2)
+                    points.setdefault(source, []).append((x, cell.value))
+            for source, of_source in points.items():
+                axis.plot(*zip(*of_source), dash, color=STYLES[source][0], linewidth=1.2)
         if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:
             axis.set_xscale('log')
         axis.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
         axis.minorticks_off()
-        axis.set_title(
-            _plain(', '.join([block.title] * (len(blocks) > 1) + [column_title(column)])),
-            fontsize='medium',
-        )
-        axis.set_xlabel(_plain('shots per class' if value_name == 'shots' else value_name))
+        heading = column_title(column)
+        if len(tables) > 1:
+            heading = f'{table.title}, {heading}'
+        axis.set_title(_escape(heading), fontsize='medium')
+        axis.set_xlabel(_escape('shots per class' if value_name == 'shots' else value_name))
         axis.set_ylabel('accuracy (%)')
         axis.grid(alpha=0.3)
     return figure
@@ -155,7 +170,8 @@ def _draw_sweep(
 def _grid(
     panels: int, width: float, height: float, share_y: bool = False
 ) -> Tuple[Figure, List[Axes]]:
-    across, down = min(panels, ACROSS), math.ceil(panels / ACROSS)
+    """Make a figure with a number of panels; ``width`` and ``height`` in inches per panel."""
+    across, down = min(panels, PANELS_PER_ROW), math.ceil(panels / PANELS_PER_ROW)
     figure = Figure(figsize=(2 + width * across, down * height + 0.8), layout='constrained')
     axes = list(figure.subplots(down, across, sharey=share_y, squeeze=False).flat)
     for axis in axes[panels:]:
@@ -171,13 +187,13 @@ def _point(
     xerr: Optional[float] = None,
     yerr: Optional[float] = None,
 ) -> None:
-    """A marker with a bar of one standard deviation to either side; none where there is no deviation."""
+    """Draw a marker with error bars of one standard deviation; None draws no bar."""
     color, marker = STYLES[source]
     axis.errorbar(
         x, y, xerr=xerr, yerr=yerr, fmt=marker, color=color, markersize=4, capsize=2.5, linewidth=1
     )
 
 
-def _plain(text: str) -> str:
-    """Without the meaning that matplotlib gives to a dollar sign."""
+def _escape(text: str) -> str:
+    """Escape dollar signs, between which matplotlib expects formulas."""
     return text.replace('$', r'\$')

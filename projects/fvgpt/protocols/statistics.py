@@ -1,4 +1,4 @@
-"""Means, spreads and intervals of accuracies over runs or over data sets."""
+"""Means, standard deviations and confidence intervals of accuracies over runs or data sets."""
 
 import math
 from statistics import mean, stdev
@@ -8,12 +8,18 @@ from scipy.special import stdtrit
 
 from ..evaluation import harmonic_mean
 
-Row = Dict[str, float]  # column -> accuracy in percent
+Row = Dict[str, float]
+"""Column -> accuracy in percent, of one run or averaged over runs."""
+
 HARMONIC = {'h': ('base', 'new'), 'open_h': ('open_base', 'open_new')}
+"""Columns that are the harmonic mean of two others."""
 
 
 class Interval(NamedTuple):
-    """An estimate with the limits of its interval; both are None where ``n`` < 2 leaves none to be had."""
+    """An estimate from ``n`` pairs and the limits of its confidence interval.
+
+    The limits are None if ``n`` < 2.
+    """
 
     estimate: float
     low: Optional[float]
@@ -22,9 +28,10 @@ class Interval(NamedTuple):
 
 
 def center(rows: Sequence[Row], column: str) -> Optional[float]:
-    """Mean of a column; H is the harmonic mean of the means of its halves.
+    """Return the mean of a column over rows.
 
-    None where a row lacks the column, or there is no row.
+    H is the harmonic mean of the mean base and the mean new accuracy. None if there are no rows, or
+    if a row lacks the column.
     """
     return _center(rows, column) if _complete(rows, column) else None
 
@@ -43,40 +50,46 @@ def _center(rows: Sequence[Row], column: str) -> float:
 
 
 def spread(rows: Sequence[Row], column: str) -> Optional[float]:
-    """Sample standard deviation of a column over rows (of H: of each row's own H); None with fewer than two rows."""
-    return (
-        stdev(_center([row], column) for row in rows)
-        if len(rows) > 1 and _complete(rows, column)
-        else None
-    )
+    """Return the sample standard deviation of a column over rows.
+
+    That of H is over the H of each row. None with fewer than two rows, or if a row lacks the
+    column.
+    """
+    if len(rows) < 2 or not _complete(rows, column):
+        return None
+    return stdev(_center([row], column) for row in rows)
 
 
 def paired_difference(
     pairs: Sequence[Tuple[Row, Row]], column: str, confidence: float = 0.95
 ) -> Optional[Interval]:
-    """What the second row of the pairs has over the first, in points, with Student's t interval.
+    """Return the mean difference of pairs of rows in points, with a Student's t interval.
 
-    The estimate is the difference of :func:`center`, so that it is what the table's means differ by. Its standard error is
-    the jackknife's, sqrt((n - 1) / n * sum (d_i - mean d)^2) over the estimates d_i without pair i: for a plain mean that is
-    stdev(differences) / sqrt(n) exactly, and it holds for the harmonic mean of means as well (Efron and Stein, 1981).
+    The estimate is the difference of the :func:`center` of both sides, so it equals the difference
+    of the means in the table. Its standard error is that of the jackknife,
+    sqrt((n - 1) / n * sum (d_i - mean d)^2) over the estimates d_i without pair i. For a plain mean
+    this is exactly stdev(differences) / sqrt(n), and it is also valid for the harmonic mean of
+    means (Efron and Stein, 1981).
 
     Args:
-        pairs: rows of the same seed, or means of the same data set, before and after. column: of both.
+        pairs: (before, after): rows of the same seed, or mean rows of the same data set.
+        column: column of both.
+        confidence: probability that the interval covers.
 
     Returns:
-        None where a row lacks the column, or there is no pair.
+        None if there are no pairs, or if a row lacks the column.
     """
-    before, after = [list(rows) for rows in zip(*pairs)] if pairs else ([], [])
+    before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if not (_complete(before, column) and _complete(after, column)):
         return None
     n, estimate = len(pairs), _center(after, column) - _center(before, column)
     if n < 2:
         return Interval(estimate, None, None, n)
-    left_out = [
+    without_one = [
         _center(after[:i] + after[i + 1 :], column) - _center(before[:i] + before[i + 1 :], column)
         for i in range(n)
     ]
-    middle = mean(left_out)
-    error = math.sqrt((n - 1) / n * sum((value - middle) ** 2 for value in left_out))
+    middle = mean(without_one)
+    error = math.sqrt((n - 1) / n * sum((value - middle) ** 2 for value in without_one))
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * error  # Student's t quantile
     return Interval(estimate, estimate - half, estimate + half, n)

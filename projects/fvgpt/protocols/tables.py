@@ -1,17 +1,21 @@
-"""What the report's tables hold: a line for each source of a row of the protocol, for each gain, for each published row."""
+"""The tables of a report, as data.
+
+Per group (tuner and variant) a table has a line for each source of predictions, for the gain of
+FVG-PT over its tuner, and for the published numbers.
+"""
 
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ..evaluation import TITLES
-from .published import AVERAGE, dataset_key, numbers, published, title
+from .published_numbers import AVERAGE, dataset_key, numbers, published, title
 from .statistics import HARMONIC, Row, center, paired_difference, spread
 from .work_dir import COST_COLUMNS, Run, WorkDir
 
-Group = Tuple[
-    str, str
-]  # tuner and variant; ('', '') stands for all of them, (tuner, '') for all variants
+Group = Tuple[str, str]
+"""Tuner and variant. As a scope, ('', '') is all groups and (tuner, '') all variants."""
+
 COLUMN_TITLES = dict(
     all='all classes',
     h='H',
@@ -26,7 +30,7 @@ COLUMN_TITLES = dict(
 
 
 class Cell(NamedTuple):
-    """A number of a table, its standard deviation, and the limits of its interval; None for what there is not."""
+    """A number of a table, its standard deviation, and the limits of its confidence interval."""
 
     value: float
     sd: Optional[float] = None
@@ -40,8 +44,12 @@ class Line:
 
     Args:
         kind: a source (``zero_shot``, ``tuner``, ``fvgpt``), ``gain``, ``published`` or ``cost``.
-        tuner, variant: that it belongs to; '' where it holds for all of them.
-        count: how many seeds, data sets or runs are behind it. source: of published numbers.
+        tuner: the tuner that it belongs to; '' if it is the same for all.
+        variant: the variant that it belongs to; '' if it is the same for all.
+        label: title of the line.
+        cells: column -> number; columns without a number are missing.
+        count: number of seeds, data sets or runs that the numbers are computed from.
+        source: paper and table of published numbers.
     """
 
     kind: str
@@ -54,8 +62,17 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A table. ``counted`` is the head of the lines' ``count``, ``groups`` are the rows of the protocol in it."""
+class Table:
+    """A table.
+
+    Args:
+        title: title of the table.
+        columns: names of the columns.
+        counted: what the lines' ``count`` counts: ``seeds``, ``data sets`` or ``runs``.
+        groups: the tuners and variants that it contains.
+        lines: the lines, in order.
+        notes: sentences to be shown below it.
+    """
 
     title: str
     columns: List[str]
@@ -67,10 +84,12 @@ class Block:
 
 @dataclass
 class Sample:
-    """What a line's numbers are computed from.
+    """The accuracies that a line is computed from.
 
     Args:
-        rows: seed, or data set -> accuracies. over_seeds: rows whose spread is shown. planned: how many rows there are to be.
+        rows: seed, or data set -> accuracies. Their center is shown.
+        over_seeds: accuracies per seed. Their standard deviation is shown.
+        planned: number of rows that the protocol has when all its runs are done.
     """
 
     rows: Dict[Any, Row]
@@ -79,33 +98,41 @@ class Sample:
 
     @property
     def count(self) -> str:
-        """How many rows there are, and of how many where some are missing."""
-        return (
-            str(len(self.rows))
-            if len(self.rows) == self.planned
-            else f'{len(self.rows)} of {self.planned}'
-        )
+        """Number of rows, such as ``3``, or ``2 of 3`` if some are missing."""
+        if len(self.rows) == self.planned:
+            return str(len(self.rows))
+        return f'{len(self.rows)} of {self.planned}'
 
     @property
     def signature(self) -> tuple:
-        """The same for samples that say the same; seeds do not count where they change nothing."""
+        """Key that is equal for samples with equal accuracies.
+
+        If all rows are equal (zero-shot CLIP does not depend on the seed), it contains only one, so
+        that the number of seeds does not matter.
+        """
         rows = [(key, *sorted(row.items())) for key, row in sorted(self.rows.items())]
         return tuple(rows) if len({row[1:] for row in rows}) > 1 else rows[0][1:]
 
 
-def accuracy_blocks(work: WorkDir, wide: int) -> List[Block]:
-    """The average over data sets, then a block a data set; with more than ``wide`` columns each block has one tuner."""
+def accuracy_tables(work: WorkDir, wide: int) -> List[Table]:
+    """Make the table of averages over data sets, if there are several, and one table per data set.
+
+    Args:
+        work: what the runs of a protocol found.
+        wide: with more columns than this, each tuner gets tables of its own.
+    """
     by_dataset: Dict[str, Dict[Group, List[Run]]] = {}
     for run in work.runs:
         by_dataset.setdefault(run.dataset, {}).setdefault((run.tuner, run.variant), []).append(run)
     all_groups = list(dict.fromkeys((run.tuner, run.variant) for run in work.runs))
     tuners = list(dict.fromkeys(tuner for tuner, _ in all_groups))
-    blocks = []
-    for members in [[tuner] for tuner in tuners] if len(work.columns) > wide else [tuners]:
+    wide_tables = len(work.columns) > wide
+    tables = []
+    for members in [[tuner] for tuner in tuners] if wide_tables else [tuners]:
         groups = [group for group in all_groups if group[0] in members]
-        suffix = f', {title(members[0])}' if len(work.columns) > wide and len(tuners) > 1 else ''
+        suffix = f', {title(members[0])}' if wide_tables and len(tuners) > 1 else ''
         if len(by_dataset) > 1:
-            blocks += _average_block(work, by_dataset, groups, suffix)
+            tables += _average_tables(work, by_dataset, groups, suffix)
         for dataset, runs in by_dataset.items():
             samples = {
                 group: _seeds(runs[group])
@@ -115,14 +142,14 @@ def accuracy_blocks(work: WorkDir, wide: int) -> List[Block]:
             pairs = {group: _pairs(samples[group]) for group in samples}
             lines = _lines(work, dataset, samples, pairs)
             if lines:
-                blocks.append(
-                    Block(title(dataset) + suffix, work.columns, 'seeds', list(samples), lines)
+                tables.append(
+                    Table(title(dataset) + suffix, work.columns, 'seeds', list(samples), lines)
                 )
-    return blocks
+    return tables
 
 
 def _seeds(runs: List[Run]) -> Dict[str, Sample]:
-    """Source -> its accuracies of one data set."""
+    """Return source -> accuracies per seed, for one group and data set."""
     samples = {}
     for source in _sources(runs):
         rows = {run.seed: run.results[source] for run in runs if source in run.results}
@@ -131,12 +158,13 @@ def _seeds(runs: List[Run]) -> Dict[str, Sample]:
 
 
 def _sources(runs: Iterable[Run]) -> List[str]:
+    """Return the sources that runs have results of, in the order of ``TITLES``."""
     found = {source for run in runs for source in run.results}
     return [source for source in TITLES if source in found] + sorted(found - set(TITLES))
 
 
 def _pairs(samples: Dict[str, Sample]) -> List[Tuple[Row, Row]]:
-    """The rows of the tuner and of FVG-PT that belong together."""
+    """Pair the rows of the tuner and of FVG-PT by their seed."""
     if not {'tuner', 'fvgpt'} <= set(samples):
         return []
     before, after = samples['tuner'].rows, samples['fvgpt'].rows
@@ -144,16 +172,25 @@ def _pairs(samples: Dict[str, Sample]) -> List[Tuple[Row, Row]]:
 
 
 def _mean_row(rows: Iterable[Row]) -> Row:
+    """Average rows. Harmonic means are left out, since they follow from the averaged halves."""
     rows = list(rows)
     means = {column: center(rows, column) for column in rows[0] if column not in HARMONIC}
     return {column: value for column, value in means.items() if value is not None}
 
 
-def _average_block(
+def _average_tables(
     work: WorkDir, by_dataset: Dict[str, Dict[Group, List[Run]]], groups: List[Group], suffix: str
-) -> List[Block]:
-    """The averages over data sets, in which a data set is one row; none where no data set is complete."""
-    samples, pairs, notes = {}, {}, []
+) -> List[Table]:
+    """Make the table of averages over data sets, each of which counts as one row.
+
+    A data set without results of all sources is left out, with a note.
+
+    Returns:
+        The table in a list, which is empty if no data set is complete.
+    """
+    samples: Dict[Group, Dict[str, Sample]] = {}
+    pairs: Dict[Group, List[Tuple[Row, Row]]] = {}
+    notes = []
     for group in groups:
         runs = {dataset: of[group] for dataset, of in by_dataset.items() if group in of}
         wanted = _sources(run for of in runs.values() for run in of)
@@ -162,7 +199,7 @@ def _average_block(
         if len(complete) < len(runs):
             missing = ', '.join(title(dataset) for dataset in runs if dataset not in complete)
             notes.append(
-                f'{_label("fvgpt", *group)}: without {missing}, where not all sources are done.'
+                f'{_label("fvgpt", *group)}: without {missing}, not all sources of which are done.'
             )
         if not complete or len(runs) < 2:
             continue
@@ -170,29 +207,25 @@ def _average_block(
             source: _average([seeds[dataset][source] for dataset in complete], complete, len(runs))
             for source in wanted
         }
-        # A data set counts in the gain with the seeds that both sources have.
-        of_dataset = [list(zip(*_pairs(seeds[dataset]))) for dataset in complete]
-        pairs[group] = [
-            (_mean_row(before), _mean_row(after)) for before, after in filter(None, of_dataset)
-        ]
+        pairs[group] = []
+        for dataset in complete:
+            # Only the seeds that both sources have count in the gain.
+            paired = _pairs(seeds[dataset])
+            if paired:
+                before, after = zip(*paired)
+                pairs[group].append((_mean_row(before), _mean_row(after)))
     lines = _lines(work, AVERAGE, samples, pairs)
-    return (
-        [
-            Block(
-                f'Average over data sets{suffix}',
-                work.columns,
-                'data sets',
-                list(samples),
-                lines,
-                notes,
-            )
-        ]
-        if lines
-        else []
-    )
+    if not lines:
+        return []
+    name = f'Average over data sets{suffix}'
+    return [Table(name, work.columns, 'data sets', list(samples), lines, notes)]
 
 
 def _average(samples: List[Sample], datasets: List[str], planned: int) -> Sample:
+    """Average the samples of data sets.
+
+    The standard deviation is over the seeds that all data sets have.
+    """
     common = set.intersection(*(set(sample.rows) for sample in samples))
     over_seeds = [_mean_row(sample.rows[seed] for sample in samples) for seed in sorted(common)]
     rows = {dataset: _mean_row(sample.rows.values()) for dataset, sample in zip(datasets, samples)}
@@ -205,7 +238,16 @@ def _lines(
     samples: Dict[Group, Dict[str, Sample]],
     pairs: Dict[Group, List[Tuple[Row, Row]]],
 ) -> List[Line]:
-    """Sources, gains and published rows of a block; what is the same for several groups stands once."""
+    """Make the lines of a table: sources, gains and published rows.
+
+    A line that is the same for several groups appears once.
+
+    Args:
+        work: what the runs of a protocol found.
+        dataset: the data set, or ``average``.
+        samples: group -> source -> accuracies.
+        pairs: group -> pairs of accuracies without and with FVG-PT.
+    """
     lines: List[Line] = []
     shown = set()
     for group in samples:
@@ -248,9 +290,12 @@ def _lines(
 def _shared(
     source: str, group: Group, samples: Dict[Group, Dict[str, Sample]]
 ) -> Tuple[Group, Sample]:
-    """The widest scope in which a source has the same accuracies as in this group, and its sample with most rows.
+    """Find the widest scope in which a source has the same accuracies as in this group.
 
     Zero-shot CLIP may be the same in all groups, a tuner in all variants of FVG-PT on it.
+
+    Returns:
+        The scope, and the sample with the most rows in it.
     """
     for scope in dict(zero_shot=[('', ''), (group[0], '')], tuner=[(group[0], '')]).get(source, []):
         members = [
@@ -264,6 +309,7 @@ def _shared(
 
 
 def _label(source: str, tuner: str, variant: str) -> str:
+    """Title of a line: source, tuner and variant."""
     name = TITLES.get(source, '{tuner}: ' + source).format(tuner=title(tuner))
     if source == 'zero_shot' and tuner:
         name += f' ({title(tuner)})'
@@ -273,14 +319,21 @@ def _label(source: str, tuner: str, variant: str) -> str:
 def _published_lines(
     work: WorkDir, dataset: str, source: str, scope: Group, behind: set
 ) -> List[Line]:
-    """``behind`` are the rows of our line: with an average, the data sets, which must be those of the papers."""
+    """Make the lines of published numbers for one of our lines.
+
+    Args:
+        work: what the runs of a protocol found.
+        dataset: the data set, or ``average``.
+        source: source of predictions.
+        scope: tuner and variant of our line.
+        behind: keys of the rows of our line. With an average these are data sets; if others than
+            the papers' eleven are among them, there is nothing to compare with.
+    """
     scope = ('', scope[1]) if source == 'zero_shot' else scope
     label = f'published: {_label(source, *scope)}'
     if dataset == AVERAGE:
-        if not {dataset_key(name) for name in behind} <= {
-            'imagenet',
-            *numbers()['cross_dataset_targets'],
-        }:
+        eleven = {'imagenet', *numbers()['cross_dataset_targets']}
+        if not {dataset_key(name) for name in behind} <= eleven:
             return []
         label += ', 11 data sets'
     rows = published(source, *scope, dataset, work.columns, work.average)
@@ -296,8 +349,12 @@ def _published_lines(
     ]
 
 
-def cost_block(work: WorkDir) -> Optional[Block]:
-    """What the runs cost, mean and deviation over runs on the same device; None where nothing was measured."""
+def cost_table(work: WorkDir) -> Optional[Table]:
+    """Make the table of costs: mean and standard deviation over runs on the same device.
+
+    Returns:
+        None if no costs were measured.
+    """
     measured: Dict[Tuple[str, str, str, str], List[Dict[str, Any]]] = {}
     for run in work.runs:
         if run.cost:
@@ -321,20 +378,24 @@ def cost_block(work: WorkDir) -> Optional[Block]:
         label = f'published: {_label(row["method"], row["tuner"], "")}, on other hardware'
         cells = {column: Cell(value) for column, value in row['values'].items()}
         lines.append(Line('published', row['tuner'], '', label, cells, source=row['source']))
-    return Block('Cost', list(COST_COLUMNS), 'runs', [], lines) if measured else None
+    return Table('Cost', list(COST_COLUMNS), 'runs', [], lines) if measured else None
 
 
 def column_title(column: str) -> str:
-    """The head of a column."""
+    """Return the heading of a column."""
     return COLUMN_TITLES.get(column, title(column))
 
 
 def _signed(points: float) -> str:
-    return f'{round(points, 2) + 0.0:+.2f}'  # + 0. makes 0 of the -0 that -0.001 is rounded to
+    # -0.001 is rounded to -0.0; adding 0.0 makes it 0.0.
+    return f'{round(points, 2) + 0.0:+.2f}'
 
 
 def line_text(line: Line, column: str) -> str:
-    """A number as the tables show it: ``82.70 ± 0.93``, a gain as ``+0.40 [-0.35, +1.15]``; '' for none."""
+    """Format a number of a line: ``82.70 ± 0.93``, or a gain: ``+0.40 [-0.35, +1.15]``.
+
+    '' if the line has no number in this column.
+    """
     if column not in line.cells:
         return ''
     value, sd, low, high = line.cells[column]

@@ -1,4 +1,4 @@
-"""The work dir of a protocol, read back: which runs there are to be, and what the finished ones found."""
+"""Reading the work dir of a protocol: the planned runs and the results of the finished ones."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..io.errors import MissingFileError, UserError
 from ..io.json_file import read_json
-from .published import AVERAGE
+from .published_numbers import AVERAGE
 from .statistics import HARMONIC, Row, center
 
 COST_COLUMNS = (
@@ -18,7 +18,15 @@ COST_COLUMNS = (
 
 
 class Run(NamedTuple):
-    """A run of the table: its place, and per source (``zero_shot``, ``tuner``, ``fvgpt``) its accuracies; none if not done."""
+    """A planned run and what it found.
+
+    Attributes:
+        tuner, dataset, variant, seed: its place in the tables.
+        folder: its folder, relative to the work dir.
+        results: source (``zero_shot``, ``tuner``, ``fvgpt``) -> accuracies; empty if it is not
+            done.
+        cost: measured costs, see ``COST_COLUMNS``; empty if they were not measured.
+    """
 
     tuner: str
     dataset: str
@@ -30,7 +38,14 @@ class Run(NamedTuple):
 
 
 class WorkDir(NamedTuple):
-    """What ``protocol.json`` names. ``columns`` ends with ``average`` where ``average`` (the columns it is over) has any."""
+    """The content of ``protocol.json`` with the results of its runs.
+
+    Attributes:
+        title: title of the report.
+        columns: columns of the tables; the last one is ``average`` if ``average`` is not empty.
+        average: the columns that the column ``average`` is the mean of.
+        runs: all planned runs.
+    """
 
     title: str
     columns: List[str]
@@ -39,37 +54,37 @@ class WorkDir(NamedTuple):
 
 
 def read_work_dir(folder: Path) -> WorkDir:
-    """Read ``protocol.json`` and, of each run that it names, ``results.json`` and ``cost.json``.
+    """Read ``protocol.json`` and ``results.json`` and ``cost.json`` of all its runs.
 
     Raises:
         FileNotFoundError: there is no ``protocol.json``.
-        ValueError: a file cannot be read, or lacks what the report needs.
+        ValueError: a file cannot be read, or has not the content that a report needs.
     """
     path = folder / 'protocol.json'
     if not path.is_file():
         raise MissingFileError(
             f'there is no {path}: the folder has to be a --work-dir of tools/run_protocol.py'
         )
-    mend = 'delete it and start tools/run_protocol.py again, which keeps the runs that are done'
-    content = _object(path, mend)
+    remedy = 'delete it and start tools/run_protocol.py again, which does not repeat finished runs'
+    content = _object(path, remedy)
     try:
         columns, average = list(content['columns']), list(content['average'])
         title, name = str(content['title']), content['protocol'].removeprefix('ablation_')
         plan = [
             Run(
-                str(run['tuner']),
-                str(run['dataset']),
-                str(run['variant']),
-                int(run['seed']),
-                str(run['folder']),
-                {},
-                {},
+                tuner=str(run['tuner']),
+                dataset=str(run['dataset']),
+                variant=str(run['variant']),
+                seed=int(run['seed']),
+                folder=str(run['folder']),
+                results={},
+                cost={},
             )
             for run in content['runs']
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f'{path} is not as tools/run_protocol.py writes it ({error!r}): {mend}'
+            f'{path} does not have the format of tools/run_protocol.py ({error!r}): {remedy}'
         ) from error
     outside = [
         run.folder
@@ -78,18 +93,18 @@ def read_work_dir(folder: Path) -> WorkDir:
     ]
     if outside:
         raise UserError(
-            f'{path}: the folder {outside[0]!r} of a run does not lie below {folder}: {mend}'
+            f'{path}: the folder {outside[0]!r} of a run is not below {folder}: {remedy}'
         )
     unknown = [column for column in average if column not in columns]
     if unknown:
         raise UserError(
-            f'{path}: `average` names {unknown[0]!r}, which is none of `columns` ({", ".join(columns)})'
+            f'{path}: `average` names {unknown[0]!r}, which is not one of `columns` '
+            f'({", ".join(columns)})'
         )
     runs = []
     for run in plan:
-        variant = (
-            f'{name} {run.variant}' if run.variant.isdigit() else run.variant
-        )  # as in lambda_d.py: the value alone
+        # A protocol such as lambda_d.py names its variants by the values alone.
+        variant = f'{name} {run.variant}' if run.variant.isdigit() else run.variant
         results, cost = folder / run.folder / 'results.json', folder / run.folder / 'cost.json'
         runs.append(
             run._replace(
@@ -101,33 +116,33 @@ def read_work_dir(folder: Path) -> WorkDir:
     return WorkDir(title, columns + [AVERAGE] * bool(average), average, runs)
 
 
-def _object(path: Path, mend: str) -> dict:
+def _object(path: Path, remedy: str) -> dict:
     try:
         content = read_json(path)
     except ValueError as error:
-        raise UserError(f'{error}: {mend}') from error
+        raise UserError(f'{error}: {remedy}') from error
     if not isinstance(content, dict):
-        raise UserError(f'{path} holds no JSON object: {mend}')
+        raise UserError(f'{path} does not contain a JSON object: {remedy}')
     return content
 
 
 def _results(path: Path, protocol: Path, columns: List[str], average: List[str]) -> Dict[str, Row]:
     """The accuracies of a run, with the average over columns."""
-    mend = 'delete it and start tools/run_protocol.py again, which makes only what is missing'
-    results = _object(path, mend)
+    remedy = 'delete it and start tools/run_protocol.py again, which does only the missing runs'
+    results = _object(path, remedy)
     if not results or not all(
         isinstance(row, dict) and all(map(_is_number, row.values())) for row in results.values()
     ):
         raise UserError(
-            f'{path} is not {{"tuner": {{"base": 82.7, ...}}, ...}} with numbers: {mend}'
+            f'{path} is not {{"tuner": {{"base": 82.7, ...}}, ...}} with numbers: {remedy}'
         )
     known = list(dict.fromkeys(column for row in results.values() for column in row))
     for column in columns:
         for part in HARMONIC.get(column, (column,)):
             if part not in known:
                 raise UserError(
-                    f'{path} has no column {part!r}, it has {", ".join(known)}: correct `columns` of {protocol}, '
-                    'or delete the results and start tools/run_protocol.py again'
+                    f'{path} has no column {part!r}, it has {", ".join(known)}: correct `columns` '
+                    f'of {protocol}, or delete the results and start tools/run_protocol.py again'
                 )
     for row in results.values():
         over = [accuracy for column in average if (accuracy := center([row], column)) is not None]
