@@ -121,6 +121,14 @@ def test_own_images_say_how_to_go_on_without_masks(folder):
         build_dataset(config)
 
 
+def test_other_missing_files_are_no_matter_of_masks(tmp_path):
+    """Also if "mask" is in their path."""
+    [config] = analysis_datasets(recipe(tmp_path / 'unmasked'))
+    with pytest.raises(FileNotFoundError, match='unmasked.* does not exist') as raised:
+        build_dataset(config)
+    assert '--no-masks' not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     'name', ['coop_fvg_quickstart', 'coop_fvg_caltech101', 'mmrl_fvg_imagenet']
 )

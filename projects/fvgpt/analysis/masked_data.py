@@ -9,7 +9,7 @@ from mmpretrain.datasets.transforms import PackInputs
 
 from ..datasets import OwnImages
 from ..engine.runner.config_parts import built_datasets, is_few_shot
-from ..io.errors import MissingFileError, UserError
+from ..io.errors import MissingMaskError, UserError
 
 SPLITS = ('test', 'train')
 _WHOLE_IMAGE = ('Load', 'Resize')  # what the names of steps begin with that cut nothing off
@@ -77,13 +77,11 @@ def build_dataset(config: ConfigDict) -> BaseDataset:
     """Build and read a data set of :func:`analysis_datasets`.
 
     Raises:
-        FileNotFoundError: it refuses to be read without masks.
+        MissingMaskError: it cannot be read without masks; names the option that leaves them out.
     """
     try:
         return DATASETS.build(config)
-    except FileNotFoundError as error:
-        if 'mask' not in str(error):
-            raise
-        raise MissingFileError(
+    except MissingMaskError as error:
+        raise MissingMaskError(
             f'{error}; to go on without the figures that need masks: --no-masks'
         ) from error

@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
-from ..io.errors import MissingFileError, UserError
+from ..io.errors import MissingMaskError, UserError
 from ..io.log_once import log_once
 from ..io.require_path import require_path
 from .class_names import alike_names
@@ -124,6 +124,7 @@ class FewShotDataset(BaseDataset):
                 'mask_root',
                 'the folder with the foreground masks (without masks: '
                 "missing_mask='full'; to make them: tools/generate_foreground.py)",
+                MissingMaskError,
             )
         if self.subset_file:
             require_path(self.subset_file, 'subset_file', 'a file of tools/few_shot_subsets.py')
@@ -153,7 +154,7 @@ class FewShotDataset(BaseDataset):
 
         Raises:
             UserError: no images, too few classes, or a label without a class.
-            MissingFileError: a mask does not exist and ``missing_mask`` is ``error``.
+            MissingMaskError: a mask does not exist and ``missing_mask`` is ``error``.
         """
         names = self.class_names_by_label()
         labels = self._subset_labels(names)
@@ -276,7 +277,7 @@ class FewShotDataset(BaseDataset):
         masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
         if missing and self.missing_mask == 'error':
-            raise MissingFileError(
+            raise MissingMaskError(
                 f'{len(missing)} of {len(masks)} foreground masks are missing, the first is '
                 f'{missing[0]}; check mask_root and mask_suffix, or set '
                 "missing_mask='full' to train without them"

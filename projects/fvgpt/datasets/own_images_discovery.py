@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, NamedTuple, Optional
 
-from ..io.errors import MissingFileError, UserError
+from ..io.errors import MissingMaskError, UserError
 from ..io.require_path import require_path
 from .class_folder import ClassFolderDataset
 from .few_shot import FewShotDataset
@@ -95,7 +95,7 @@ def find_masks(source: FewShotDataset, mask_root: str, mask_suffix: Optional[str
         mask_root, mask_suffix: see :class:`~fvgpt.datasets.own_images.OwnImages`.
 
     Raises:
-        MissingFileError: no image has a mask although there is a mask folder or ``missing_mask`` is
+        MissingMaskError: no image has a mask although there is a mask folder or ``missing_mask`` is
             ``error``.
     """
     root, listed = Path(source.data_root), source.listed_masks
@@ -116,7 +116,7 @@ def find_masks(source: FewShotDataset, mask_root: str, mask_suffix: Optional[str
                 best = best._replace(folder=folder, suffix=suffix, found=found)
     if not best.found and (folders or source.missing_mask == 'error'):
         place = root / (folders[0] if folders else MASK_FOLDERS[0])
-        raise MissingFileError(
+        raise MissingMaskError(
             f'no {source.split} image has a foreground mask; the mask of {root / images[0]} must '
             f'be {place / images[0]}, or the same with the suffix .png or mask_suffix'
         )
@@ -127,7 +127,10 @@ def _mask_folders(root: Path, mask_root: str) -> List[str]:
     """Folders in ``root`` to search for masks."""
     if mask_root != 'auto':
         require_path(
-            root / mask_root, 'mask_root', "the folder of masks, relative to data_root, or 'auto'"
+            root / mask_root,
+            'mask_root',
+            "the folder of masks, relative to data_root, or 'auto'",
+            MissingMaskError,
         )
         return [mask_root]
     return sorted(

@@ -12,6 +12,10 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file or folder does not exist."""
 
 
+class MissingMaskError(MissingFileError):
+    """Foreground masks, or their folder, do not exist."""
+
+
 class FileTakenError(UserError, FileExistsError):
     """A file exists already and would be overwritten."""
 
