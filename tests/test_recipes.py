@@ -1,5 +1,7 @@
 """Every recipe resolves from any working directory and builds its model, with random weights in a small tower."""
 
+import subprocess
+
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -8,10 +10,11 @@ from fvgpt.clip import CUSTOM_TEMPLATES, FrozenCLIP
 from fvgpt.engine.runner.config_parts import built_datasets, datasets_of, is_few_shot
 from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.foreground import FVGPT
+from fvgpt.recipes import DATA_SETS, TUNERS, Code, Recipe, files, recipe_text, recipes
 from fvgpt.registry import HOOKS, MODELS, TRANSFORMS
 from fvgpt.tuners import PromptTuner
 
-from .conftest import ROOT, TINY_CONFIG, write_clip_folder
+from .conftest import ROOT, TINY_CONFIG, run_tool, write_clip_folder
 
 RECIPES = sorted((ROOT / 'configs' / 'fvgpt').glob('*.py'))
 FIELD = [
@@ -67,6 +70,37 @@ def twelve_layers(tmp_path_factory):
     """One tower for all: random weights, as many layers as ViT-B/16."""
     folder = write_clip_folder(tmp_path_factory.mktemp('twelve_layers'), TINY_CONFIG)
     return FrozenCLIP(f'local-dir:{folder}', pretrained='random')
+
+
+def test_every_file_is_what_the_table_says():
+    texts = {path.name: path.read_text() for path in RECIPES[0].parent.iterdir() if path.is_file()}
+    assert texts == files(), 'run python tools/make_recipes.py'
+    done = run_tool('tools/make_recipes.py', '--check')
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_table_says_what_each_recipe_is():
+    assert list(recipes()) == [path.stem for path in RECIPES]
+    dtd = recipes()['kgcoop_fvg_dtd']
+    assert (dtd.tuner, dtd.data_set, dtd.stage) == ('kgcoop', 'dtd', 2)
+    assert dtd.what == 'FVG-PT on KgCoOp, DescribableTextures'
+    for name, recipe in recipes().items():
+        config = Config.fromfile(RECIPES[0].parent / f'{name}.py')
+        assert (config.model.type == 'FVGPT') == (recipe.stage == 2) == ('_fvg_' in name)
+        assert recipe.what and recipe.tuner in TUNERS and recipe.data_set in DATA_SETS
+
+
+def test_long_values_are_written_as_the_formatter_writes_them(tmp_path):
+    keys = dict(
+        a=dict(b='x' * 60, c=[1, dict(d=Code('e'))], f=dict(g=None, h='y' * 90)), z='s' * 90
+    )
+    text = recipe_text(Recipe('n', 'coop', 'dtd', 1, 'w', './b.py', keys, notes=dict(z='why')))
+    path = tmp_path / 'n.py'
+    path.write_text(text)
+    ruff = ['ruff', 'format', '--config', str(ROOT / 'pyproject.toml'), str(path)]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert path.read_text() == text and '# why\nz = ' in text
 
 
 def test_recipes_are_a_few_lines():

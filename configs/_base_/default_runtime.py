@@ -30,6 +30,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+tta_model = dict(type='AverageScoresTTA')  # of mmpretrain's tools/test.py --tta
 log_level = 'INFO'
 load_from = None
 resume = False

@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/clip_adapter.py',
     '../_base_/datasets/quickstart.py',
@@ -6,5 +7,5 @@ _base_ = [
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)
-train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.crop_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline), batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=0.002))

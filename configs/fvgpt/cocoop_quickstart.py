@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/cocoop.py',
     '../_base_/datasets/quickstart.py',
@@ -7,7 +8,6 @@ _base_ = [
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))
-train_cfg = dict(
-    max_epochs=3
-)  # every image encodes all classes: a shorter run than the original's ten epochs
 optim_wrapper = dict(optimizer=dict(lr=0.002))
+# each image encodes all classes: fewer epochs than the original ten
+train_cfg = dict(max_epochs=3)

@@ -1,4 +1,6 @@
+# Written by tools/make_recipes.py
 _base_ = './coop_custom_held_out.py'
-tuner_recipe = '{{ fileDirname }}/coop_custom_held_out.py'  # stage 1, run first unless model.backbone_checkpoint is set
+# stage 1, run first unless model.backbone_checkpoint is set
+tuner_recipe = '{{ fileDirname }}/coop_custom_held_out.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
 train_dataloader = dict(dataset=dict(mask_root='auto', pipeline=_base_.foreground_pipeline))

@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/ivlp.py',
     '../_base_/datasets/quickstart.py',
@@ -5,6 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 clip = dict(name='quickstart', pretrained=None)
-model = dict(clip=clip, depth_text=4, depth_vision=4)  # its towers have six layers
+# the towers of the embedded CLIP have six layers
+model = dict(clip=clip, depth_text=4, depth_vision=4)
 train_dataloader = dict(dataset=dict(pipeline=_base_.crop_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.0025))

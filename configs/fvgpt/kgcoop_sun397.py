@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/kgcoop.py',
     '../_base_/datasets/sun397.py',

@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/tip_adapter.py',
     '../_base_/datasets/quickstart.py',

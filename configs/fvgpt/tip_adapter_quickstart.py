@@ -1,3 +1,4 @@
+# Written by tools/make_recipes.py
 _base_ = [
     '../_base_/models/tip_adapter.py',
     '../_base_/datasets/quickstart.py',
@@ -6,8 +7,7 @@ _base_ = [
 ]
 clip = dict(name='quickstart', pretrained=None)
 model = dict(clip=clip)
-optim_wrapper = dict(
-    optimizer=dict(lr=0.0)
-)  # Tip-Adapter as such: the cache is filled and not trained
+# Tip-Adapter as such: the cache is filled and not trained
+optim_wrapper = dict(optimizer=dict(lr=0.0))
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(tip_cache=dict(type='TipCacheHook'))

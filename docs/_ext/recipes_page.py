@@ -9,6 +9,8 @@ import recipe_keys
 from mmengine.config import Config
 from repository_links import ROOT
 
+from fvgpt.recipes import MARK
+
 CONFIGS = ROOT / 'configs'
 
 
@@ -17,8 +19,8 @@ def recipes(folder: str) -> List[Path]:
 
 
 def first_comment(path: Path) -> str:
-    """The comment at the head of a file as one line, or nothing."""
-    lines = path.read_text(encoding='utf-8').splitlines()
+    """The comment at the head of a file as one line, or nothing; that it is generated is left out."""
+    lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line != MARK]
     head = lines[
         : next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
     ]

@@ -14,6 +14,9 @@ function                      library             what changes, and why
 ``patch_stdout``              mmpretrain          imports its data sets with stdout sent to stderr:
                                                   OneDL's fork prints a notice, which would corrupt
                                                   JSON output of our commands
+``patch_default_hooks``       MMEngine            ``default_hooks=dict(NAME=None)`` switches off a
+                                                  hook of any name, not only MMEngine's six; recipes
+                                                  of stage 2 need it
 ``patch_safe_globals``        torch               ``weights_only=True`` accepts MMEngine's
                                                   ``HistoryBuffer``, so that checkpoints of other
                                                   OpenMMLab runs can be read safely
@@ -21,6 +24,8 @@ function                      library             what changes, and why
                                                   ``weights_only=True``: no pickled code is run
 ``patch_config_prefix``       MMEngine,           ``_base_ = 'fvgpt::...'`` finds our recipes in a
                               mmpretrain          config of any project
+``patch_model_hub``           mmpretrain          ``get_model``, ``list_models`` and the inferencers
+                                                  know our recipes by name
 ============================  ==================  ================================================
 
 ``remove_clip_placeholders`` (mmpretrain) is applied only when ``fvgpt.mixing.mmpretrain_clip`` is
@@ -34,6 +39,7 @@ functions only, so that the versions are checked before anything can fail.
 from .config_prefix import patch_config_prefix
 from .mmengine import patch_default_hooks
 from .mmpretrain import patch_multimodal, patch_stdout
+from .model_hub import patch_model_hub
 from .safe_loading import patch_checkpoint_loaders, patch_safe_globals
 from .torchvision import patch_torchvision
 from .versions import check_versions
@@ -46,6 +52,7 @@ PATCHES = (
     patch_safe_globals,
     patch_checkpoint_loaders,
     patch_config_prefix,
+    patch_model_hub,
 )
 
 

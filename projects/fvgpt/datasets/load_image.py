@@ -114,9 +114,14 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add ``img`` (H, W, 3) uint8 BGR with ``img_shape`` and ``ori_shape`` (H, W).
 
+        An item that has ``img`` already passes as it is: mmpretrain's inferencers load images
+        themselves, and remove only ``LoadImageFromFile`` from the pipeline.
+
         Raises:
             FileNotFoundError, UserError: see :func:`read_image`.
         """
+        if 'img' in results:
+            return results
         image = np.asarray(read_image(results['img_path'], self.reduce_to))[..., ::-1]
         results['img'] = np.ascontiguousarray(image)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]

@@ -115,6 +115,18 @@ class CLIPClassifier(BaseClassifier):
         columns = [labels[name].pop(0) if labels.get(name) else -1 for name in self.class_names]
         return torch.tensor(columns, device=device)
 
+    @property
+    def _dataset_meta(self) -> dict:
+        """Where mmpretrain's ``get_model`` puts the metainfo of the training set in a checkpoint."""
+        return self.__dict__.get('_metainfo_of_training', {})
+
+    @_dataset_meta.setter
+    def _dataset_meta(self, meta: dict) -> None:
+        self.__dict__['_metainfo_of_training'] = meta
+        if meta.get('classes'):
+            self.set_trained_classes(meta['classes'])
+            self.set_class_names(meta['classes'], dataset_name=meta.get('dataset_name'))
+
     @abstractmethod
     def _build_classes(self, class_names: List[str]) -> None:
         """Prepare whatever depends on the class names."""
