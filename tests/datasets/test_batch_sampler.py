@@ -1,4 +1,4 @@
-"""Which images a training epoch sees."""
+"""Images of a training epoch."""
 
 import pytest
 from mmengine.runner import Runner

@@ -102,7 +102,7 @@ def drop(path: Path, part: str):
     path.write_text(json.dumps(content))
 
 
-def test_a_whole_data_set_is_complete(split_set, folder_set):
+def test_a_data_set_without_faults_is_complete(split_set, folder_set):
     reports = dict(
         split=check(split_set, masks=True, decode=True), folders=check(folder_set, decode=True)
     )
@@ -119,7 +119,8 @@ def test_a_whole_data_set_is_complete(split_set, folder_set):
     [
         (
             lambda p: (p / 'set/images/bee/test1.png').unlink(),
-            r'1 of 35 listed images are absent, the first is .*set/images/bee/test1\.png, published at https://images\.example',
+            r'1 of 35 listed images are absent, the first is .*set/images/bee/test1\.png, '
+            r'published at https://images\.example',
         ),
         (
             lambda p: (p / 'set/split.json').unlink(),
@@ -138,7 +139,8 @@ def test_a_whole_data_set_is_complete(split_set, folder_set):
         (lambda p: drop(p / 'set/split.json', 'test'), r'test base: 5 found, 6 expected'),
         (
             lambda p: (p / 'mask/set/images/cat/train2.png').unlink(),
-            r'1 of the 20 masks .* absent, the first is .*mask/set/images/cat/train2\.png, published at https://masks\.example',
+            r'1 of the 20 masks .* absent, the first is .*mask/set/images/cat/train2\.png, '
+            r'published at https://masks\.example',
         ),
         (
             lambda p: (p / 'set/images/dog/train3.png').write_bytes(b''),
@@ -195,7 +197,7 @@ def test_planted_faults_of_class_folders_are_found(folder_set, plant, message):
         assert report.counts['test'] == (24, 24)
 
 
-def test_what_is_no_fault_is_noted(split_set, folder_set):
+def test_what_is_not_a_fault_is_noted(split_set, folder_set):
     root, _ = folder_set
     (root / 'net/README.txt').write_text('about')
     report = check(folder_set)
@@ -252,7 +254,7 @@ def test_a_folder_with_other_case_is_noted(split_set):
     )
 
 
-def test_reports_hold_all_files_and_are_json(split_set):
+def test_reports_contain_all_files_and_are_json(split_set):
     for name in ('train0', 'train1'):
         (split_set[0] / f'set/images/ant/{name}.png').unlink()
     report = json.loads(json.dumps(check(split_set).as_json()))

@@ -1,4 +1,4 @@
-"""The data sets of the field: their config parts against the public split files, and the classes that read them."""
+"""The public data sets: configs against the public split files, and the classes that read them."""
 
 import json
 import pickle
@@ -42,8 +42,8 @@ def touch(*paths: Path):
         path.touch()
 
 
-# ------------------------------------------------------------------ config parts
-def test_there_is_a_part_for_every_data_set_with_a_template():
+# ------------------------------------------------------------------ configs
+def test_every_data_set_with_a_template_has_a_config():
     assert {config.facts.title for config in DATA_SETS.values()} == set(CUSTOM_TEMPLATES)
     for config in DATA_SETS.values():
         for dataset in [config.test_dataset, *built_datasets(config)]:
@@ -55,7 +55,7 @@ def test_there_is_a_part_for_every_data_set_with_a_template():
 @pytest.mark.parametrize(
     'name, layout', [*((name, 'archives') for name in HALVES), ('dtd', 'coop')]
 )
-def test_parts_agree_with_the_public_split_files(name, layout, splits, tmp_path):
+def test_configs_agree_with_the_public_split_files(name, layout, splits, tmp_path):
     config = DATA_SETS[name]
     given, facts = config.test_dataset, config.facts
     place = tmp_path / given.archive if layout == 'archives' else tmp_path
@@ -80,7 +80,7 @@ def test_parts_agree_with_the_public_split_files(name, layout, splits, tmp_path)
     assert list(report.files) == ['absent'] and len(report.problems) == 1
 
 
-def test_masks_of_the_archives_lie_below_the_archive(tmp_path):
+def test_masks_of_the_archives_are_in_the_archive(tmp_path):
     config = DATA_SETS['fgvc_aircraft'].train_dataloader.dataset
     place = tmp_path / 'fgvc_aircraft' / 'fgvc-aircraft-2013b'
     write_aircraft(place)
@@ -159,7 +159,7 @@ def test_aircraft_labels_follow_the_lines_of_the_variants(tmp_path):
         ),
     ],
 )
-def test_broken_aircraft_lists_are_named(tmp_path, break_it, error, message):
+def test_invalid_aircraft_lists_are_named(tmp_path, break_it, error, message):
     write_aircraft(tmp_path)
     break_it(tmp_path / 'fgvc_aircraft')
     with pytest.raises(error, match=message):
@@ -167,7 +167,7 @@ def test_broken_aircraft_lists_are_named(tmp_path, break_it, error, message):
 
 
 # ------------------------------------------------------------------ ImageNet's folders
-def test_imagenet_names_belong_to_wnids_and_to_numbers(tmp_path):
+def test_imagenet_folders_are_named_by_wnid_or_by_number(tmp_path):
     names = imagenet_names(['n01440764', 'n01443537', '0', '1', '999', 'n15075141'], tmp_path)
     assert names == ['tench', 'goldfish', 'tench', 'goldfish', 'toilet paper', 'toilet paper']
     with pytest.raises(
@@ -178,7 +178,7 @@ def test_imagenet_names_belong_to_wnids_and_to_numbers(tmp_path):
 
 @settings(max_examples=6, deadline=None)
 @given(st.sets(st.integers(0, 999), min_size=2, max_size=20))
-def test_numeric_folders_are_sorted_by_their_value(tmp_path_factory, numbers):
+def test_numeric_folders_are_sorted_by_value(tmp_path_factory, numbers):
     root = tmp_path_factory.mktemp('v2')
     touch(root / 'README.txt', *(root / str(number) / 'image.jpeg' for number in numbers))
     data = ClassFolderDataset(
@@ -207,8 +207,8 @@ def test_splits_with_different_class_folders_are_refused(tmp_path):
         ClassFolderDataset(str(tmp_path), folders=dict(train='train', test='test'))
 
 
-# ------------------------------------------------------------------ reading once
-def test_a_split_file_is_read_once_and_not_kept(tmp_path, monkeypatch):
+# ------------------------------------------------------------------ caching
+def test_a_split_file_is_read_once_and_then_released(tmp_path, monkeypatch):
     (tmp_path / 'images').mkdir()
     text = json.dumps(
         dict(

@@ -1,4 +1,4 @@
-"""Sampling, subsets, masks and errors of the data sets, on small trees made here."""
+"""Sampling, subsets, masks and errors of the data sets, on small temporary trees."""
 
 import json
 import random
@@ -23,7 +23,7 @@ from fvgpt.registry import DATASETS
 # ------------------------------------------------------------------ sampling
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 16), st.integers(0, 5))
-def test_shots_a_class_without_repetition(labels, shots, seed):
+def test_shots_per_class_are_drawn_without_repetition(labels, shots, seed):
     samples = [Sample(f'{i}.jpg', label) for i, label in enumerate(labels)]
     drawn = sample_shots(samples, shots, random.Random(seed))
     assert len(set(drawn)) == len(drawn) and set(drawn) <= set(samples)
@@ -35,7 +35,7 @@ def test_shots_a_class_without_repetition(labels, shots, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sets(st.integers(0, 300), min_size=1, max_size=60))
-def test_base_and_new_divide_the_labels(labels):
+def test_base_and_new_labels_are_a_partition(labels):
     base, new = subset_labels(list(labels), 'base'), subset_labels(list(labels), 'new')
     assert base + new == sorted(labels) == subset_labels(list(labels), 'all')
     assert len(base) - len(new) in (0, 1)
@@ -72,7 +72,7 @@ def dataset(root, **kwargs):
     )
 
 
-def test_subset_is_relabelled_and_says_what_it_is(root):
+def test_a_subset_is_relabelled_and_named_in_the_metainfo(root):
     new = dataset(root, subset='new', split='test')
     assert new.metainfo['classes'] == ('dog', 'elk')
     assert (new.metainfo['subset'], new.metainfo['branch']) == ('new', 'new')
@@ -89,7 +89,7 @@ def test_base_images_are_those_drawn_for_all_classes(root):
     assert drawn['base'] | drawn['new'] == drawn['all'] and len(drawn['all']) == 10
 
 
-def test_masks_mirror_the_images(root):
+def test_masks_have_the_paths_of_their_images(root):
     for info in dataset(root, num_shots=2, mask_root='mask').load_data_list():
         assert info['mask_path'] == info['img_path'].replace(str(root), str(root / 'mask'))
 
@@ -125,7 +125,7 @@ def test_masks_with_another_suffix(root):
         (dict(missing_mask='skip'), r'missing_mask must be one of'),
     ],
 )
-def test_wrong_settings_name_the_key_before_anything_is_read(root, change, message):
+def test_invalid_settings_are_named_before_anything_is_read(root, change, message):
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         dataset(root, lazy_init=True, **change)
 
@@ -144,7 +144,7 @@ def test_wrong_settings_name_the_key_before_anything_is_read(root, change, messa
         ('{"train": [["/etc/passwd", 0, "ant"]], "test": []}', 'must be relative and stay inside'),
     ],
 )
-def test_broken_split_files_are_named(root, content, message):
+def test_invalid_split_files_are_named(root, content, message):
     (root / 'set' / 'split.json').write_text(content)
     with pytest.raises(ValueError, match=message):
         dataset(root)
@@ -161,7 +161,7 @@ def test_a_subset_without_classes_or_images_is_an_error(root):
 
 
 # ------------------------------------------------------------------ class folders
-def test_one_tree_is_divided_for_good(root):
+def test_one_tree_is_always_split_the_same_way(root):
     kwargs = dict(data_root=str(root), img_dir='set/images', test_fraction=0.34)
     train, test = (ClassFolderDataset(split=split, **kwargs) for split in ('train', 'test'))
     paths = [{info['img_path'] for info in d.load_data_list()} for d in (train, test)]
@@ -169,7 +169,7 @@ def test_one_tree_is_divided_for_good(root):
     assert not paths[0] & paths[1] and len(paths[0] | paths[1]) == 45 and len(paths[1]) == 15
 
 
-def test_a_folder_a_split_and_names_from_a_file(root):
+def test_one_folder_per_split_and_names_from_a_file(root):
     for part in ('train', 'val'):
         for label, wnid in enumerate(('n02', 'n01')):
             write_image(root / 'net' / part / wnid / f'{label}.JPG')

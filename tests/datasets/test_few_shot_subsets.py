@@ -1,4 +1,4 @@
-"""Few-shot subsets as files: the same images as a draw, shareable, and refused where they do not belong."""
+"""Files of few-shot subsets: the same images as a draw, and refused by other data sets."""
 
 import json
 
@@ -68,7 +68,7 @@ def subset(insects, tmp_path):
     which=st.sampled_from(['all', 'base', 'new']),
     split=st.sampled_from(['train', 'val']),
 )
-def test_a_written_subset_is_read_as_it_would_be_drawn(tmp_path_factory, shots, seed, which, split):
+def test_a_written_subset_equals_the_drawn_one(tmp_path_factory, shots, seed, which, split):
     root = tmp_path_factory.mktemp('set')
     config = write_set(root, dict(train=6, val=5, test=2))
     files = subset_files(config, [shots], [seed], root / 'out')
@@ -134,7 +134,7 @@ def test_files_of_the_public_splits_list_the_public_subsets(name, title, parity,
         (lambda c: c['train'].append('x.png'), "the entry 'x.png' in 'train'"),
     ],
 )
-def test_files_that_do_not_belong_are_refused(insects, subset, change, message):
+def test_files_of_another_data_set_are_refused(insects, subset, change, message):
     content = json.loads(subset.read_text())
     change(content)
     subset.write_text(json.dumps(content))
@@ -142,7 +142,7 @@ def test_files_that_do_not_belong_are_refused(insects, subset, change, message):
         images(insects, split='train', num_shots=3, subset_file=str(subset))
 
 
-def test_a_file_that_is_not_there_is_found_at_once(insects):
+def test_a_missing_file_is_named_at_once(insects):
     with pytest.raises(
         FileNotFoundError,
         match=r'none\.json does not exist: subset_file must be a file of tools/few_shot',

@@ -1,4 +1,4 @@
-"""The files of the guide "Add a data set" are data sets, recipes and a protocol that its commands run."""
+"""The files and commands of the guide "Add a data set" work."""
 
 import json
 import os
@@ -41,11 +41,11 @@ def in_one_folder(kind, number):
 
 
 def write_files(folder: Path, place) -> None:
-    """The guide's files, and its images (and lists of them) at ``place``."""
+    """Write the guide's files, and its images (and lists of them) at ``place``."""
     for name in ('tools', 'configs'):
         (folder / name).symlink_to(ROOT / name)
     (folder / 'my').mkdir()
-    for path, code in reversed(BLOCKS):  # of two files with one name, the first
+    for path, code in reversed(BLOCKS):  # if two files have the same name, the first is used
         (folder / path).write_text(code)
     birds = folder / 'data' / 'birds'
     listed = dict(train=[], test=[])
@@ -61,7 +61,7 @@ def write_files(folder: Path, place) -> None:
 
 
 def choose(folder: Path, dataset: str) -> None:
-    """Put a row of the guide's table into the part of the data set."""
+    """Put a row of the guide's table into the config of the data set."""
     part = folder / 'my' / 'birds.py'
     text, times = re.subn(
         r'type=.*?(?=, metainfo)', dataset[len('dict(') : -1], part.read_text(), count=1
@@ -86,7 +86,7 @@ WAYS = {
 
 @pytest.fixture
 def unregistered():
-    """Without what the guide registers, afterwards."""
+    """Remove what the guide registers after the test."""
     yield
     DATASETS._module_dict.pop('BirdList', None)
     for name in [name for name in sys.modules if name.split('.')[0] == 'my']:

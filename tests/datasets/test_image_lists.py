@@ -1,4 +1,4 @@
-"""Lists of images: bounded, and nothing in them leads out of the data root."""
+"""Lists of images have a maximum size and cannot leave the data root."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PARTS = st.lists(
 @given(PARTS.map('/'.join))
 @example('/etc/passwd')
 @example('a/../../b')
-def test_whatever_is_accepted_stays_below_the_root(path):
+def test_accepted_paths_stay_inside_the_root(path):
     try:
         accepted = check_relative(path, 'list.json')
     except ValueError as error:
@@ -32,7 +32,7 @@ def test_whatever_is_accepted_stays_below_the_root(path):
 
 @pytest.fixture
 def root(tmp_path):
-    """A data root beside which there is an image that no list may name."""
+    """A data root next to an image that no list may contain."""
     (tmp_path / 'secret.png').write_bytes(b'x')
     (tmp_path / 'data' / 'images').mkdir(parents=True)
     return tmp_path / 'data'
@@ -43,7 +43,7 @@ ESCAPES = ['../secret.png', 'images/../../secret.png', '{outside}/secret.png']
 
 @pytest.mark.parametrize('path', ESCAPES)
 @pytest.mark.parametrize('kind', ['split', 'csv image', 'csv mask', 'subset', 'aircraft'])
-def test_no_list_leads_out_of_the_data_root(kind, path, root):
+def test_no_list_can_leave_the_data_root(kind, path, root):
     path = path.format(outside=root.parent)
     entry = [[path, 0, 'cat'], ['b.png', 1, 'dog']]
     fine = [['images/a.png', 0, 'cat'], ['images/b.png', 1, 'dog']]
@@ -91,7 +91,7 @@ def test_labels_are_whole_numbers_from_0(label, tmp_path):
         ('', 'is not valid JSON'),
     ],
 )
-def test_what_is_no_list_is_named(content, message, tmp_path):
+def test_invalid_lists_are_named(content, message, tmp_path):
     path = tmp_path / 'split.json'
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=message) as error:
@@ -99,7 +99,7 @@ def test_what_is_no_list_is_named(content, message, tmp_path):
     assert 'split.json' in str(error.value)
 
 
-def test_a_list_of_endless_size_is_not_read(tmp_path, monkeypatch):
+def test_a_list_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(text_file, 'MAX_BYTES', 10)
     (tmp_path / 'split.json').write_text('{"train": []}')
     with pytest.raises(ValueError, match=r'split\.json has .* GB; a text file of at most'):

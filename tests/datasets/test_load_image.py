@@ -1,4 +1,4 @@
-"""Image files of every kind, whole and broken."""
+"""Image files of all colour modes, complete and broken."""
 
 import io
 import struct
@@ -72,7 +72,7 @@ def test_orientation_tags_are_ignored(tmp_path):
 
 
 def bomb():
-    """A small PNG file that says it is 60,000 x 60,000 pixels large."""
+    """A small PNG file with a header that states 60,000 x 60,000 pixels."""
 
     def chunk(kind, data):
         return (
@@ -110,7 +110,7 @@ def test_a_missing_file_is_named(tmp_path):
         read_image(str(tmp_path / 'nothing.jpg'))
 
 
-def test_large_jpegs_are_decoded_small_and_others_whole(tmp_path):
+def test_only_large_jpegs_are_decoded_at_reduced_size(tmp_path):
     smooth = Image.fromarray(picture(40, 60)).resize((1200, 800), Image.BICUBIC)
     smooth.save(tmp_path / 'a.jpg', quality=95)
     smooth.save(tmp_path / 'a.png')
@@ -128,10 +128,10 @@ def test_large_jpegs_are_decoded_small_and_others_whole(tmp_path):
         LoadImage(reduce_to=0)
 
 
-def test_photographs_decoded_at_half_size_have_the_features_of_whole_ones(
+def test_photographs_decoded_at_half_size_have_nearly_the_same_features(
     photographs, quickstart_clip
 ):
-    """The least that ``reduce_to`` may be, the input size itself; twice that is what the guide advises."""
+    """``reduce_to`` is the input size, its lowest useful value; the guide advises twice that."""
     side = quickstart_clip.image_size
     resize = [
         ResizeEdge(side, 'short', backend='pillow', interpolation='bicubic'),

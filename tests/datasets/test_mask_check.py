@@ -1,4 +1,4 @@
-"""Wrong masks are noticed before training, right ones are not."""
+"""Wrong masks are reported before training, right ones are not."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def disc(radius=0.3, centre=(0.5, 0.5), size=(60, 80)):
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.1, 0.45), st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_an_object_is_no_cause_for_suspicion_and_its_inverse_is(radius, centre):
+def test_an_object_is_not_suspicious_and_its_inverse_is(radius, centre):
     mask = disc(radius, centre)
     assert suspicion(mask, (80, 60)) == ''
     if min(*centre, 1 - max(centre)) > radius + 0.06:  # it does not reach the border
         assert suspicion(~mask, (80, 60)) == 'inverted'
 
 
-def test_the_embedded_masks_are_right_and_their_inverses_are_not():
+def test_the_embedded_masks_are_not_suspicious_and_their_inverses_are():
     masks = [mask.astype(bool) for _, _, mask in task_samples('train', 1, 0.7, 'exact')]
     assert [suspicion(mask, (64, 64)) for mask in masks] == [''] * len(masks)
     assert sum(suspicion(~mask, (64, 64)) == 'inverted' for mask in masks) > 0.9 * len(masks)
@@ -47,7 +47,7 @@ def test_kinds(foreground, size, kind):
 
 @pytest.fixture
 def pairs(tmp_path, monkeypatch):
-    """Gives image and mask files, and what is told of them."""
+    """Returns a function that writes image and mask files and returns the warnings about them."""
     told = []
     monkeypatch.setattr(
         'fvgpt.datasets.mask_check.log_once', lambda message, level: told.append(message)
@@ -67,7 +67,7 @@ def pairs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('wrong, told', [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1)])
-def test_only_most_of_the_masks_are_worth_a_warning(pairs, wrong, told):
+def test_only_a_majority_of_masks_gives_a_warning(pairs, wrong, told):
     grey = disc().astype(np.uint8) * 255
     messages = pairs([255 - grey] * wrong + [grey] * (4 - wrong))
     assert len(messages) == told
@@ -80,7 +80,7 @@ def test_masks_of_zeros_and_ones_are_called_empty(pairs):
     assert 'must be white (255, not 1)' in pairs([disc().astype(np.uint8)] * 2)[0]
 
 
-def test_no_more_are_read_than_it_takes_and_broken_ones_are_named(pairs, tmp_path, monkeypatch):
+def test_only_some_masks_are_read_and_broken_ones_are_named(pairs, tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(
         'fvgpt.datasets.mask_check.read_image',

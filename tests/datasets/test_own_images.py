@@ -1,4 +1,4 @@
-"""A user's own images, found by data_root alone: layouts, lists, masks, and what is wrong with them."""
+"""A user's own images, given by data_root only: layouts, lists, masks and their errors."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def said(monkeypatch):
-    """What is told, as if the process were new."""
+    """The messages that are logged, as in a new process."""
     messages = []
     log_once.cache_clear()
     monkeypatch.setattr('fvgpt.io.log_once.print_log', lambda message, *_: messages.append(message))
@@ -64,8 +64,8 @@ def found(root, split='train', **kwargs):
     }, data
 
 
-# ------------------------------------------------------------------ what lies there
-def test_one_tree_of_class_folders_is_divided_once_and_for_all(photos, said):
+# ------------------------------------------------------------------ layouts
+def test_one_tree_of_class_folders_is_always_split_the_same_way(photos, said):
     train, data = found(photos)
     test, _ = found(photos, 'test')
     assert data.metainfo['classes'] == tuple(CLASSES) and data.metainfo['branch'] == 'base'
@@ -75,7 +75,7 @@ def test_one_tree_of_class_folders_is_divided_once_and_for_all(photos, said):
 
 
 @pytest.mark.parametrize('test', ['test', 'Test', 'val', 'valid', 'validation'])
-def test_a_folder_a_split(photos, test):
+def test_one_folder_per_split(photos, test):
     (photos.parent / 'split').mkdir()
     photos.rename(photos.parent / 'split' / 'train')
     for name in CLASSES:
@@ -115,7 +115,7 @@ def as_json(photos):
     [as_csv, as_json, lambda p: as_csv(p, ';'), lambda p: as_csv(p, '\t')],
     ids=['csv', 'json', 'semicolons', 'tabs'],
 )
-def test_a_list_of_a_tree_is_divided_like_the_tree(photos, write):
+def test_a_list_of_a_tree_is_split_like_the_tree(photos, write):
     folders = {split: found(photos, split)[0] for split in ('train', 'test')}
     write(photos)
     path = next(photos.glob('list.*'))
@@ -173,7 +173,7 @@ def test_shots_subsets_seeds_and_worker_processes(photos):
 
 # ------------------------------------------------------------------ masks
 @pytest.mark.parametrize('folder, suffix', [('mask', '.jpg'), ('masks', '.png'), ('Masks', '.png')])
-def test_masks_beside_the_class_folders_are_taken_and_are_no_class(photos, said, folder, suffix):
+def test_a_mask_folder_next_to_the_class_folders_is_not_a_class(photos, said, folder, suffix):
     for path in listing(photos):
         write_image(photos / folder / Path(path).with_suffix(suffix))
     train, data = found(photos, mask_root='auto')
@@ -186,7 +186,7 @@ def test_masks_beside_the_class_folders_are_taken_and_are_no_class(photos, said,
     assert 'mask_path' not in next(iter(found(photos)[0].values()))
 
 
-def test_without_masks_training_goes_on_and_it_is_said_once(photos, said):
+def test_without_masks_training_continues_and_one_warning_is_logged(photos, said):
     for _ in range(2):
         assert all(
             info['mask_path'] is None for info in found(photos, mask_root='auto')[0].values()
@@ -263,7 +263,7 @@ def test_a_list_by_itself_takes_its_masks_without_a_mask_root(photos):
     )
 
 
-# ------------------------------------------------------------------ what is wrong
+# ------------------------------------------------------------------ errors
 GOOD = [
     ['image', 'class', 'split'],
     ['ant/0.jpg', 'ant', 'train'],
@@ -306,7 +306,7 @@ GOOD = [
         ),
     ],
 )
-def test_a_wrong_line_is_named_before_anything_is_trained(photos, line, cells, message):
+def test_an_invalid_line_is_named_before_training(photos, line, cells, message):
     rows = [list(row) for row in GOOD]
     write_csv(photos / 'list.csv', rows)
     assert len(found(photos)[0]) == 2
@@ -346,7 +346,8 @@ def test_a_wrong_line_is_named_before_anything_is_trained(photos, line, cells, m
         ('a.json', '["ant/0.jpg"]', 'entry 1: expected an object'),
         (
             'a.json',
-            '[{"image": "ant/0.jpg", "class": "ant", "split": "train"}, {"image": "bee/0.jpg", "class": "bee"}]',
+            '[{"image": "ant/0.jpg", "class": "ant", "split": "train"}, '
+            '{"image": "bee/0.jpg", "class": "bee"}]',
             'entry 2: give a split for every image or for none',
         ),
         ('a.json', '{"images": []}', "no list 'train'"),
@@ -399,7 +400,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, make, message):
         OwnImages(data_root=str(tmp_path / 'photos'), lazy_init=True)
 
 
-def test_a_file_that_is_no_list_and_an_image_that_is_none(photos):
+def test_files_that_are_not_lists_or_not_images(photos):
     with pytest.raises(ValueError, match=r'0\.jpg is not a list of images'):
         OwnImages(data_root=str(photos / 'ant' / '0.jpg'))
     test = sorted(found(photos, 'test')[0])[0]
@@ -440,7 +441,7 @@ names = st.text(
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(names, st.sampled_from(['train', 'test'])), min_size=1, max_size=12))
-def test_csv_and_json_say_the_same_whatever_the_class_names(tmp_path_factory, rows):
+def test_csv_and_json_give_the_same_for_any_class_names(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp('lists')
     rows = [(f'{number}.jpg', name, split) for number, (name, split) in enumerate(rows)]
     write_csv(folder / 'a.csv', [('image', 'class', 'split'), *rows])
@@ -459,7 +460,7 @@ def test_csv_and_json_say_the_same_whatever_the_class_names(tmp_path_factory, ro
     content=st.one_of(st.text(max_size=200), st.binary(max_size=80)),
     suffix=st.sampled_from(['.csv', '.json']),
 )
-def test_any_other_content_is_one_value_error(tmp_path_factory, content, suffix):
+def test_any_other_content_is_a_value_error(tmp_path_factory, content, suffix):
     path = tmp_path_factory.mktemp('lists') / f'a{suffix}'
     path.write_bytes(content if isinstance(content, bytes) else content.encode('utf-8', 'replace'))
     with pytest.raises(ValueError, match=r'a\.(csv|json)'):
@@ -520,7 +521,7 @@ def test_real_photographs_with_masks_of_another_suffix():
     assert isinstance(data.source, ClassFolderDataset)
 
 
-# ------------------------------------------------------------------ a type of mmpretrain in place of ours
+# ------------------------------------------------------------------ data sets of mmpretrain
 def test_a_wrapped_type_takes_the_data_root_unless_it_has_its_own(photos):
     inner = dict(type='mmpretrain.CustomDataset', data_prefix='photos')
     own = dict(type='mmpretrain.CustomDataset', data_root=str(photos))
@@ -533,7 +534,7 @@ def test_a_wrapped_type_takes_the_data_root_unless_it_has_its_own(photos):
         assert len(data.load_data_list()) == 30 and data.metainfo['classes'] == tuple(CLASSES)
 
 
-def test_a_plain_type_gets_the_data_root_alone_and_no_masks(photos):
+def test_a_data_set_of_mmpretrain_gets_the_data_root_and_no_masks(photos):
     config = load_recipe(
         str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_mmpretrain_dataset.py'),
         dict(data_root=str(photos)),

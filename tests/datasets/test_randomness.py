@@ -1,4 +1,4 @@
-"""What an image is augmented with follows from the run's seed, the epoch and the image, not from who loads it."""
+"""The augmentation of an image depends on seed, epoch and image, not on the loading process."""
 
 import pickle
 import random
@@ -17,7 +17,7 @@ IMAGES = 11
 
 
 class Draws(FewShotDataset):
-    """Images without files, whose pipeline gives what the generators draw."""
+    """Images without files, whose pipeline returns random numbers of all generators."""
 
     def class_names_by_label(self):
         return {0: 'cat', 1: 'dog'}
@@ -80,7 +80,7 @@ def test_processes_together_see_the_batches_of_one(tmp_path, world_size):
         assert [sorted(batch) for batch in together] == [sorted(batch) for batch in epoch]
 
 
-def test_one_process_without_workers_goes_on_in_its_own_stream(tmp_path):
+def test_one_process_without_workers_uses_its_own_random_stream(tmp_path):
     dataset = Draws(tmp_path)
     random.seed(0)
     expected = [random.random() for _ in range(8)]
@@ -88,12 +88,12 @@ def test_one_process_without_workers_goes_on_in_its_own_stream(tmp_path):
     assert [drawn for batch in epochs(dataset, 0, [0])[0] for _, drawn, *_ in batch] == expected
 
 
-def test_a_seeded_index_is_an_index_that_keeps_its_seed_on_the_way_to_a_worker():
+def test_a_seeded_index_keeps_its_seed_when_it_is_pickled():
     index = pickle.loads(pickle.dumps(SeededIndex(3, 7)))
     assert index == 3 and [10, 11, 12, 13][index] == 13 and index.seed == 7
 
 
-def test_generators_go_on_as_if_nothing_had_been_drawn():
+def test_the_generators_are_restored():
     def draw():
         return random.random(), float(np.random.rand()), float(torch.rand(()))
 

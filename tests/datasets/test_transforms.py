@@ -1,4 +1,4 @@
-"""Image and mask stay together, and masks of every kind are read."""
+"""Image and mask are transformed together, and masks of all kinds are read."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_missing_is_all_foreground_and_broken_is_named(tmp_path):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(8, 90), st.integers(8, 90), st.integers(0, 1000))
-def test_crop_moves_image_and_mask_alike(height, width, seed):
+def test_image_and_mask_get_the_same_crop(height, width, seed):
     mask = disc(height, width).astype(np.uint8)
     image = np.repeat(mask[..., None] * 255, 3, 2)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The embedded world is what its description says."""
+"""The embedded image set has the properties that its docstring states."""
 
 import json
 import multiprocessing
@@ -37,7 +37,7 @@ def test_pretraining_pairs_are_reproducible_and_of_pretraining_compositions():
     'what', [c for c in scene.ALL_COMPOSITIONS if c.pattern == 'plain'][::7], ids=lambda c: c.name
 )
 def test_mask_is_the_object(what):
-    """Drawing the same scene with another colour changes the pixels of the mask and its soft border only."""
+    """Another colour of the object changes only the pixels of the mask and its soft border."""
     other = scene.Composition(
         what.pattern, 'white' if what.colour != 'white' else 'black', what.shape
     )
@@ -79,7 +79,7 @@ def test_background_goes_with_the_class_in_training_only(monkeypatch):
         ]
         shares[split] = np.mean(most_common)
     assert shares['train'] == pytest.approx(0.73, abs=0.04)
-    assert shares['test'] < 0.25  # ten backgrounds, the luckiest of 40 draws
+    assert shares['test'] < 0.25  # 0.1 by chance; this is the maximum of 40 classes
 
 
 @pytest.mark.parametrize('quality', world.MASK_QUALITIES)
@@ -95,7 +95,7 @@ def test_mask_qualities(quality):
     assert low <= overlap <= high
 
 
-def test_written_once_read_like_any_data_set_and_made_anew_for_other_settings(tmp_path):
+def test_it_is_written_once_and_again_for_other_settings(tmp_path):
     kwargs = dict(data_root=str(tmp_path), train_per_class=2, test_per_class=1)
     train = QuickstartWorld(subset='base', mask_root='mask', **kwargs)
     assert len(train) == 40 and len(train.metainfo['classes']) == 20
@@ -135,12 +135,12 @@ def test_test_masks_are_exact_whatever_the_training_masks_are(monkeypatch):
     assert all(mask is None for _, _, mask in world.task_samples('test', 1, 0.7, 'missing'))
 
 
-def test_unknown_mask_quality_lists_the_known(tmp_path):
+def test_an_unknown_mask_quality_lists_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match='exact, eroded, shifted, wrong, missing'):
         world.write_world(str(tmp_path), mask_quality='fine')
 
 
-def test_runs_that_start_together_draw_it_once(tmp_path):
+def test_runs_that_start_at_the_same_time_draw_it_once(tmp_path):
     with multiprocessing.Pool(2) as pool:
         outcomes = pool.starmap(world.write_world, [(str(tmp_path), 1, 1)] * 2)
     assert len(set(outcomes)) == 1

@@ -1,4 +1,4 @@
-"""Masks of whole folders: layout, resuming, failures, report."""
+"""Masks of a folder of images: layout, resuming, failures, report."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from .conftest import square_picture
 
 
 class RedSegmenter(ForegroundSegmenter):
-    """Red is foreground; counts its calls; fails as told."""
+    """Red is foreground. Counts its calls, and fails if configured to."""
 
     def __init__(self, most: int = 99, device: str = 'cpu'):
         self.most, self.device, self.calls = most, device, []
@@ -61,7 +61,7 @@ def files_of(folder: Path) -> list:
 
 
 @pytest.mark.parametrize('suffix', [None, '.png'])
-def test_masks_mirror_the_images(images, tmp_path, suffix):
+def test_masks_have_the_paths_of_their_images(images, tmp_path, suffix):
     summary = generate_masks(images, tmp_path / 'masks', red(), suffix)
     wanted = [name for name in files_of(images) if name != 'notes.txt']
     if suffix:
@@ -84,7 +84,7 @@ def test_soft_masks_keep_their_probabilities(images, tmp_path):
     )
 
 
-def test_masks_below_the_images_folder_are_no_images_of_the_next_run(images):
+def test_masks_inside_the_image_folder_are_not_images_of_the_next_run(images):
     generate_masks(images, images / 'mask', red(), '.png')
     assert generate_masks(images, images / 'mask', red(), '.png')['kept'] == 5
     assert not (images / 'mask' / 'mask').exists()
@@ -95,7 +95,7 @@ def test_one_image_gets_one_mask(images, tmp_path):
     assert files_of(tmp_path / 'masks') == ['1.png'] and summary['images'] == 1
 
 
-def test_masks_that_are_there_are_kept_and_broken_ones_made_again(images, tmp_path):
+def test_existing_masks_are_kept_and_broken_ones_made_again(images, tmp_path):
     masks = tmp_path / 'masks'
     generate_masks(images, masks, red(), '.png')
     (masks / 'top.png').write_bytes((masks / 'top.png').read_bytes()[:40])
@@ -112,11 +112,9 @@ def test_masks_that_are_there_are_kept_and_broken_ones_made_again(images, tmp_pa
     assert again['made'] == 5 and read_mask(masks / 'b c' / '1.png')[0].any()
 
 
-def test_unreadable_images_and_failing_ones_are_named_and_the_others_made(images, tmp_path):
+def test_images_that_fail_are_named_and_the_others_get_masks(images, tmp_path):
     (images / 'a' / '0.jpg').write_bytes(b'not a picture')
-    Image.new('RGB', (9, 9)).save(
-        images / 'a' / 'black.png'
-    )  # the segmenter returns NaN for it
+    Image.new('RGB', (9, 9)).save(images / 'a' / 'black.png')  # the segmenter returns NaN for it
     summary = generate_masks(images, tmp_path / 'masks', red(), '.png', batch_size=3)
     assert sorted(summary['failures']) == ['a/0.jpg', 'a/black.png']
     assert (
@@ -127,13 +125,13 @@ def test_unreadable_images_and_failing_ones_are_named_and_the_others_made(images
     assert len(files_of(tmp_path / 'masks')) == 5
 
 
-def test_a_batch_too_large_for_the_device_is_done_one_by_one(images, tmp_path):
+def test_a_batch_too_large_for_the_device_is_processed_one_by_one(images, tmp_path):
     maker = red(most=1)
     assert generate_masks(images, tmp_path / 'masks', maker, '.png', batch_size=5)['made'] == 5
     assert maker.component.calls == [5, 1, 1, 1, 1, 1]
 
 
-def test_around_a_gpu_threads_share_one_segmenter_and_batches_are_of_eight(tmp_path):
+def test_on_a_gpu_threads_share_one_segmenter_with_batches_of_eight(tmp_path):
     for number in range(20):
         Image.fromarray(square_picture()[0]).save(tmp_path / f'{number}.png')
     maker = red(device='cuda')
@@ -189,7 +187,7 @@ def test_the_report_shows_areas_and_the_worst(images, tmp_path):
     ]
 
 
-def test_wrong_folders_are_refused_before_anything_is_written(images, tmp_path):
+def test_invalid_folders_are_refused_before_anything_is_written(images, tmp_path):
     def refused(message, *arguments, error=ValueError):
         with pytest.raises(error, match=message):
             find_jobs(*arguments)
@@ -232,6 +230,6 @@ def test_two_runs_do_not_write_to_one_folder(images, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['grabcutt', 'fvgpt.nowhere.Segmenter', 'pathlib.Path'])
-def test_a_segmenter_that_is_none_is_refused(name):
+def test_an_unknown_segmenter_is_refused(name):
     with pytest.raises(ValueError, match='choose grabcut, mmdet, mmseg, rembg, transformers'):
         MaskMaker(name)

@@ -12,14 +12,14 @@ from fvgpt.segmentation.grabcut import GrabCutSegmenter, central_prior, drop_sma
 from fvgpt.segmentation.mask_file import confidence, intersection_over_union
 
 
-def test_an_object_on_a_plain_ground_is_cut_out(pictures):
+def test_an_object_on_a_plain_background_is_found(pictures):
     images, masks = pictures
     for found, mask in zip(GrabCutSegmenter().segment(images), masks):
         assert intersection_over_union(found, mask.astype(np.float32)) > 0.95
         assert confidence(found) > 0.8
 
 
-def test_the_embedded_world_is_cut_out_far_better_than_by_the_central_prior():
+def test_on_the_embedded_world_it_is_far_better_than_the_central_prior():
     samples = [
         (image, mask.astype(np.float32))
         for _, image, mask in task_samples('train', 1, 0.7, 'exact')
@@ -54,7 +54,7 @@ def test_masks_do_not_depend_on_the_other_pictures(pictures):
     assert all(np.array_equal(a, b) for a, b in zip(together, alone))
 
 
-def test_a_large_picture_is_worked_on_small_and_its_mask_enlarged():
+def test_a_large_picture_is_segmented_at_reduced_size():
     small = np.zeros((60, 80, 3), np.uint8)
     small[20:40, 30:50] = 200
     large = small.repeat(40, 0).repeat(40, 1)
@@ -73,6 +73,6 @@ def test_small_parts_are_dropped_and_comparable_ones_kept():
 @pytest.mark.parametrize(
     'options', [dict(side=4), dict(iterations=0), dict(model='u2net'), dict(sides=3)]
 )
-def test_options_that_make_no_sense_are_refused(options):
+def test_invalid_options_are_refused(options):
     with pytest.raises(ValueError, match='grabcut'):
         build_segmenter('grabcut', options)

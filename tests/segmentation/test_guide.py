@@ -1,4 +1,4 @@
-"""The example of the guide "Add a segmenter" makes masks by the guide's own command."""
+"""The example of the guide "Add a segmenter" works with the guide's command."""
 
 import os
 import re
@@ -24,7 +24,7 @@ SEGMENT, TRAIN = re.findall(r'```bash\n(.*?)```', GUIDE, re.S)
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Where a user types: the guide's module, and photos/ of two classes with the masks that its command made."""
+    """Working folder: the guide's module, photos/ of two classes, and the masks of its command."""
     folder = tmp_path_factory.mktemp('segmenter')
     for name in ('tools', 'configs'):
         (folder / name).symlink_to(ROOT / name)
@@ -57,7 +57,7 @@ def test_its_masks_are_those_of_the_guides_recipe(folder, monkeypatch):
     config = load_recipe(recipe, dict(option.split('=', 1) for option in options))
     train = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
     images = [train.get_data_info(i) for i in range(len(train))]
-    assert len(images) == 4  # of six, as 30 % of a class are for the test
+    assert len(images) == 4  # of six: 30 % of each class are test images
     assert all(
         Path(info['mask_path']) == Path('photos/mask', *Path(info['img_path']).parts[1:])
         for info in images

@@ -33,7 +33,7 @@ def test_the_training_pipeline_reads_the_mask_that_was_written(tmp_path_factory,
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
-def test_a_mask_says_who_made_it(tmp_path, suffix):
+def test_a_mask_file_contains_its_maker(tmp_path, suffix):
     note = dict(segmenter='grabcut side=64', confidence=0.5)
     write_mask(tmp_path / f'a{suffix}', np.ones((4, 4), np.float32), note)
     assert read_mask(tmp_path / f'a{suffix}')[1] == note
@@ -67,14 +67,14 @@ def test_every_kind_of_picture_becomes_three_channels(tmp_path, mode):
     assert loaded[:, -1].min() == 255 and loaded[:, 0].max() == 0  # 16 bits are scaled, not clipped
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path):
+def test_a_file_that_is_not_an_image_is_named(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'no image')
     for read in (load_image, read_mask):
         with pytest.raises(ValueError, match='a.png'):
             read(tmp_path / 'a.png')
 
 
-def test_confidence_is_how_little_a_mask_depends_on_its_threshold():
+def test_confidence_is_independence_of_the_threshold():
     mask = np.zeros((10, 10), np.float32)
     assert confidence(mask) == 0
     mask[:4] = 1
@@ -93,7 +93,7 @@ def test_iou_is_symmetric_and_one_for_equal_masks_only(mask, seed):
     assert (intersection_over_union(a, b) == 1) == np.array_equal(a, b)
 
 
-def test_a_reference_of_another_size_is_brought_to_the_masks_size():
+def test_a_reference_of_another_size_is_resized():
     small = np.zeros((6, 8), np.float32)
     small[2:4, 3:6] = 1
     assert intersection_over_union(small.repeat(3, 0).repeat(3, 1), small) == 1

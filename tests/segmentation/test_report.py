@@ -1,4 +1,4 @@
-"""The report of masks, whatever the images are called."""
+"""The report on masks, for any image names."""
 
 import csv
 
@@ -8,7 +8,7 @@ from fvgpt.segmentation.jobs import Job, Record
 from fvgpt.segmentation.report import write_report
 
 
-def test_names_are_no_markup_and_no_formulas(tmp_path):
+def test_names_are_not_markup_and_not_formulas(tmp_path):
     (tmp_path / '_report').mkdir()
     Image.new('RGB', (8, 8)).save(tmp_path / 'image.png')
     names = ['=cmd|x', '<script>alert(1)</script>', 'a|b']

@@ -1,4 +1,4 @@
-"""The adapter to Hugging Face's transformers, on models of a few thousand random weights."""
+"""The segmenter of Hugging Face's transformers, with small models of random weights."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ class TinyConfig(PretrainedConfig):
 
 
 class TinyForeground(PreTrainedModel):
-    """Red against blue; gives intermediate outputs first, as BiRefNet does."""
+    """Logits are red minus blue; returns intermediate outputs first, as BiRefNet does."""
     config_class = TinyConfig
 
     def __init__(self, config):
@@ -123,7 +123,7 @@ def sam(request, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def birefnet_like(tmp_path_factory):
-    """Saves a model that is red minus blue, with ``outputs`` channels."""
+    """Save a model whose logits are red minus blue, with ``outputs`` channels."""
 
     def save(outputs=1):
         folder = tmp_path_factory.mktemp('birefnet_like')
@@ -143,7 +143,7 @@ def birefnet_like(tmp_path_factory):
 
 
 @pytest.mark.parametrize('prompt', ['point', 'box', 'both'])
-def test_pictures_of_several_sizes_get_together_what_each_gets_alone(sam, prompt, pictures):
+def test_batches_of_several_sizes_give_the_masks_of_single_images(sam, prompt, pictures):
     images, _ = pictures
     segmenter = build_segmenter('transformers', dict(model=sam, prompt=prompt, device='cpu'))
     for image, mask in zip(images, segmenter.segment(images)):
@@ -152,7 +152,7 @@ def test_pictures_of_several_sizes_get_together_what_each_gets_alone(sam, prompt
         np.testing.assert_allclose(mask, segmenter.segment([image])[0], atol=1e-3)
 
 
-def test_of_the_masks_proposed_for_the_central_point_the_best_is_taken(sam, pictures):
+def test_the_mask_with_the_highest_predicted_iou_is_used(sam, pictures):
     image = pictures[0][0]
     found = build_segmenter('transformers', dict(model=sam, prompt='point', device='cpu')).segment(
         [image]
@@ -171,7 +171,7 @@ def test_of_the_masks_proposed_for_the_central_point_the_best_is_taken(sam, pict
     assert np.array_equal(found > 0.5, masks[outputs.iou_scores[0, 0].argmax()].numpy())
 
 
-def test_a_birefnet_like_model_gives_its_last_output(birefnet_like, pictures):
+def test_the_last_output_of_a_birefnet_like_model_is_used(birefnet_like, pictures):
     images, masks = pictures
     segmenter = build_segmenter(
         'transformers', dict(model=birefnet_like(), size=192, trust_remote_code=True, device='cpu')
@@ -180,7 +180,7 @@ def test_a_birefnet_like_model_gives_its_last_output(birefnet_like, pictures):
         assert found.shape == mask.shape and np.mean((found > 0.5) == mask) > 0.97
 
 
-def test_code_that_comes_with_weights_is_not_run_unasked(birefnet_like):
+def test_remote_code_is_run_only_if_trusted(birefnet_like):
     with pytest.raises(ValueError, match='trust_remote_code'):
         build_segmenter('transformers', dict(model=birefnet_like(), device='cpu'))
 

@@ -1,1 +1,1 @@
-"""The embedded pictures: how a scene is drawn, the few-shot task, and the pretraining pairs."""
+"""The embedded synthetic images: drawing of a scene, few-shot task, and pretraining pairs."""

@@ -1,7 +1,8 @@
-"""One image of the quickstart world: an object of nameable pattern, colour and shape on a textured background.
+"""Draws one image of the quickstart world with its exact foreground mask.
 
-:func:`render` draws it, with clutter, a smaller distractor object, blur, noise and one of four lights, and knows the exact
-foreground mask; what is drawn, and what for, is up to :mod:`fvgpt.quickstart.world`.
+:func:`render` draws an object with a pattern, colour and shape on a textured background, with
+clutter, a smaller distractor object, blur, noise and one of four lights.
+:mod:`fvgpt.quickstart.world` decides what is drawn and for which purpose.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 SIZE = 64  # pixels, image side
-_FINE = 2 * SIZE  # objects are drawn at twice the size and averaged down
+_FINE = 2 * SIZE  # objects are drawn at twice the size, then averaged down
 
 COLOURS: Dict[str, Tuple[int, int, int]] = dict(
     red=(205, 35, 40),
@@ -27,7 +28,7 @@ COLOURS: Dict[str, Tuple[int, int, int]] = dict(
     black=(30, 30, 34),
 )
 PATTERNS = ('plain', 'striped', 'spotted', 'checkered')
-LIGHTS: Dict[str, Tuple[float, float, float]] = {  # phrase in captions -> gain of red, green, blue
+LIGHTS: Dict[str, Tuple[float, float, float]] = {  # phrase in captions -> gain of R, G, B
     'in daylight': (1.0, 1.0, 1.0),
     'in lamp light': (1.15, 0.85, 0.5),
     'in moonlight': (0.5, 0.68, 1.1),
@@ -36,7 +37,10 @@ LIGHTS: Dict[str, Tuple[float, float, float]] = {  # phrase in captions -> gain 
 
 
 def _radial(radius: Callable[[np.ndarray], np.ndarray], n: int = 64) -> np.ndarray:
-    """Outline of a star-shaped figure, (n, 2), angles measured from straight up."""
+    """Outline (n, 2) of a figure given by its radius as a function of the angle.
+
+    The angle is measured in radians, clockwise from straight up.
+    """
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
     return radius(angle)[:, None] * np.stack([np.sin(angle), -np.cos(angle)], 1)
 
@@ -63,7 +67,8 @@ def _polygon(*points: Tuple[float, float]) -> np.ndarray:
     return np.array(points, np.float64)
 
 
-# Outlines in the unit disc, y down; several contours are filled by the even-odd rule.
+# Outlines (n, 2) of (x, y) in the unit disc, y points down. Several contours are filled by the
+# even-odd rule.
 SHAPES: Dict[str, List[np.ndarray]] = dict(
     circle=[_radial(lambda a: np.full_like(a, 0.85))],
     square=[_polygon((-0.75, -0.75), (0.75, -0.75), (0.75, 0.75), (-0.75, 0.75))],
@@ -105,7 +110,7 @@ SHAPES: Dict[str, List[np.ndarray]] = dict(
 
 @dataclass(frozen=True)
 class Composition:
-    """One object class of the world."""
+    """An object class of the world: pattern, colour and shape."""
 
     pattern: str
     colour: str
@@ -113,16 +118,19 @@ class Composition:
 
     @property
     def name(self) -> str:
-        """Class name, as in "striped red star"."""
+        """Class name, such as "striped red star"."""
         return f'{self.pattern} {self.colour} {self.shape}'
 
 
 ALL_COMPOSITIONS = tuple(Composition(*c) for c in product(PATTERNS, COLOURS, SHAPES))
 
 
-# ---------------------------------------------------------------------------------------------------- backgrounds
+# ------------------------------------------------------------------ backgrounds
 def _noise(rng: np.random.Generator, *cells: Tuple[int, int]) -> np.ndarray:
-    """Smooth noise in about [0, 1], (SIZE, SIZE): the mean over the given (rows, columns) lattices."""
+    """Smooth noise (SIZE, SIZE) in about [0, 1].
+
+    The mean of random lattices of the given sizes (rows, columns), interpolated to the image size.
+    """
     layers = [
         cv2.resize(rng.random(c, np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
         for c in cells
@@ -131,6 +139,7 @@ def _noise(rng: np.random.Generator, *cells: Tuple[int, int]) -> np.ndarray:
 
 
 def _blend(weight: np.ndarray, low: Tuple[int, int, int], high: Tuple[int, int, int]) -> np.ndarray:
+    """Blend two RGB colours by weights (SIZE, SIZE), which are clipped to [0, 1]."""
     dark, light = np.array([low, high], np.float32)
     return dark + np.clip(weight, 0, 1)[..., None] * (light - dark)
 
@@ -201,7 +210,7 @@ def _concrete(rng):
     return _blend(_noise(rng, (5, 5), (20, 20), (60, 60)), (95, 95, 95), (175, 172, 168))
 
 
-# phrase used in captions -> painter
+# phrase in captions -> function that paints the background (SIZE, SIZE, 3)
 BACKGROUNDS: Dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     'on grass': _grass,
     'on sand': _sand,
@@ -216,39 +225,68 @@ BACKGROUNDS: Dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------- objects
+# ------------------------------------------------------------------ objects
 def _draw_object(
     rng: np.random.Generator, what: Composition, centre: np.ndarray, radius: float
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Colours (SIZE, SIZE, 3), weighted by coverage, and coverage (SIZE, SIZE) in [0, 1] of one object."""
-    turn = rng.uniform(-0.45, 0.45)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    """Draw one object.
+
+    Args:
+        rng: the only source of randomness.
+        what: the object.
+        centre: its centre (x, y) in pixels.
+        radius: its radius in pixels.
+
+    Returns:
+        Its colours (SIZE, SIZE, 3) multiplied by its coverage, and its coverage (SIZE, SIZE), which
+        is the share of each pixel that it covers, in [0, 1].
+    """
+    turn = rng.uniform(-0.45, 0.45)  # radians
     stretch = np.array([1, rng.uniform(0.85, 1.15)])
+    coverage = _fill_shape(SHAPES[what.shape], turn, stretch, centre, radius)
+    first = np.array(COLOURS[what.colour], np.float32) + rng.normal(0, 10, 3).astype(np.float32)
+    # The second colour of a pattern is a shade or a tint of the first, whichever contrasts more, so
+    # that the name of the colour still describes the object.
+    second = first * 0.35 if first.mean() > 110 else first * 0.45 + 140
+    marked = _pattern(rng, what.pattern, turn)
+    paint = np.where(marked[..., None], second, first) * coverage[..., None]
+    return _average_down(paint), _average_down(coverage)
+
+
+def _fill_shape(
+    contours: List[np.ndarray], turn: float, stretch: np.ndarray, centre: np.ndarray, radius: float
+) -> np.ndarray:
+    """Filled outline of an object, (_FINE, _FINE) uint8 in {0, 1}."""
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     outline = [
-        np.round(2 * (radius * (c * stretch) @ rotation.T + centre)).astype(np.int32)
-        for c in SHAPES[what.shape]
+        np.round(2 * (radius * (contour * stretch) @ rotation.T + centre)).astype(np.int32)
+        for contour in contours
     ]
     coverage = np.zeros((_FINE, _FINE), np.uint8)
     cv2.fillPoly(coverage, outline, 1)
+    return coverage
 
-    base = np.array(COLOURS[what.colour], np.float32) + rng.normal(0, 10, 3).astype(np.float32)
-    # The second colour of a pattern is a tint or a shade of the first, whichever contrasts: the colour's name holds.
-    second = base * 0.35 if base.mean() > 110 else base * 0.45 + 140
+
+def _pattern(rng: np.random.Generator, pattern: str, turn: float) -> np.ndarray:
+    """Where the second colour of a pattern is, (_FINE, _FINE) bool."""
     y, x = np.mgrid[:_FINE, :_FINE].astype(np.float32) / 2
     angle = turn + rng.uniform(-0.4, 0.4) + (np.pi / 2 if rng.random() < 0.5 else 0)
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    period = rng.uniform(5.5, 8.0)
+    period = rng.uniform(5.5, 8.0)  # pixels
     phase = rng.uniform(0, period, 2)
     u, v = (u + phase[0]) / period % 1, (v + phase[1]) / period % 1
-    marked = dict(
-        plain=lambda: np.zeros_like(u, bool),
-        striped=lambda: u < 0.42,
-        spotted=lambda: np.hypot(u - 0.5, v - 0.5) < 0.31,
-        checkered=lambda: (u < 0.5) ^ (v < 0.5),
-    )[what.pattern]()
-    paint = np.where(marked[..., None], second, base) * coverage[..., None]
-    shrink = lambda a: cv2.resize(a.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_AREA)  # noqa: E731
-    return shrink(paint), shrink(coverage)
+    if pattern == 'striped':
+        return u < 0.42
+    if pattern == 'spotted':
+        return np.hypot(u - 0.5, v - 0.5) < 0.31
+    if pattern == 'checkered':
+        return (u < 0.5) ^ (v < 0.5)
+    return np.zeros_like(u, bool)
+
+
+def _average_down(image: np.ndarray) -> np.ndarray:
+    """(_FINE, _FINE, ...) -> (SIZE, SIZE, ...) float32, by averaging 2 x 2 pixels."""
+    return cv2.resize(image.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
 def render(
@@ -262,16 +300,17 @@ def render(
 
     Args:
         rng: the only source of randomness.
-        what: the object of the image.
+        what: the main object.
         background: a key of ``BACKGROUNDS``.
         light: a key of ``LIGHTS``.
-        distractors: compositions that the smaller second object is drawn from.
+        distractors: compositions from which the smaller second object is chosen.
 
     Returns:
-        image (64, 64, 3) uint8 RGB, and the exact foreground mask (64, 64) bool of the object of the image.
+        The image (64, 64, 3) uint8 RGB, and the exact foreground mask (64, 64) bool of the main
+        object.
     """
     canvas = BACKGROUNDS[background](rng).astype(np.float32)
-    for _ in range(rng.integers(0, 5)):  # clutter: small flat blobs
+    for _ in range(rng.integers(0, 5)):  # clutter: small ellipses of one colour
         middle, axes = rng.integers(SIZE, size=2).tolist(), rng.integers(1, 5, size=2).tolist()
         cv2.ellipse(
             canvas,
@@ -285,7 +324,7 @@ def render(
         )
     radius = rng.uniform(13, 24)
     centre = SIZE / 2 + rng.uniform(-1, 1, 2) * (SIZE / 2 - 0.75 * radius)
-    if rng.random() < 0.5:  # a smaller object, away from the main one, often cut by the border
+    if rng.random() < 0.5:  # a smaller object next to the main one, often cropped by the border
         other = distractors[rng.integers(len(distractors))]
         away = np.arctan2(*(SIZE / 2 - centre)[::-1]) + rng.uniform(-0.7, 0.7)
         place = np.clip(

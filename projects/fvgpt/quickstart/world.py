@@ -1,14 +1,15 @@
-"""The embedded image set: a small procedural world with exact foreground masks.
+"""The embedded synthetic image set with exact foreground masks, and its few-shot task.
 
-Every image shows one object, a composition of three nameable attributes (pattern, colour, shape: "striped red star"), on
-one of ten textured backgrounds, with clutter, a smaller distractor object, blur and noise, in one of four lights. Forty
-compositions are the *task* (20 base, 20 new classes); the CLIP that ships with the project is pretrained on the
-remaining ones only, so both halves of the task are unseen combinations of seen words. All images of the task are taken
-in lamp light, which shifts every colour and which the plain prompt "a photo of a ..." does not mention: that is what
-tuning can win.
+Each image shows one object, a composition of three attributes (pattern, colour, shape, such as
+"striped red star"), on one of ten textured backgrounds, with clutter, a smaller distractor object,
+blur and noise, in one of four lights. 40 of the 400 compositions are the classes of the task (20
+base, 20 new). The CLIP that is distributed with the project is pretrained on the other 360 only, so
+both halves of the task are unseen combinations of known words. All images of the task are in lamp
+light, which shifts every colour and which the prompt "a photo of a ..." does not mention. This is
+what prompt tuning can learn.
 
-:func:`write_world` writes the task as image files, mask files and a few-shot split file in the public layout, so that
-nothing downstream knows that the images are synthetic.
+:func:`write_world` writes the task as image files, mask files and a few-shot split file in the
+public layout, so that the rest of the code reads it like any other data set.
 """
 
 import json
@@ -35,14 +36,15 @@ from .scene import (
     render,
 )
 
-WORLD_VERSION = 1  # raise when the pixels or the task change: written sets are then made anew
+WORLD_VERSION = 1  # increase if the pixels or the task change: existing images are then drawn again
 
 TASK_LIGHT = 'in lamp light'
 MASK_QUALITIES = ('exact', 'eroded', 'shifted', 'wrong', 'missing')
 
 
 def _draw_task() -> Tuple[Composition, ...]:
-    # Each colour and each shape occurs four times and each pattern ten times, so no attribute is rare in the task.
+    # Each colour and each shape occurs four times and each pattern ten times,
+    # so that no attribute is rare in the task.
     rng = np.random.default_rng(20)
     patterns, colours, shapes = PATTERNS * 10, tuple(COLOURS) * 4, tuple(SHAPES) * 4
     while True:
@@ -58,17 +60,18 @@ def _draw_task() -> Tuple[Composition, ...]:
             return tuple(task)
 
 
-TASK = _draw_task()  # label = position; the first half are the base classes
+TASK = _draw_task()  # the position is the label; the first half are the base classes
 PRETRAINING = tuple(c for c in ALL_COMPOSITIONS if c not in set(TASK))
 
 
 def degrade_mask(rng: np.random.Generator, mask: np.ndarray, quality: str) -> Optional[np.ndarray]:
-    """A mask as segmenters make them in life.
+    """Add a typical error of segmenters to an exact mask.
 
     Args:
+        rng: source of randomness.
         mask: (64, 64) bool.
-        quality: ``exact``; ``eroded`` (the border eaten away); ``shifted`` (5 to 12 pixels); ``wrong`` (a random
-            rectangle instead of the object); ``missing``.
+        quality: ``exact``; ``eroded`` (a border is removed); ``shifted`` (by 5 to 12 pixels);
+            ``wrong`` (a random rectangle instead of the object); ``missing``.
 
     Returns:
         (64, 64) bool, or None for ``missing``.
@@ -97,7 +100,7 @@ def degrade_mask(rng: np.random.Generator, mask: np.ndarray, quality: str) -> Op
     raise UserError(f'mask_quality {quality!r} is unknown; choose from {", ".join(MASK_QUALITIES)}')
 
 
-# ---------------------------------------------------------------------------------------------------- pretraining
+# ------------------------------------------------------------------ pretraining
 _WITH = dict(striped='with stripes', spotted='with spots', checkered='with checks', plain='')
 _CAPTIONS = (
     '{0}',
@@ -112,8 +115,11 @@ _CAPTIONS = (
 
 
 def caption(rng: np.random.Generator, what: Composition, background: str, light: str) -> str:
-    """A sentence a person might write: attributes are left out now and then, the background is named half the time, and
-    the light mostly when it is not daylight."""
+    """Caption for pretraining, as a person might write it.
+
+    Each attribute is sometimes left out, the background is named in half of the captions, and the
+    light in 60 % of them (10 % in daylight).
+    """
     colour = what.colour if rng.random() < 0.9 else ''
     pattern = what.pattern if rng.random() < 0.85 else ''
     shape = what.shape if rng.random() < 0.93 else 'thing'
@@ -132,7 +138,15 @@ def caption(rng: np.random.Generator, what: Composition, background: str, light:
 
 
 def pretraining_pair(seed: int, index: int) -> Tuple[np.ndarray, str, int]:
-    """Image (64, 64, 3) uint8, caption and index in ``PRETRAINING`` of sample ``index``; no task composition occurs."""
+    """Draw one image with caption for pretraining. It shows no composition of the task.
+
+    Args:
+        seed: seed of the pretraining data.
+        index: index of the sample.
+
+    Returns:
+        Image (64, 64, 3) uint8 RGB, caption, and index of its composition in ``PRETRAINING``.
+    """
     rng = np.random.default_rng([1, seed, index])
     which = int(rng.integers(len(PRETRAINING)))
     background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
@@ -141,15 +155,19 @@ def pretraining_pair(seed: int, index: int) -> Tuple[np.ndarray, str, int]:
     return image, caption(rng, PRETRAINING[which], background, light), which
 
 
-# ---------------------------------------------------------------------------------------------------- the task on disk
+# ------------------------------------------------------------------ the task on disk
 def task_samples(
     split: str, per_class: int, background_correlation: float, mask_quality: str
 ) -> Iterator[Tuple[int, np.ndarray, Optional[np.ndarray]]]:
-    """Yield (label, image, mask) of a split, ``per_class`` samples of each task class in order.
+    """Yield (label, image, mask) of each sample of a split, class by class.
 
-    In the ``train`` split a sample has its class's own background with probability ``background_correlation``, in the
-    ``test`` split never more than by chance. Test masks are exact unless all are missing: they are for looking at a model, and
-    the quality is that of what it was trained with.
+    Args:
+        split: ``train`` or ``test``.
+        per_class: images per class.
+        background_correlation: probability that a training image has the background that belongs
+            to its class. Test images have it by chance only.
+        mask_quality: one of ``MASK_QUALITIES``, of training masks. Test masks, which only an
+            analysis reads, are exact, or missing for ``missing``.
     """
     if split == 'test' and mask_quality != 'missing':
         mask_quality = 'exact'
@@ -161,12 +179,9 @@ def task_samples(
             if split == 'train' and rng.random() < background_correlation:
                 background = phrases[label % len(phrases)]
             image, mask = render(rng, what, background, TASK_LIGHT)
-            # A generator of its own, so that the pixels do not depend on the mask quality.
-            yield (
-                label,
-                image,
-                degrade_mask(np.random.default_rng([3, label, index]), mask, mask_quality),
-            )
+            # a separate generator, so that the images do not depend on the mask quality
+            mask_rng = np.random.default_rng([3, label, index])
+            yield label, image, degrade_mask(mask_rng, mask, mask_quality)
 
 
 def write_world(
@@ -176,23 +191,27 @@ def write_world(
     background_correlation: float = 0.7,
     mask_quality: str = 'exact',
 ) -> Path:
-    """Write the task below ``root`` unless the same task is already there.
+    """Write the task to ``root`` unless it exists there with the same settings.
 
-    Layout (the public few-shot one, masks as the released archives have them)::
+    The layout is that of the public few-shot data sets, with masks as in the released archives::
 
         root/quickstart_world/images/<class>/train_0001.png
         root/quickstart_world/split_quickstart_world.json
         root/mask/quickstart_world/images/<class>/train_0001.png
 
     Args:
-        root: data root; created when missing.
-        train_per_class: images a class that few-shot subsets are drawn from.
-        test_per_class: test images a class.
+        root: data root; created if it does not exist.
+        train_per_class: training images per class, from which few-shot subsets are drawn.
+        test_per_class: test images per class.
         background_correlation: see :func:`task_samples`.
         mask_quality: one of ``MASK_QUALITIES``.
 
     Returns:
         The path of the split file.
+
+    Raises:
+        UserError: ``mask_quality`` is unknown.
+        WriteError: a file cannot be written.
     """
     if mask_quality not in MASK_QUALITIES:
         raise UserError(
@@ -200,7 +219,9 @@ def write_world(
         )
     folder = Path(root).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / '.quickstart_world.lock'):  # runs that start together draw it once
+    with FileLock(
+        folder / '.quickstart_world.lock'
+    ):  # runs that start at the same time draw it once
         return _write_world(
             folder, train_per_class, test_per_class, background_correlation, mask_quality
         )
@@ -221,36 +242,42 @@ def _write_world(
         mask_quality=mask_quality,
     )
     split_file = root / 'quickstart_world' / 'split_quickstart_world.json'
-    try:
-        if json.loads(split_file.read_text())['settings'] == settings:
-            return split_file
-    except (OSError, ValueError, KeyError):
-        pass  # never written, or a writer was killed: the split file comes last, so write it all again
+    if _is_written(split_file, settings):
+        return split_file
     split_file.unlink(missing_ok=True)
     for part in ('quickstart_world', 'mask/quickstart_world'):
         shutil.rmtree(root / part, ignore_errors=True)
     items: Dict[str, List[Tuple[str, int, str]]] = dict(train=[], val=[], test=[])
     for split, per_class in (('train', train_per_class), ('test', test_per_class)):
-        print(f'drawing {per_class * len(TASK)} {split} images below {root}')
+        total = per_class * len(TASK)
+        print(f'drawing {total} {split} images in {root}')
         samples = task_samples(split, per_class, background_correlation, mask_quality)
-        for number, (label, image, mask) in enumerate(
-            tqdm(samples, total=per_class * len(TASK), disable=None)
-        ):
+        for number, sample in enumerate(tqdm(samples, total=total, disable=None)):
+            label, image, mask = sample
             name = TASK[label].name
             path = f'{name.replace(" ", "_")}/{split}_{number % per_class + 1:04d}.png'
             _write_png(root / 'quickstart_world' / 'images' / path, image[..., ::-1])
             if mask is not None:
-                _write_png(
-                    root / 'mask' / 'quickstart_world' / 'images' / path,
-                    mask.astype(np.uint8) * 255,
-                )
+                file = root / 'mask' / 'quickstart_world' / 'images' / path
+                _write_png(file, mask.astype(np.uint8) * 255)
             items[split].append((path, label, name))
     with atomic_write(split_file) as partial:
         partial.write_text(json.dumps(dict(settings=settings, **items)))
     return split_file
 
 
+def _is_written(split_file: Path, settings: dict) -> bool:
+    """Whether the task was written completely with these settings.
+
+    The split file is written last, so it does not exist if a writer was killed.
+    """
+    try:
+        return json.loads(split_file.read_text())['settings'] == settings
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def _write_png(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), pixels):
-        raise WriteError(f'cannot write {path}')
+        raise WriteError(f'{path} cannot be written')

@@ -103,7 +103,8 @@ class MMSegSegmenter(ForegroundSegmenter):
         if not foreground and 'background' not in names:
             raise UserError(
                 'the mmseg model has no class named background; choose the foreground classes, '
-                f'e.g. --segmenter-options foreground={names[0]},{names[-1]} (it has {", ".join(names)})'
+                f'e.g. --segmenter-options foreground={names[0]},{names[-1]} '
+                f'(it has {", ".join(names)})'
             )
         self.foreground = class_indices(
             names, foreground or [name for name in names if name != 'background']
