@@ -1,11 +1,13 @@
-"""Pictures and numbers that show what a trained model does.
+"""Analyse a trained model in numbers and pictures.
 
-    python tools/analyze.py configs/fvgpt/coop_fvg_quickstart.py work_dirs/coop_fvg_quickstart/epoch_10.pth
+    python tools/analyze.py configs/fvgpt/coop_fvg_quickstart.py \\
+        work_dirs/coop_fvg_quickstart/epoch_10.pth
 
-Foreground shift against accuracy, attention roll-out and Grad-CAM inside the mask, calibration of predictions and gates, gains
-and losses by class, what was fixed and what was broken: for CLIP, the tuner and FVG-PT (of a tuner's checkpoint, the first
-two). Writes report.html, which needs no other file, summary.json, CSV and PNG files, and sends the same scalars and images
-through the recipe's visualizer. docs/analysis.md says what each number means.
+Compares zero-shot CLIP, the tuner and FVG-PT (the first two for a tuner's checkpoint): foreground
+shift against accuracy, attention roll-out and Grad-CAM inside the mask, calibration of predictions
+and gates, gains and losses per class, and the images that FVG-PT corrects or breaks. Writes
+report.html (a single file), summary.json, CSV and PNG files, and sends the same scalars and images
+to the recipe's visualizer. docs/analysis.md explains each number.
 """
 
 import argparse
@@ -21,36 +23,37 @@ def main() -> None:
     parser.add_argument('config', help='the recipe, a config file')
     parser.add_argument('checkpoint', help='checkpoint of this recipe, of FVG-PT or of a tuner')
     parser.add_argument(
-        '--out', type=Path, help='folder of the files (default: analysis, beside the checkpoint)'
+        '--out', type=Path, help='output folder (default: analysis, next to the checkpoint)'
     )
     parser.add_argument(
         '--split',
         choices=['test', 'train'],
         default='test',
-        help='test images, or the images that were trained on, which have masks more often',
+        help='test images, or the training images, which more often have masks',
     )
     parser.add_argument(
         '--max-images',
         type=int,
         metavar='N',
-        help='of each data set, evenly spread over it (default: all)',
+        help='number of images per data set, evenly spaced (default: all)',
     )
     parser.add_argument(
         '--mask-root',
-        help='folder of the masks, relative to data_root (default: as the recipe trains)',
+        help='folder of the masks, relative to data_root (default: that of the recipe)',
     )
     parser.add_argument(
-        '--no-masks', action='store_true', help='leave out what needs foreground masks'
+        '--no-masks', action='store_true', help='leave out analyses that need foreground masks'
     )
     parser.add_argument(
         '--vis-backends',
         nargs='+',
         default=[],
         metavar='TYPE',
-        help='of MMEngine, e.g. TensorboardVisBackend WandbVisBackend (default: as the recipe has it)',
+        help='backends of MMEngine, e.g. TensorboardVisBackend WandbVisBackend (default: those of '
+        'the recipe)',
     )
     parser.add_argument(
-        '--seed', type=int, help='of the recipe; with --split train, of the few-shot draw'
+        '--seed', type=int, help='seed of the recipe; with --split train, of the few-shot draw'
     )
     parser.add_argument(
         '--cfg-options',

@@ -1,11 +1,12 @@
-"""Check that the data sets of the field are there, whole and as published.
+"""Check that the public data sets are complete and as published.
 
-    python tools/check_data.py /data                                   # all fifteen
-    python tools/check_data.py /data caltech101 eurosat --masks        # some, with the masks of the training images
+    python tools/check_data.py /data                             # all fifteen
+    python tools/check_data.py /data caltech101 eurosat --masks  # two, with training masks
     python tools/check_data.py /data --layout archives --decode --json report.json
 
-Numbers of classes and images, listed images that are absent, the md5 sum of the split file, missing masks; and where that is
-published which is missing. Ends with exit code 0 when all that was asked for is complete, else 1.
+Checks the numbers of classes and images, that listed images and masks exist, and the md5 sum of the
+split file, and prints where missing files are published. The exit code is 0 if all data sets are
+complete, else 1.
 """
 
 import argparse
@@ -32,25 +33,25 @@ def main() -> None:
         '--layout',
         choices=['coop', 'archives'],
         default='coop',
-        help="CoOp's layout, or that of the released foreground archives",
+        help='layout of CoOp (default) or of the released foreground archives',
     )
     parser.add_argument(
-        '--masks', action='store_true', help='look for the foreground masks of the training images'
+        '--masks', action='store_true', help='also check the foreground masks of training images'
     )
     parser.add_argument(
-        '--mask-suffix', help="of the masks where it differs from the images', e.g. .png"
+        '--mask-suffix', help="suffix of the masks if it differs from the images', e.g. .png"
     )
     parser.add_argument(
         '--decode',
         action='store_true',
-        help='open every image and mask, which finds broken files (slow)',
+        help='decode every image and mask to find broken files (slow)',
     )
-    parser.add_argument('--json', help='write the report there, with all file names')
+    parser.add_argument('--json', help='write the report with all file names to this file')
     args = parser.parse_args()
 
     def check_all(_: dict) -> None:
         if not Path(args.root).is_dir():
-            raise FileNotFoundError(f'{args.root} is no folder; give the one with the data sets')
+            raise FileNotFoundError(f'{args.root} is not a folder; give the one with the data sets')
         if args.json and not Path(args.json).absolute().parent.is_dir():
             raise FileNotFoundError(f'--json {args.json}: there is no such folder')
         from fvgpt.datasets.completeness import DataSetCheck, load_data_sets, table

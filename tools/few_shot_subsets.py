@@ -1,11 +1,12 @@
 """Write the few-shot subsets of a recipe's data set as files that can be shared.
 
-    python tools/few_shot_subsets.py configs/fvgpt/coop_caltech101.py --shots 1 2 4 8 16 --seeds 1 2 3 --out subsets \\
-        --cfg-options data_root=/data
+    python tools/few_shot_subsets.py configs/fvgpt/coop_caltech101.py --shots 1 2 4 8 16 \\
+        --seeds 1 2 3 --out subsets --cfg-options data_root=/data
 
-Each is a file OUT/<data set>/shot_16-seed_1.json, {"train": [[path relative to the data root, label, class name], ...], "val":
-[...]}, of all classes. A training takes it in place of drawing with
---cfg-options 'train_dataloader.dataset.subset_file=OUT/<data set>/shot_{num_shots}-seed_{seed}.json'
+Each is a file OUT/<data set>/shot_16-seed_1.json with the images of all classes:
+{"train": [[path relative to the data root, label, class name], ...], "val": [...]}.
+A training uses it instead of drawing a subset with --cfg-options
+'train_dataloader.dataset.subset_file=OUT/<data set>/shot_{num_shots}-seed_{seed}.json'
 """
 
 import argparse
@@ -18,12 +19,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='a recipe with that data set')
+    parser.add_argument('config', help='a recipe with the data set')
     parser.add_argument(
-        '--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16], help='images a class'
+        '--shots', type=int, nargs='+', default=[1, 2, 4, 8, 16], help='images per class'
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
-    parser.add_argument('--out', required=True, help='folder to write to')
+    parser.add_argument('--out', required=True, help='output folder')
     parser.add_argument(
         '--cfg-options',
         nargs='+',

@@ -1,12 +1,13 @@
 """Make foreground masks for a folder of images.
 
     python tools/generate_foreground.py data/birds/images --out data/mask/birds/images --suffix .png
-    python tools/generate_foreground.py IMAGES --out MASKS --suffix .png --segmenter rembg --model birefnet-general
+    python tools/generate_foreground.py IMAGES --out MASKS --suffix .png --segmenter rembg \\
+        --model birefnet-general
 
-Every image gets a mask at the same relative path below MASKS, white where the foreground is; with the masks of all images of
-a data root below <data root>/mask this is the layout of the released archives. Masks that are there are kept, so the
-same command goes on where it was stopped. MASKS/_report says what came out, with a picture of random and of the worst masks.
-Segmenters and their options: docs/foreground_masks.md.
+The mask of each image has the same relative path in MASKS; foreground is white. If MASKS is
+<data root>/mask, this is the layout of the released archives. Existing masks are kept, so the same
+command continues a run that was stopped. MASKS/_report contains statistics and a picture of random
+masks and of the worst ones. Segmenters and their options: docs/foreground_masks.md.
 """
 
 import argparse
@@ -20,18 +21,20 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('images', type=Path, help='folder of images, any depth, or one image')
+    parser.add_argument(
+        'images', type=Path, help='folder of images (searched recursively), or one image'
+    )
     parser.add_argument(
         '--out', type=Path, required=True, metavar='MASKS', help='folder of the masks'
     )
     parser.add_argument(
         '--segmenter',
         default='grabcut',
-        help='grabcut (default; needs no weights), rembg, transformers, mmdet, mmseg, or the dotted path of a '
-        'class of yours',
+        help='grabcut (default; needs no weights), rembg, transformers, mmdet, mmseg, or the '
+        'dotted path of your own class',
     )
     parser.add_argument('--model', help='name, file or folder of the model')
-    parser.add_argument('--device', help='cpu, cuda or cuda:1; a GPU is taken where there is one')
+    parser.add_argument('--device', help='cpu, cuda or cuda:1; default: the GPU if there is one')
     parser.add_argument(
         '--segmenter-options',
         nargs='+',
@@ -42,17 +45,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--suffix',
-        help="suffix of the mask files, best .png (then mask_suffix='.png' in the data set); the "
-        "image's own when left out",
+        help="suffix of the mask files, best .png (then set mask_suffix='.png' in the data set); "
+        'default: that of the image',
     )
     parser.add_argument(
-        '--soft', action='store_true', help='write probabilities, not only black and white'
+        '--soft', action='store_true', help='write probabilities instead of black and white'
     )
+    parser.add_argument('--overwrite', action='store_true', help='make masks again that exist')
     parser.add_argument(
-        '--overwrite', action='store_true', help='make masks anew that are there already'
+        '--workers', type=int, help='processes on a CPU, or threads that read and write with a GPU'
     )
-    parser.add_argument('--workers', type=int, help='processes on a CPU, or threads around a GPU')
-    parser.add_argument('--batch-size', type=int, help='images a call of the segmenter')
+    parser.add_argument('--batch-size', type=int, help='images per call of the segmenter')
     parser.add_argument(
         '--compare', type=Path, metavar='DIR', help='report the IoU with the masks in this folder'
     )
@@ -88,18 +91,12 @@ def main() -> None:
                 args.batch_size,
             )
         except KeyboardInterrupt:
-            sys.exit('stopped; the same command goes on from here')
+            sys.exit('stopped; run the same command again to continue')
         print_safely(summary_text(summary).split('\n| area')[0])
         print(f'more in {args.out / "_report"}')
         if summary['failures']:
-            sys.exit(
-                '\n'.join(
-                    [
-                        f'{summary["failed"]} images have no mask:',
-                        *list(summary['failures'].values())[:10],
-                    ]
-                )
-            )
+            problems = list(summary['failures'].values())[:10]
+            sys.exit('\n'.join([f'{summary["failed"]} images have no mask:', *problems]))
 
     run_command(args, generate)
 

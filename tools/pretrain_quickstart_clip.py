@@ -1,10 +1,12 @@
-"""Pretrain the small CLIP that ships with the project on captioned images of the quickstart world.
+"""Pretrain the small embedded CLIP on captioned images of the quickstart world.
 
     python tools/pretrain_quickstart_clip.py --work-dir work_dirs/quickstart_clip
 
-Contrastive pretraining as open_clip does it (its model, tokenizer and ClipLoss; half of the patches dropped during most
-of the run, as in FLIP), then zero-shot accuracy on the task, of which no composition was seen. A killed run is taken up
-where it stopped. The weights are written next to the model's open_clip configuration, in float16.
+Contrastive pretraining with open_clip's model, tokenizer and ClipLoss; half of the patches are
+dropped during most of the run, as in FLIP (Li et al., CVPR 2023). Then it prints the zero-shot
+accuracy on the task, whose compositions were not in the training images. A run that was stopped
+continues if it is started again. The weights are written in float16 next to the model's open_clip
+configuration.
 """
 
 import argparse
@@ -17,8 +19,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from fvgpt.clip import QUICKSTART_CLIP  # first: it lets open_clip import torchvision
-from fvgpt.quickstart import world as world
+from fvgpt.clip import QUICKSTART_CLIP  # first: it makes torchvision importable
+from fvgpt.quickstart import world
 from fvgpt.quickstart.scene import SIZE
 
 # isort: split
@@ -31,7 +33,10 @@ POOL_CHUNK = 1000
 
 
 def write_tokenizer(path: Path, vocab_size: int) -> None:
-    """The first merges of CLIP's own BPE, as many as the vocabulary holds beside 512 bytes and 2 special tokens."""
+    """Write the beginning of CLIP's BPE merges as a tokenizer.
+
+    The vocabulary consists of 512 byte tokens, 2 special tokens and the merges.
+    """
     with gzip.open(open_clip.tokenizer.default_bpe()) as file:
         lines = file.read().decode().split('\n')
     text = '\n'.join(lines[: 1 + vocab_size - 512 - 2])
@@ -40,7 +45,7 @@ def write_tokenizer(path: Path, vocab_size: int) -> None:
 
 
 def draw_chunk(task):
-    """One chunk of the image pool; a chunk file that exists is whole."""
+    """Draw one chunk of the image pool unless its file exists; a file that exists is complete."""
     folder, seed, chunk = task
     path = folder / f'pool_{seed}_{chunk:04d}.npz'
     if not path.exists():
@@ -57,7 +62,7 @@ def draw_chunk(task):
 
 
 def load_pool(folder: Path, seed: int, size: int):
-    """images (N, 64, 64, 3) uint8 and N captions."""
+    """Images (N, 64, 64, 3) uint8 RGB and captions of the pool, N = ``size``."""
     tasks = [(folder, seed, c) for c in range(size // POOL_CHUNK)]
     paths, start = [], time.time()
     with multiprocessing.Pool() as pool:
@@ -79,7 +84,17 @@ def load_pool(folder: Path, seed: int, size: int):
 
 
 def encode_text(model, tokens):
-    """open_clip's encode_text, cut to the longest caption of the batch (the tower is causal: same features)."""
+    """open_clip's encode_text, cut to the longest caption of the batch.
+
+    The text tower is causal, so the features are the same.
+
+    Args:
+        model: an open_clip model.
+        tokens: (B, L).
+
+    Returns:
+        Normalised features (B, D).
+    """
     length = int(tokens.argmax(-1).max()) + 1
     tokens = tokens[:, :length]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
@@ -90,8 +105,10 @@ def encode_text(model, tokens):
 
 @torch.no_grad()
 def zero_shot(model, tokenizer, normalize, per_class: int):
-    """Top-1 (%) among the 20 base and among the 20 new classes and 40-way, with the plain prompt and one that names the
-    light of the task."""
+    """Zero-shot accuracy in percent on the base classes, the new classes and all classes.
+
+    With the plain prompt, and with a prompt that names the light of the task.
+    """
     model.eval()
     samples = list(world.task_samples('test', per_class, 0.0, 'exact'))
     images = np.stack([s[1] for s in samples])
@@ -128,12 +145,12 @@ def parse_args():
         '--out',
         type=Path,
         default=QUICKSTART_CLIP,
-        help='folder with open_clip_config.json that the weights and the tokenizer go to',
+        help='folder with open_clip_config.json, to which weights and tokenizer are written',
     )
     parser.add_argument('--pool', type=int, default=80_000, help='number of different images')
     parser.add_argument('--steps', type=int, default=2600)
     parser.add_argument(
-        '--full-steps', type=int, default=500, help='last steps, which see all patches'
+        '--full-steps', type=int, default=500, help='number of last steps, which use all patches'
     )
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--lr', type=float, default=1e-3)
@@ -145,7 +162,7 @@ def parse_args():
 
 
 def make_optimizer(model, args):
-    """AdamW, without decay of biases and scales, and its schedule: 200 steps of warm-up, then half a cosine."""
+    """AdamW without weight decay of biases and scales; schedule: 200 steps of warm-up, cosine."""
     decay = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -161,7 +178,7 @@ def make_optimizer(model, args):
 
 
 def draw_batch(images, step: int, args):
-    """Rows of the pool (B,) that a step trains on, and their images (B, 64, 64, 3), half of them mirrored."""
+    """Indices (B,) of a step's images in the pool, and the images (B, 64, 64, 3), half mirrored."""
     per_epoch = args.pool // args.batch_size
     order = np.random.default_rng([args.seed, step // per_epoch]).permutation(args.pool)
     rows = np.sort(order[step % per_epoch * args.batch_size :][: args.batch_size])
@@ -172,14 +189,23 @@ def draw_batch(images, step: int, args):
 
 
 def train(model, images, tokens, normalize, evaluate, args) -> None:
-    """Train from where the checkpoint in the work dir ends; ``evaluate`` is called before each checkpoint."""
+    """Train, from the checkpoint in the work dir if there is one.
+
+    Args:
+        model: the CLIP to train.
+        images: (N, 64, 64, 3) uint8.
+        tokens: captions (N, L).
+        normalize: makes the model's input from a batch of images.
+        evaluate: called before each checkpoint; its result is printed.
+        args: options of the command line.
+    """
     optimizer, schedule = make_optimizer(model, args)
-    kept = dict(model=model, optimizer=optimizer, schedule=schedule)
+    parts = dict(model=model, optimizer=optimizer, schedule=schedule)
     contrast = open_clip.ClipLoss()
     checkpoint, first = args.work_dir / 'last.pt', 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        for name, part in kept.items():
+        for name, part in parts.items():
             part.load_state_dict(state[name])
         first = state['step']
     start, running = time.time(), 0.0
@@ -199,10 +225,11 @@ def train(model, images, tokens, normalize, evaluate, args) -> None:
         running += float(loss.detach())
         if (step + 1) % 100 == 0 or step + 1 == args.steps:
             done = step + 1 - first
-            eta = (time.time() - start) / done * (args.steps - step - 1)
+            seconds = time.time() - start
+            eta = seconds / done * (args.steps - step - 1)
             print(
                 f'step {step + 1}/{args.steps} loss {running / min(100, done):.3f} '
-                f'{args.batch_size * done / (time.time() - start):.0f} images/s eta {eta / 60:.1f} min',
+                f'{args.batch_size * done / seconds:.0f} images/s eta {eta / 60:.1f} min',
                 flush=True,
             )
             running = 0.0
@@ -210,7 +237,7 @@ def train(model, images, tokens, normalize, evaluate, args) -> None:
             print('zero-shot', evaluate(), flush=True)
             unfinished = checkpoint.with_suffix('.partial')
             torch.save(
-                dict({name: part.state_dict() for name, part in kept.items()}, step=step + 1),
+                dict({name: part.state_dict() for name, part in parts.items()}, step=step + 1),
                 unfinished,
             )
             os.replace(unfinished, checkpoint)
@@ -226,7 +253,9 @@ def main():
     )
     images, captions = load_pool(args.work_dir, args.seed, args.pool)
     mean, std = (torch.tensor(config['preprocess_cfg'][k]).view(3, 1, 1) for k in ('mean', 'std'))
-    normalize = lambda batch: (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std  # noqa: E731
+
+    def normalize(batch):
+        return (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std
 
     torch.manual_seed(args.seed)
     model = open_clip.create_model(

@@ -1,10 +1,11 @@
-"""Tables and figure of the runs of a protocol.
+"""Make the tables and the figure of the runs of a protocol.
 
     python tools/report.py work_dirs/base_to_new
 
-Reads what tools/run_protocol.py left in its work dir, finished or not, prints the tables, and writes them as table.md,
-table.csv and table.tex (for \\input, with booktabs), with the figure plot.png: means with their deviation over seeds, the gain
-of FVG-PT over its tuner with a 95 % interval, published numbers beside ours, costs, and which runs are missing.
+Reads the work dir of tools/run_protocol.py, which may be unfinished, prints the tables, and writes
+table.md, table.csv, table.tex (for \\input, with booktabs) and plot.png: mean and deviation
+over seeds, the gain of FVG-PT over its tuner with a 95 % interval, published numbers next to ours,
+costs, and the runs that are missing.
 """
 
 import argparse
@@ -22,7 +23,7 @@ def main() -> None:
         type=Path,
         help='the --work-dir of tools/run_protocol.py, which has protocol.json',
     )
-    parser.add_argument('--out', type=Path, help='folder of the files (default: <work_dir>/report)')
+    parser.add_argument('--out', type=Path, help='output folder (default: <work_dir>/report)')
     args = parser.parse_args()
 
     def report(options: dict) -> None:

@@ -243,7 +243,7 @@ MASKFORMER = (
 
 @pytest.fixture
 def library():
-    """Import ``<name>.apis`` or skip the test. mmdet's models also need mmcv's compiled operators."""
+    """Import ``<name>.apis`` or skip the test. mmdet also needs mmcv's compiled operators."""
 
     def load(name):
         try:

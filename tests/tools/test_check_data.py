@@ -90,7 +90,7 @@ def test_faults_end_with_exit_code_1_and_say_where_pieces_are_published(root, tm
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['/nowhere'], '/nowhere is no folder'),
+        (['/nowhere'], '/nowhere is not a folder'),
         (['.', 'cifar'], "there is no data set 'cifar'; choose from caltech101, dtd"),
         (['.', '--json', '/nowhere/x.json'], '--json /nowhere/x.json: there is no such folder'),
     ],
