@@ -1,0 +1,85 @@
+"""What a class or function of a config takes: its parameters, and whether a value fits one of them."""
+
+import collections.abc
+import inspect
+import typing
+from types import NoneType, UnionType
+from typing import Any, Callable, Dict, Optional
+
+from torch import nn
+
+_PACKAGE = __name__.split('.')[0]
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def is_ours(kind: Any) -> bool:
+    """Whether a class or function is defined in this package."""
+    return getattr(kind, '__module__', '').split('.')[0] == _PACKAGE
+
+
+def parameters(kind: Callable) -> Optional[Dict[str, inspect.Parameter]]:
+    """Name -> parameter of everything that a type accepts by keyword; None if it accepts anything.
+
+    A class of this package that takes ``**kwargs`` hands them to the class that it extends, whose parameters are added.
+    """
+    if not inspect.isclass(kind):
+        return _named(kind)
+    found: Dict[str, inspect.Parameter] = {}
+    for owner in kind.__mro__:
+        if '__init__' not in vars(owner):
+            continue
+        signature = inspect.signature(owner.__init__)
+        own = {
+            name: parameter
+            for name, parameter in list(signature.parameters.items())[1:]
+            if parameter.kind in _NAMED
+        }
+        # a parameter of a class above is optional here: its heir may give it
+        found = {**(own if not found else _optional(own)), **found}
+        if not _takes_anything(signature):
+            return found
+        if not is_ours(owner):
+            return None
+    return found
+
+
+def _optional(taken: Dict[str, inspect.Parameter]) -> Dict[str, inspect.Parameter]:
+    return {
+        name: p.replace(default=None) if p.default is inspect.Parameter.empty else p
+        for name, p in taken.items()
+    }
+
+
+def _named(function: Callable) -> Optional[Dict[str, inspect.Parameter]]:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function written in C
+        return None
+    if _takes_anything(signature):
+        return None
+    return {name: p for name, p in signature.parameters.items() if p.kind in _NAMED}
+
+
+def _takes_anything(signature: inspect.Signature) -> bool:
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a config can be meant for a parameter with this annotation; True if that is not known.
+
+    Whole numbers are floats too, and lists, tuples and any other sequences are one another: MMEngine's configs mix them.
+    """
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return any(fits(value, one) for one in typing.get_args(hint))
+    kind = typing.get_origin(hint) or hint
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind in (bool, str, dict, NoneType):
+        return isinstance(value, kind)
+    if kind in (list, tuple, collections.abc.Sequence):
+        return isinstance(value, (list, tuple))
+    if inspect.isclass(kind) and issubclass(kind, nn.Module):
+        return isinstance(value, kind)
+    return True
