@@ -16,8 +16,10 @@ from fvgpt.datasets import read_image
 from fvgpt.datasets.load_image import ORIENTATION, inspect_image
 from fvgpt.engine.hooks.class_names import check_labels
 from fvgpt.engine.runner.distributed import prepare_distributed
-from fvgpt.engine.runner.recipe import check_inputs, claimed, load_recipe, use_amp
+from fvgpt.engine.runner.inputs import check_inputs
+from fvgpt.engine.runner.recipe import load_recipe, use_amp
 from fvgpt.engine.runner.resume import AtomicWriteBackend
+from fvgpt.engine.runner.run_lock import claimed
 from fvgpt.io.device import torch_device
 from fvgpt.io.log_once import log_once
 from fvgpt.registry import DATASETS

@@ -3,12 +3,9 @@
 import argparse
 import os
 import sys
-from typing import Callable, Optional, TextIO
+from typing import Callable, NoReturn, Optional, TextIO
 
 from mmengine.config import DictAction
-
-# Of Python and MMEngine, for a key of a config that its type does not take, for a type that is not there, or not said
-_OF_CONFIGS = ('unexpected keyword argument', ' is not in the ', 'must contain the key "type"')
 
 
 class KeyValues(DictAction):
@@ -49,14 +46,13 @@ def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> No
         given.get('cfg_options', {}), **({} if given.get('seed') is None else {'seed': args.seed})
     )
     try:
+        from fvgpt import UserError
+    except ImportError as error:  # of a package that is missing, or too old
+        _end(error)
+    try:
         command(options)
-    except (FloatingPointError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        of_a_config = any(text in str(error) for text in _OF_CONFIGS)
-        if os.environ.get('FVGPT_TRACEBACK') or (
-            isinstance(error, (KeyError, TypeError)) and not of_a_config
-        ):
-            raise
-        sys.exit(f'error: {_shown(error)}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
+    except (UserError, ImportError, OSError) as error:
+        _end(error)
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
@@ -66,12 +62,15 @@ def print_safely(text: str, file: Optional[TextIO] = None) -> None:
     print(printable(text), file=file, flush=True)
 
 
+def _end(error: Exception) -> NoReturn:
+    if os.environ.get('FVGPT_TRACEBACK'):
+        raise error
+    sys.exit(f'error: {_shown(error)}\n(FVGPT_TRACEBACK=1 shows where it was raised)')
+
+
 def _shown(error: Exception) -> str:
-    text = str(
-        error.args[0] if isinstance(error, KeyError) else error
-    )  # str() puts that of a KeyError into quotation marks
     try:
         from fvgpt.io.printable import printable
     except ImportError:  # which is the error to be shown
-        return text
-    return printable(text)
+        return str(error)
+    return printable(str(error))

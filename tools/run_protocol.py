@@ -50,7 +50,8 @@ def main() -> None:
     args = parser.parse_args()
 
     def run(options: dict) -> None:
-        from fvgpt.engine.runner.recipe import check_inputs, load_recipe
+        from fvgpt.engine.runner.inputs import check_inputs
+        from fvgpt.engine.runner.recipe import load_recipe
         from fvgpt.protocols.execute import LocalExecutor, SlurmExecutor, make_runs
         from fvgpt.protocols.plan import load_protocol, plan, write_plan
         from fvgpt.protocols.report import write_report

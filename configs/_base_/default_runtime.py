@@ -1,5 +1,6 @@
 custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
+runner_type = 'PromptTuningRunner'  # the same run by every command: stage 1, resuming, the table
 seed = 1
 randomness = dict(seed=seed)
 

@@ -25,7 +25,17 @@ with clashes_named(__name__):
         tuners,
     )
     from .engine import hooks, runner  # noqa: F401
-from .registry import DATASETS, HOOKS, LOOPS, LOSSES, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from .registry import (
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    PARAM_SCHEDULERS,
+    RUNNERS,
+    TRANSFORMS,
+)
 
 warn_of_hidden_names(__name__)
 
@@ -38,6 +48,7 @@ __all__ = [
     'METRICS',
     'MODELS',
     'PARAM_SCHEDULERS',
+    'RUNNERS',
     'TRANSFORMS',
     'UserError',
     'clip',

@@ -8,6 +8,7 @@ from mmengine.registry import (
     METRICS,
     MODELS,
     PARAM_SCHEDULERS,
+    RUNNERS,
     TRANSFORMS,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     'METRICS',
     'MODELS',
     'PARAM_SCHEDULERS',
+    'RUNNERS',
     'TRANSFORMS',
 ]

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
-from fvgpt.engine.runner.recipe import load_recipe, run_recipe
+from fvgpt.engine.runner.recipe import load_recipe
+from fvgpt.engine.runner.stage_one import tuner_config
 from fvgpt.foreground import FVGPT
 from fvgpt.registry import MODELS, TRANSFORMS
 
@@ -70,23 +71,13 @@ def test_a_tool_that_never_heard_of_fvgpt_reads_the_base(tmp_path):
     assert 'not installed' not in done.stderr and 'Failed to search registry' not in done.stderr
 
 
-def test_stage_one_is_found_from_a_recipe_elsewhere(tmp_path, monkeypatch):
+def test_stage_one_is_found_from_a_recipe_elsewhere(tmp_path):
     """A recipe that inherits by the prefix runs the tuner's recipe of the package, not one in its own folder."""
-    loaded = []
-
-    def stop_at_stage_one(path, options=None):
-        loaded.append(path)
-        if len(loaded) == 2:
-            raise InterruptedError
-        return load_recipe(path, options)
-
-    monkeypatch.setattr('fvgpt.engine.runner.recipe.load_recipe', stop_at_stage_one)
-    path = foreign(tmp_path, "'fvgpt::fvgpt/coop_fvg_quickstart.py'")
-    options = {'data_root': str(tmp_path / 'data'), 'train_dataloader.dataset.test_per_class': 1}
-    monkeypatch.setattr('fvgpt.engine.runner.recipe.check_inputs', lambda config: None)
-    with pytest.raises(InterruptedError):
-        run_recipe(str(path), str(tmp_path / 'work'), options)
-    assert Path(loaded[1]).resolve() == RECIPES / 'coop_quickstart.py'
+    config = load_recipe(foreign(tmp_path, "'fvgpt::fvgpt/coop_fvg_quickstart.py'"))
+    config.work_dir = str(tmp_path / 'work')
+    tuner = tuner_config(config)
+    assert Path(tuner.filename).resolve() == RECIPES / 'coop_quickstart.py'
+    assert tuner.work_dir == str(tmp_path / 'work' / 'tuner')
 
 
 def test_the_metafile_lists_every_recipe_and_mmengines_hub_finds_them():

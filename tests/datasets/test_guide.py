@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from fvgpt.engine.runner.config_parts import built_datasets
-from fvgpt.engine.runner.recipe import check_inputs, load_recipe
+from fvgpt.engine.runner.inputs import check_inputs
+from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.registry import DATASETS
 
 from ..conftest import ROOT, run_tool

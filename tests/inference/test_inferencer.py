@@ -255,11 +255,11 @@ def test_a_recipe_that_would_run_something_is_refused_and_runs_nothing(
     [
         (
             "dict(_target_='pathlib.Path.touch', self={0!r})",
-            'describes cannot be built: .*must contain the key "type"',
+            'describes cannot be built: model has no type',
         ),
         (
             "dict(type='CoOp', clip=dict(_target_='pathlib.Path.touch', self={0!r}))",
-            'describes cannot be built: .*"type"',
+            'describes cannot be built: model.clip has no type',
         ),
         ("dict(type='ReliabilityLoss')", 'describes a ReliabilityLoss, which is no classifier'),
     ],
@@ -317,7 +317,7 @@ def test_another_clip_and_another_tuner_are_refused(clip, trained, random_clip_f
         FVGPTInferencer(checkpoint, options={'clip.pretrained': 'random'})
     with pytest.raises(ValueError, match='does not fit this FVGPT'):
         FVGPTInferencer(checkpoint, options={'model.tuner.n_ctx': 3})
-    with pytest.raises(ValueError, match='cannot be built'):
+    with pytest.raises(ValueError, match="cannot be built: model: FVGPT has no parameter 'no_such_key'"):
         FVGPTInferencer(checkpoint, options={'model.no_such_key': 1})
     with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         FVGPTInferencer(tmp_path / 'none.pth')

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from fvgpt.engine.runner.recipe import claimed
+from fvgpt.engine.runner.run_lock import claimed
 from fvgpt.protocols.execute import LOG, LocalExecutor, SlurmExecutor, execute, make_runs
 from fvgpt.protocols.plan import Run
 

@@ -257,15 +257,15 @@ def test_two_processes_train_like_one(options, tmp_path):
         ),
         (
             [RECIPE, '--cfg-options', 'model.fg_fil=black'],
-            "FVGPT.__init__() got an unexpected keyword argument 'fg_fil'",
+            "model: FVGPT has no parameter 'fg_fil'; did you mean fg_fill?",
         ),
         (
             [RECIPE, '--cfg-options', 'model.tuner.type=CoOpp'],
-            'CoOpp is not in the mmpretrain::model registry',
+            "model.tuner.type: there is no model 'CoOpp'; did you mean CoOp?",
         ),
         (
             [RECIPE, '--cfg-options', 'train_cfg.max_epoch=1'],
-            "got an unexpected keyword argument 'max_epoch'",
+            "train_cfg: EpochBasedTrainLoop has no parameter 'max_epoch'; did you mean max_epochs?",
         ),
         (
             [RECIPE, '--cfg-options', 'clip.name=ViT-B-61', 'clip.pretrained=openai'],

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fvgpt.engine.runner import recipe
+from fvgpt.engine.runner.config_parts import datasets_of
+from fvgpt.engine.runner.recipe import load_recipe
+from fvgpt.engine.runner.stage_one import tuner_config
 
 from ..conftest import ROOT, run_tool
 
@@ -104,25 +106,18 @@ def test_a_config_of_ones_own_holds_for_both_stages(folder, monkeypatch):
     assert len(text.splitlines()) <= 15
     (folder / 'my.py').write_text(text)
     monkeypatch.chdir(folder)
-    stage1 = []
-
-    def tune(config, *_):
-        stage1.append(config)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(recipe, 'tune', tune)
-    with pytest.raises(KeyboardInterrupt):
-        recipe.run_recipe('my.py', str(folder / 'my'))
-    config = recipe.load_recipe('my.py')
+    config = load_recipe('my.py')
+    config.work_dir = 'my'
+    stage1 = tuner_config(config)
     assert (
         config.model.prior_template == 'a picture of a {}.'
-        and config.model.tuner.type == stage1[0].model.type
+        and config.model.tuner.type == stage1.model.type
     )
     assert (
-        config.model.tuner.clip == stage1[0].model.clip
-        and stage1[0].model.clip.name == 'quickstart'
+        config.model.tuner.clip == stage1.model.clip
+        and stage1.model.clip.name == 'quickstart'
     )
-    for dataset in [*recipe.datasets_of(config), *recipe.datasets_of(stage1[0])]:
+    for dataset in [*datasets_of(config), *datasets_of(stage1)]:
         assert (dataset.data_root, dataset.num_shots) == ('photos', 4)
         assert {step.get('scale', 64) for step in dataset.pipeline} <= {64, (64, 64)}
 

@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from PIL import Image
 
-from ..engine.runner.loader_defaults import set_loader_defaults
 from ..engine.runner.recipe import build_runner, load_recipe
 from ..evaluation import TITLES
 from ..io.errors import UserError
@@ -84,7 +83,6 @@ def analyze(
     datasets = [
         build_dataset(dataset) for dataset in analysis_datasets(config, split, mask_root, masks)
     ]
-    set_loader_defaults(config)
     workers = config.test_dataloader.num_workers
     runner = load(config, checkpoint, out)
     observer = Observer(runner.model)

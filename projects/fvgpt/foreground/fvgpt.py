@@ -73,8 +73,7 @@ class FVGPT(CLIPClassifier):
         self.tuner: PromptTuner = MODELS.build(tuner) if isinstance(tuner, dict) else tuner
         self._tuner_is_trained = not isinstance(tuner, dict) or not list(self.tuner.parameters())
         if backbone_checkpoint is not None:
-            load_tuner(self.tuner, backbone_checkpoint)
-            self._tuner_is_trained = True
+            self.load_backbone(backbone_checkpoint)
         self.tuner.requires_grad_(False).eval()
         self.prior = ZeroShotCLIP(self.tuner.clip, prior_template)
         self.fixed_trust, self.fg_fill, self.compare = fixed_trust, fg_fill, compare
@@ -102,6 +101,11 @@ class FVGPT(CLIPClassifier):
         self.register_load_state_dict_post_hook(self._after_load)
         if class_names is not None:
             self.set_class_names(class_names)
+
+    def load_backbone(self, checkpoint: str) -> None:
+        """Load the tuner's trained parameters, see ``backbone_checkpoint``."""
+        load_tuner(self.tuner, checkpoint)
+        self._tuner_is_trained = True
 
     @staticmethod
     def _after_load(module: 'FVGPT', incompatible) -> None:

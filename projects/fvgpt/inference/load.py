@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 from torch import Tensor
 
+from ..engine.runner.check_types import check_model
+from ..engine.runner.clip_key import settle_clip
 from ..engine.runner.options import check_options
 from ..engine.runner.recipe import load_recipe
 from ..io.errors import UserError
@@ -44,11 +46,9 @@ def load_model(
     config = load_recipe(recipe, options) if recipe else saved_recipe(meta.get('cfg'), checkpoint)
     if options and not recipe:
         check_options(config, options)
+        saved = deepcopy(config)
         config.merge_from_dict(options)
-        if 'clip' in config:
-            (config.model.tuner if 'tuner' in config.model else config.model)['clip'] = deepcopy(
-                config.clip
-            )
+        settle_clip(config, saved)
     recorded = meta.get(PROVENANCE, {})
     config = Config(
         dict(
@@ -75,10 +75,15 @@ def build_model(
         ValueError: the parameters are of another tuner, CLIP or size, or there is no such model.
     """
     init_default_scope('mmpretrain')
+    problem = f'the model that {source} describes cannot be built'
+    try:
+        check_model('model', config.model)
+    except UserError as error:
+        raise UserError(f'{problem}: {error}') from error
     try:
         model = MODELS.build(config.model)
-    except (AttributeError, KeyError, TypeError, RuntimeError, MemoryError) as error:
-        raise UserError(f'the model that {source} describes cannot be built: {error}') from error
+    except (RuntimeError, MemoryError) as error:  # torch's, of sizes that no tensor can have
+        raise UserError(f'{problem}: {error}') from error
     if not isinstance(model, CLIPClassifier):
         raise UserError(
             f'{source} describes a {type(model).__name__}, which is no classifier of this project'

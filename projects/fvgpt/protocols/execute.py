@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 import torch
 from filelock import FileLock
 
-from ..engine.runner.recipe import RUN_LOCK
+from ..engine.runner.run_lock import RUN_LOCK
 from ..io.device import cpu_count
 from ..io.errors import MissingPackageError, UserError
 from .plan import Run

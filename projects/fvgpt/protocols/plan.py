@@ -11,8 +11,9 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from ..engine.runner.clip_key import settle_clip
 from ..engine.runner.options import check_options
-from ..engine.runner.recipe import tuner_options
+from ..engine.runner.resolve import tuner_options
 from ..io.errors import MissingFileError, UserError
 from ..io.json_file import write_json
 from ..io.suggest import missing_file
@@ -225,6 +226,7 @@ def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Con
     check_options(config, options)
     if not config.get('tuner_recipe'):
         config.merge_from_dict(first)
+        settle_clip(config)
         return config, None
     stage1 = Config.fromfile(path.parent / config.tuner_recipe)
     stage1.merge_from_dict(first)
@@ -234,6 +236,8 @@ def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Con
         if key.startswith('model.')
     }
     config.merge_from_dict({**options, **inside, **second})
+    for part in (config, stage1):
+        settle_clip(part)
     return config, stage1
 
 

@@ -3,8 +3,9 @@
 import pytest
 from mmengine.config import Config
 
+from fvgpt.engine.runner.inputs import check_inputs
 from fvgpt.engine.runner.options import check_loader, check_options, read_recipe
-from fvgpt.engine.runner.recipe import check_inputs, load_recipe
+from fvgpt.engine.runner.recipe import load_recipe
 from fvgpt.registry import MODELS
 
 from ...conftest import ROOT
@@ -21,8 +22,8 @@ RECIPE = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_quickstart.py')
         ),
         ('xyz.a', "no key 'xyz', xyz.a=... would change nothing$"),
         (
-            'model.tuner.clip.pretrained',
-            'overwritten by a key at the top of the recipe: give clip.pretrained=...',
+            'train_dataloader.dataset.seed',
+            'overwritten by a key at the top of the recipe: give seed=...',
         ),
         (
             'test_dataloader.dataset.num_shots',

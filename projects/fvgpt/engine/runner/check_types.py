@@ -96,7 +96,13 @@ def _parts(config: Config) -> Iterator[Part]:
         else:
             yield Part(key, metric, 'METRICS', 'metric', complete=True)
     if config.get('optim_wrapper') is not None and 'constructor' not in config.optim_wrapper:
-        yield Part('optim_wrapper', config.optim_wrapper, 'OPTIM_WRAPPERS', 'optimizer wrapper', 'OptimWrapper')
+        yield Part(
+            'optim_wrapper',
+            config.optim_wrapper,
+            'OPTIM_WRAPPERS',
+            'optimizer wrapper',
+            'OptimWrapper',
+        )
     for key, schedule in _named_entries(config, 'param_scheduler'):
         yield Part(key, schedule, 'PARAM_SCHEDULERS', 'parameter scheduler')
     hooks = {f'default_hooks.{k}': hook for k, hook in config.get('default_hooks', {}).items()}

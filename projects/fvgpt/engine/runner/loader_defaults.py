@@ -20,12 +20,17 @@ def available_workers() -> int:
 
 
 def set_loader_defaults(config: Config) -> None:
-    """Fill in ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders; what it says stays."""
+    """Fill in ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders.
+
+    What the recipe has stays, unless it cannot be: mmpretrain's commands ask all loaders for pinned memory and persistent workers,
+    the one useless without a GPU and the other an error of torch without workers.
+    """
     for part in ('train', 'val', 'test'):
         loader = config.get(f'{part}_dataloader')
         if not isinstance(loader, dict):  # there is none
             continue
         loader.setdefault('num_workers', available_workers())
-        loader.setdefault('pin_memory', torch.cuda.is_available())
+        loader.pin_memory = loader.get('pin_memory', True) and torch.cuda.is_available()
         # Those of tests are gone through once
-        loader.setdefault('persistent_workers', part != 'test' and loader.num_workers > 0)
+        persistent = loader.get('persistent_workers', part != 'test')
+        loader.persistent_workers = persistent and loader.num_workers > 0

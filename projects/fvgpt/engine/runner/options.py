@@ -29,12 +29,15 @@ _FURTHER_KEYS = (
     'tta_model',
     'tta_pipeline',
     'tta_cfg',
+    'runner_type',
+    'tuner_options',
+    'resolved',
+    'recipe_hash',
 )
 
 # An option -> the key at the top that takes its place
 _OVERWRITTEN = re.compile(
-    r'model\.(?:tuner\.)?(clip(?:\..+)?)|(?:train|val|test)_dataloader\.(?:\d\.)?dataset\.'
-    rf'({"|".join(DATASET_KEYS)})'
+    rf'(?:train|val|test)_dataloader\.(?:\d\.)?dataset\.({"|".join(DATASET_KEYS)})'
 )
 
 
@@ -57,8 +60,8 @@ def check_options(config: Config, options: Iterable[str]) -> None:
                 f'{suggest(path[0], known)}'
             )
         above = _OVERWRITTEN.fullmatch(option)
-        key = above and (above[1] or above[2])
-        if key and key.split('.')[0] in config:
+        key = above and above[1]
+        if key in config:
             raise UserError(
                 f'{option}=... would be overwritten by a key at the top of the recipe: give {key}=...'
             )

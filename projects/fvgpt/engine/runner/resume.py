@@ -30,6 +30,7 @@ _NO_MATTER = (
     'persistent_workers',
     'prefetch_factor',
     'pin_memory',
+    'collate_fn',  # a batch as a list or a tensor: the data preprocessor takes both
     'cache_dir',
     'max_text_tokens',
     'backbone_checkpoint',
@@ -106,6 +107,16 @@ def check_settings(config: Config, checkpoint: Path, meta: Dict[str, Any]) -> No
         )
 
 
+def numbered_checkpoints(work_dir: str) -> List[Path]:
+    """The checkpoints in a work dir, the earliest first."""
+    numbered = {
+        int(match[1]): file
+        for file in Path(work_dir).glob('*.pth')
+        if (match := _CHECKPOINT.fullmatch(file.name))
+    }
+    return [file for _, file in sorted(numbered.items())]
+
+
 def newest_checkpoint(config: Config, work_dir: str) -> Optional[str]:
     """The checkpoint that a run goes on from, None where there is none yet.
 
@@ -114,13 +125,8 @@ def newest_checkpoint(config: Config, work_dir: str) -> Optional[str]:
     Raises:
         ValueError: all checkpoints there are broken, or of other settings; names what differs.
     """
-    numbered = {
-        int(match[1]): file
-        for file in Path(work_dir).glob('*.pth')
-        if (match := _CHECKPOINT.fullmatch(file.name))
-    }
     problem: Optional[ValueError] = None
-    for _, file in sorted(numbered.items(), reverse=True):
+    for file in reversed(numbered_checkpoints(work_dir)):
         try:
             check_settings(config, file, read_checkpoint(str(file)).get('meta', {}))
         except ValueError as error:

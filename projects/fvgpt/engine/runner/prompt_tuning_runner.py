@@ -1,0 +1,159 @@
+"""The Runner of this project's recipes."""
+
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from ...evaluation.results import nested_results, results_table
+from ...io.json_file import write_json
+from ...registry import RUNNERS
+from ...tuners.checkpoint import read_checkpoint
+from ...tuners.classifier import tuner_of, unwrapped
+from ..hooks.random_state import random_state, set_random_state
+from .check_types import check_config
+from .config_parts import PARTS
+from .distributed import prepare_distributed
+from .inputs import check_inputs
+from .resolve import resolve
+from .resume import check_settings, newest_checkpoint, recipe_hash
+from .run_lock import claimed, run_lock
+from .stage_one import tuner_checkpoint, tuner_config
+
+
+@RUNNERS.register_module()
+class PromptTuningRunner(Runner):
+    """MMEngine's Runner for recipes of prompt tuners and of FVG-PT.
+
+    ``runner_type = 'PromptTuningRunner'`` in a recipe makes every command that builds its Runner by ``RUNNERS.build``
+    (mmpretrain's, MIM's, ours) give the same run:
+
+    - :meth:`from_cfg` resolves the recipe (:func:`~.resolve.resolve`) and checks it, its inputs and its checkpoints.
+    - :meth:`train` keeps other runs out of the work dir, with ``resume`` goes on from the newest whole checkpoint there, and
+      tunes the tuner first (``tuner_recipe``) unless it has a checkpoint (``model.backbone_checkpoint``, ``load_from``, or a
+      finished stage 1 in ``<work_dir>/tuner``).
+    - :meth:`test` prints the table and writes ``<work_dir>/results.json``.
+
+    Args:
+        as for MMEngine's Runner.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._lock = run_lock(self.work_dir)
+        self._checked_parts: List[str] = []
+
+    @classmethod
+    def from_cfg(cls, cfg: Union[Config, dict]) -> 'PromptTuningRunner':
+        """The Runner of a recipe.
+
+        A recipe that begins with a checkpoint (``load_from`` without ``resume``) may be one to be tested: its training images are
+        not looked at before :meth:`train`.
+
+        Raises:
+            UserError: a key, a file or a checkpoint is wrong; says which, before anything long begins.
+        """
+        config = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
+        config.recipe_hash = recipe_hash(config)
+        check_config(config)
+        begins_with = config.get('load_from')
+        parts = ['test'] if begins_with and not config.get('resume') else list(PARTS)
+        check_inputs(config, parts)
+        if 'train' in parts and config.get('train_cfg'):
+            tuner = tuner_config(config)
+            if tuner is not None:
+                check_config(tuner)
+            with claimed(config.work_dir):
+                pass  # what is wrong with the work dir is said before anything is built
+        for checkpoint in (begins_with, config.model.get('backbone_checkpoint')):
+            if checkpoint:
+                read_checkpoint(checkpoint)
+        wrapper = prepare_distributed(config.get('launcher', 'none'))
+        if wrapper:
+            config.model_wrapper_cfg = wrapper
+        runner = super().from_cfg(config)
+        runner._checked_parts = parts
+        return runner
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Keep other runs out of the work dir, over training and test; training does so by itself."""
+        return claimed(self.work_dir, self._lock)
+
+    def train(self) -> torch.nn.Module:
+        """Train, both stages.
+
+        Raises:
+            UserError: another run is at work in the work dir; what is there was made with other settings; wrong input.
+        """
+        if 'train' not in self._checked_parts:
+            check_inputs(self.cfg, ['train', 'val'])
+        with self.claimed():
+            if self._resume:
+                self._choose_checkpoint()
+            if (
+                self._resume or not self._load_from
+            ):  # else the checkpoint has the tuner's parameters
+                self._tune()
+            return super().train()
+
+    def test(self) -> Dict[str, float]:
+        """Test, print the table and write ``results.json``.
+
+        Returns:
+            The metrics, ``{'fvgpt/base': 81.5, ...}``.
+        """
+        metrics = super().test()
+        results = nested_results(metrics)
+        if results and is_main_process():
+            file = Path(self.work_dir) / 'results.json'
+            write_json(file, results)
+            tuner = type(tuner_of(unwrapped(self.model))).__name__
+            print(f'\n{results_table(results, tuner)}\n\nwritten to {file}', flush=True)
+        return metrics
+
+    def _choose_checkpoint(self) -> None:
+        """What ``resume`` goes on from: ``load_from``, or the newest checkpoint in the work dir, or nothing."""
+        if self._load_from:
+            meta = read_checkpoint(self._load_from).get('meta', {})
+            check_settings(self.cfg, Path(self._load_from), meta)
+            return
+        self._load_from = newest_checkpoint(self.cfg, self.work_dir)
+        self._resume = self._load_from is not None
+
+    def _tune(self) -> None:
+        """Stage 1, unless it is done: the tuner inside the model gets its trained parameters."""
+        config = tuner_config(self.cfg)
+        if config is None:
+            return
+        final = tuner_checkpoint(config)
+        if final.is_file():
+            check_settings(config, final, read_checkpoint(str(final)).get('meta', {}))
+            print_log(f'stage 1 is done: {final}', 'current')
+        else:
+            config.resume = bool(self.cfg.get('resume'))
+            with self._left_as_it_is():
+                type(self).from_cfg(config).train()
+            barrier()  # the main process writes it, all read it
+        unwrapped(self.model).load_backbone(str(final))
+        self.cfg.model.backbone_checkpoint = str(final)
+        self.dump_config()
+
+    @contextmanager
+    def _left_as_it_is(self) -> Iterator[None]:
+        """Let another Runner be at work: afterwards this one's logger, messages, visualizer, scope and random numbers are the
+        process's again, so that stage 2 does not depend on whether stage 1 was made just now."""
+        kinds = (DefaultScope, MMLogger, MessageHub, type(self.visualizer))
+        instances = [kind._instance_dict.copy() for kind in kinds]
+        numbers = random_state()
+        try:
+            yield
+        finally:
+            set_random_state(numbers)
+            for kind, before in zip(kinds, instances):
+                kind._instance_dict = before

@@ -1,0 +1,80 @@
+"""From a recipe as it was read to the config of a run, in one pass."""
+
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
+
+from .changes import as_written, changes
+from .clip_key import settle_clip
+from .config_parts import datasets_of, is_few_shot, join_test_loaders, subset_tests
+from .image_size import fit_image_size
+from .loader_defaults import set_loader_defaults
+from .options import DATASET_KEYS, check_options
+
+RESOLVED = 'resolved'  # the key that notes it
+
+
+def resolve(recipe: Config) -> Config:
+    """What a recipe means, written out; a resolved config stays as it is.
+
+    - Keys that were changed since the file was read are checked, and those that concern stage 1 are noted for it
+      (``tuner_options``).
+    - ``clip`` becomes that of the model, or the other way round, see :func:`~.clip_key.settle_clip`.
+    - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are handed to every data set (``seed`` also to MMEngine; other
+      people's data sets take ``data_root`` alone, those inside MMEngine's ConcatDataset have their own).
+    - The sizes in pipelines follow the CLIP, see :func:`~.image_size.fit_image_size`.
+    - ``feature_cache`` becomes a hook; loaders get their defaults.
+
+    Args:
+        recipe: as MMEngine reads it, with any changes; it is not changed here.
+
+    Raises:
+        UserError: a key that was changed is read by nobody, or another one overwrites it, or the recipe has two CLIPs.
+    """
+    # Formatting the text by yapf, as MMEngine does per checkpoint, takes as long as a short epoch from cached features
+    config = Config(recipe.to_dict(), filename=recipe.filename, format_python_code=False)
+    if config.get('custom_imports'):
+        import_modules_from_strings(**config.custom_imports)
+    written = as_written(config)
+    if written is not None and config.get(RESOLVED) == written.get(RESOLVED):
+        changed = changes(written, config)
+        check_options(written, changed)
+        if 'tuner_recipe' in config:
+            config.tuner_options = {**config.get('tuner_options', {}), **tuner_options(changed)}
+            config.tuner_recipe = str(Path(config.filename).parent / config.tuner_recipe)
+    settle_clip(config)
+    join_test_loaders(config)
+    _hand_down(config)
+    overrides = [test for test in subset_tests(config) if 'type' not in test]
+    fit_image_size(config, [*datasets_of(config), *overrides])
+    if config.get('feature_cache'):
+        hook = dict(type='FeatureCacheHook', **config.feature_cache)
+        config.default_hooks = dict(config.get('default_hooks') or {}, feature_cache=hook)
+    set_loader_defaults(config)
+    config[RESOLVED] = True
+    return config
+
+
+def tuner_options(options: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """Options that hold for stage 1 too: all but those of the FVGPT model; ``model.tuner.x`` becomes ``model.x``."""
+    chosen = {}
+    for key, value in (options or {}).items():
+        if key.startswith('model.tuner.'):
+            chosen['model.' + key[len('model.tuner.') :]] = value
+        elif key.split('.')[0] not in ('model', *_OF_THE_RUN):
+            chosen[key] = value
+    return chosen
+
+
+_OF_THE_RUN = ('tuner_recipe', 'tuner_options', 'work_dir', 'load_from', 'resume', 'launcher')
+
+
+def _hand_down(config: Config) -> None:
+    for dataset in datasets_of(config, joined=False):
+        for key in DATASET_KEYS if is_few_shot(dataset) else ['data_root']:
+            if key in config:
+                dataset[key] = config[key]
+    if 'seed' in config:
+        config.randomness = dict(config.get('randomness') or {}, seed=config.seed)
