@@ -23,8 +23,9 @@ setup(
     python_requires='>=3.10',
     package_dir={'fvgpt': 'projects/fvgpt'},
     packages=packages,
-    # .mim as mim and MMEngine's config loader look for it; its configs are a link to ours
-    package_data={'fvgpt': ['assets/*.json', 'assets/*/*', '.mim/*.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml']},
+    # .mim as mim and MMEngine's config loader look for it; its configs and tools are links to ours
+    package_data={'fvgpt': ['assets/*.json', 'assets/*/*', '.mim/*.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml',
+                            '.mim/tools/*.py', '.mim/tools/*.sh', '.mim/tools/*.bash']},
     # mmcv or mmcv-lite serves; neither is required here, so that a full mmcv is never replaced
     install_requires=requirements('runtime'),
     extras_require=dict({extra: requirements(extra)

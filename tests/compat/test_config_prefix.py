@@ -96,7 +96,7 @@ def test_the_metafile_lists_every_recipe_and_mmengines_hub_finds_them():
     assert get_config('fvgpt::fvgpt/kgcoop_fvg_dtd.py').model.tuner.type == 'KgCoOp'
 
 
-def test_a_wheel_of_the_sdist_has_the_configs(tmp_path):
+def test_a_wheel_of_the_sdist_has_configs_and_tools(tmp_path):
     source = tmp_path / 'source'
     shutil.copytree(
         ROOT / 'projects',
@@ -104,7 +104,7 @@ def test_a_wheel_of_the_sdist_has_the_configs(tmp_path):
         symlinks=True,
         ignore=shutil.ignore_patterns('__pycache__'),
     )
-    for name in ('configs', 'requirements'):
+    for name in ('configs', 'requirements', 'tools'):
         shutil.copytree(ROOT / name, source / name)
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
@@ -122,7 +122,12 @@ def test_a_wheel_of_the_sdist_has_the_configs(tmp_path):
         for path in (ROOT / 'configs').rglob('*.*')
         if path.suffix in ('.py', '.yml')
     }
-    assert packed == {f'fvgpt/.mim/{name}' for name in {'model-index.yml', *configs}}
+    tools = {
+        f'tools/{path.name}'
+        for path in (ROOT / 'tools').iterdir()
+        if path.suffix in ('.py', '.sh', '.bash')
+    }
+    assert packed == {f'fvgpt/.mim/{name}' for name in {'model-index.yml', *configs, *tools}}
     wheel.extractall(tmp_path / 'site')
     path = foreign(tmp_path, "__import__('fvgpt') and 'fvgpt::fvgpt/coop_fvg_quickstart.py'")
     code = f'from mmengine.config import Config; print(Config.fromfile({str(path)!r}).tuner_recipe)'

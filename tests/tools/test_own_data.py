@@ -113,10 +113,7 @@ def test_a_config_of_ones_own_holds_for_both_stages(folder, monkeypatch):
         config.model.prior_template == 'a picture of a {}.'
         and config.model.tuner.type == stage1.model.type
     )
-    assert (
-        config.model.tuner.clip == stage1.model.clip
-        and stage1.model.clip.name == 'quickstart'
-    )
+    assert config.model.tuner.clip == stage1.model.clip and stage1.model.clip.name == 'quickstart'
     for dataset in [*datasets_of(config), *datasets_of(stage1)]:
         assert (dataset.data_root, dataset.num_shots) == ('photos', 4)
         assert {step.get('scale', 64) for step in dataset.pipeline} <= {64, (64, 64)}

@@ -8,6 +8,8 @@ from mmengine.config import Config, ConfigDict
 from ...io.errors import UserError
 from .changes import with_bases
 
+_ABSENT = object()  # in place of a value that is not there
+
 
 def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
     """Key and config of the tuner: the model, or what stands in it, below test-time augmentation too."""
@@ -21,40 +23,46 @@ def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
 def settle_clip(config: Config, before: Optional[Config] = None) -> None:
     """Make ``clip`` at the top of a recipe and the ``clip`` of its tuner equal, in place.
 
-    Of two that differ, the one that was changed holds, beside the nearest file (the recipe's own, then its bases) in which they
-    are equal. So either may be set: by an option, in a config of one's own, or in Python.
+    If they differ, each key has the value that was changed since the nearest file (the recipe's own, then its bases) in
+    which they are equal. So either may be set: by an option, in a config of one's own, or in Python.
 
     Args:
         config: the recipe. before: it before it was changed, for one that comes from no file.
 
     Raises:
-        UserError: both were changed, or no file has them equal.
+        UserError: a key was changed in both, or no file has them equal.
     """
     name, part = tuner_part(config)
     if 'clip' not in config or part is None:
         return
-    top, own = _plain(config.clip), _plain(part.get('clip'))
-    if own is not None and own != top:
-        common = _last_common(config, before)
-        if common == top:
-            config.clip = ConfigDict(deepcopy(own))
-        elif common != own:
-            key = next(k for k in {**top, **own} if top.get(k) != own.get(k))
-            raise UserError(
-                f'clip.{key} is {top.get(key)!r} and {name}.clip.{key} is {own.get(key)!r}: they are one CLIP, set '
-                'only one of them, or both alike'
-            )
+    own = part.get('clip')
+    if own is not None and _plain(own) != _plain(config.clip):
+        config.clip = _merged(name, _plain(config.clip), _plain(own), _last_common(config, before))
     part['clip'] = deepcopy(config.clip)
 
 
-def _plain(clip: Optional[dict]) -> Optional[dict]:
-    return clip and {key: value for key, value in clip.items() if key != '_scope_'}
+def _merged(name: str, top: dict, own: dict, common: Optional[dict]) -> ConfigDict:
+    """Key by key, of two CLIPs that were one, ``common``, the value that was changed."""
+    merged = {}
+    for key in {**top, **own}:
+        old, above, inside = ((clip or {}).get(key, _ABSENT) for clip in (common, top, own))
+        if above != inside and (common is None or old not in (above, inside)):
+            raise UserError(
+                f'clip.{key} is {top.get(key)!r} and {name}.clip.{key} is {own.get(key)!r}: they are '
+                'one CLIP, set only one of them, or both alike'
+            )
+        merged[key] = inside if above == old else above
+    return ConfigDict({key: deepcopy(v) for key, v in merged.items() if v is not _ABSENT})
+
+
+def _plain(clip: dict) -> dict:
+    return {key: value for key, value in clip.items() if key != '_scope_'}
 
 
 def _last_common(config: Config, before: Optional[Config]) -> Optional[dict]:
     files = with_bases(config.filename) if config.filename else ()
     for file in [before] if before else files:
         part = tuner_part(file)[1]
-        if 'clip' in file and part and _plain(file.clip) == _plain(part.get('clip')):
+        if 'clip' in file and part and _plain(file.clip) == _plain(part.get('clip') or {}):
             return _plain(file.clip)
     return None
