@@ -9,7 +9,7 @@ features against one with all towers. inference: FVG-PT beside CLIP's image enco
 import argparse
 from pathlib import Path
 
-from commands import run_command
+from commands import refuse, run_command
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         from fvgpt.io.json_file import write_json
 
         if not 1 <= args.classes <= 1000 or args.repeats < 1:
-            raise ValueError(
+            refuse(
                 '--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1'
             )
         torch_device(args.device)

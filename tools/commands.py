@@ -55,6 +55,17 @@ def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> No
         _end(error)
 
 
+def refuse(message: str) -> NoReturn:
+    """End the command with one line.
+
+    Raises:
+        UserError: with this message; :func:`run_command` shows it.
+    """
+    from fvgpt import UserError
+
+    raise UserError(message)
+
+
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
     """Print text with names of somebody else's making in it, at once."""
     from fvgpt.io.printable import printable

@@ -11,7 +11,7 @@ safetensors file; its keys are ours, see fvgpt/dassl.py for the originals' names
 import argparse
 from pathlib import Path
 
-from commands import run_command
+from commands import refuse, run_command
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         from fvgpt.inference.dassl import export_checkpoint, import_checkpoint
 
         if args.export == bool(args.tuner):
-            raise ValueError('give either --tuner NAME to import or --export')
+            refuse('give either --tuner NAME to import or --export')
         if args.export:
             keys = export_checkpoint(args.input, Path(args.output))
         else:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
-from commands import KeyValues, print_safely
+from commands import KeyValues, print_safely, refuse
 
 if TYPE_CHECKING:
     from fvgpt.inference.inferencer import FVGPTInferencer
@@ -54,7 +54,7 @@ def read_classes(args: argparse.Namespace) -> Optional[List[str]]:
         FileNotFoundError, ValueError: the file of names is missing, empty or no text, or both options are given.
     """
     if args.classes and args.classes_file:
-        raise ValueError('give --classes or --classes-file, not both')
+        refuse('give --classes or --classes-file, not both')
     names = _read_file(args.classes_file) if args.classes_file else args.classes
     if names:
         from fvgpt.datasets.class_names import alike_names
@@ -76,9 +76,9 @@ def _read_file(path: str) -> List[str]:
             if line.strip()
         ]
     except UnicodeDecodeError as error:
-        raise ValueError(f'{file} is no text in UTF-8: {error}') from error
+        refuse(f'{file} is no text in UTF-8: {error}')
     if not names:
-        raise ValueError(f'{file} has no class names; write one a line')
+        refuse(f'{file} has no class names; write one a line')
     return names
 
 

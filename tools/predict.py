@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Dict, List, Sequence
 
-from commands import print_safely, run_command
+from commands import print_safely, refuse, run_command
 from model_arguments import add_class_arguments, add_model_arguments, open_model, read_classes
 
 
@@ -48,16 +48,14 @@ def main() -> None:
 
 def predict(args: argparse.Namespace, options: dict) -> None:
     if not args.checkpoint:
-        raise ValueError(
+        refuse(
             'which model? --checkpoint FILE names one; '
             '`python tools/train.py configs/fvgpt/coop_fvg_quickstart.py` makes '
             'work_dirs/coop_fvg_quickstart/epoch_10.pth in a few minutes, without downloads'
         )
     for option in ('topk', 'batch_size'):
         if getattr(args, option) < 1:
-            raise ValueError(
-                f'--{option.replace("_", "-")} must be at least 1, not {getattr(args, option)}'
-            )
+            refuse(f'--{option.replace("_", "-")} must be at least 1, not {getattr(args, option)}')
     classes = read_classes(args)
     inferencer = open_model(args, options, classes=classes, branch=args.branch)
     images = inferencer.find_images(args.images)
@@ -88,7 +86,7 @@ def predict(args: argparse.Namespace, options: dict) -> None:
             '\n'.join([*skipped, f'skipped {len(skipped)} of {len(images)} files']), sys.stderr
         )
     if not read:
-        raise ValueError('none of the files could be read as an image')
+        refuse('none of the files could be read as an image')
 
 
 class JsonLines:

@@ -24,6 +24,7 @@ WRONG = {
     'model.tuner.type=CoOpp': "model.tuner.type: there is no model 'CoOpp'; did you mean CoOp?",
     'model.tuner.nctx=4': "model.tuner: CoOp has no parameter 'nctx'; did you mean n_ctx?",
     'model.tuner.clip.nam=x': "model.tuner.clip: FrozenCLIP has no parameter 'nam'; did you mean name?",
+    'model.tuner.clip.type=None': 'model.tuner.clip has no type: it must say which model it is',
     'model.tuner.clip.type=1': 'model.tuner.clip.type must be the name of a model, not 1',
     'model.tuner=1': 'model.tuner must be Union[fvgpt.tuners.base.PromptTuner, dict], not 1',
     'model.gate_loss.magin=1': "model.gate_loss: ReliabilityLoss has no parameter 'magin'; did you mean margin?",

@@ -60,7 +60,7 @@ def told(monkeypatch, module):
 
 
 def test_a_broken_checkpoint_costs_one_epoch_and_is_told(tmp_path, monkeypatch):
-    messages = told(monkeypatch, 'resume')
+    messages = told(monkeypatch, 'runner.resume')
     write(tmp_path, 1)
     write(tmp_path, 2)
     (tmp_path / 'epoch_2.pth').write_bytes((tmp_path / 'epoch_2.pth').read_bytes()[:100])
@@ -191,7 +191,7 @@ def test_parameters_that_do_not_fit_are_an_error_where_mmengine_warns(fvgpt, cha
 
 
 def test_classes_of_the_base_branch_that_were_not_trained_on_are_told(fvgpt, monkeypatch):
-    messages = told(monkeypatch, 'hooks')
+    messages = told(monkeypatch, 'hooks.class_names')
     model, _ = fvgpt
     model.set_trained_classes(BASE)
     warn_of_untrained(model, 'the model')

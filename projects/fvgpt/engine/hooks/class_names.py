@@ -19,13 +19,13 @@ def classes_part(model: torch.nn.Module) -> Any:
     """What has classes by name: the model, or the head of an mmpretrain classifier.
 
     Raises:
-        TypeError: neither has.
+        UserError: neither has.
     """
     model = unwrapped(model)
     for part in (model, getattr(model, 'head', None)):
         if hasattr(part, 'set_class_names'):
             return part
-    raise TypeError(
+    raise UserError(
         f'ClassNamesHook is for models, or heads, whose classes are names; {type(model).__name__} is none: take '
         'the hook out of custom_hooks'
     )

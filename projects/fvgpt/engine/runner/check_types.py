@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope, Registry
 
 from ...io.errors import UserError
 from ...io.suggest import suggest
-from .signatures import fits, is_ours, parameters
+from .signatures import fits, is_ours, parameters, takes_module
 
 # What MMEngine's builders take out of a part's config, or add to it, before its type sees it
 _EXTRA_KEYS: Dict[str, Tuple[str, ...]] = {
@@ -198,9 +198,11 @@ def _nested(
     for key, value in values.items():
         name = f'{part.name}.{key}'
         if part.kind == 'model':
-            default = getattr(taken.get(key), 'default', None)
+            parameter = taken.get(key)
+            default = getattr(parameter, 'default', None)
             default = default.get('type') if isinstance(default, dict) else None
-            if isinstance(value, dict) and ('type' in value or default):
+            is_part = is_ours(kind) and parameter and takes_module(parameter.annotation)
+            if isinstance(value, dict) and ('type' in value or default or is_part):
                 named = value.get('type', default)
                 if is_ours(kind) or (isinstance(named, str) and registry.get(named) is not None):
                     yield Part(name, value, 'MODELS', 'model', default)

@@ -64,6 +64,13 @@ def _takes_anything(signature: inspect.Signature) -> bool:
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
 
 
+def takes_module(hint: Any) -> bool:
+    """Whether a parameter with this annotation may be a module, so that a dict in its place is the config of one."""
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return any(takes_module(one) for one in typing.get_args(hint))
+    return inspect.isclass(hint) and issubclass(hint, nn.Module)
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value of a config can be meant for a parameter with this annotation; True if that is not known.
 
