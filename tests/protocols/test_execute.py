@@ -100,7 +100,7 @@ def test_it_waits_for_a_process_whose_parent_was_killed(tmp_path, train):
             '-c',
             f"""
 import time
-from fvgpt.engine.runner.recipe import claimed
+from fvgpt.engine.runner.run_lock import claimed
 with claimed({str(run.folder)!r}):
     print('ready', flush=True)
     time.sleep(1)
@@ -122,7 +122,7 @@ with claimed({str(run.folder)!r}):
 def test_the_folder_of_a_killed_process_is_free(tmp_path):
     code = f"""
 import time
-from fvgpt.engine.runner.recipe import claimed
+from fvgpt.engine.runner.run_lock import claimed
 with claimed({str(tmp_path)!r}):
     print('ready', flush=True)
     time.sleep(60)

@@ -70,6 +70,7 @@ def test_mmpretrains_command_resumes(ours, options, tmp_path):
     (tmp_path / 'epoch_2.pth').write_bytes(b'cut')
     done = run(*arguments, 'train_cfg.max_epochs=1', '--resume', cwd=tmp_path)
     assert 'stage 1 is done' in done.stdout and f'the run goes on from {tmp_path}' in done.stdout
+    (tmp_path / 'epoch_2.pth').unlink()
     refused = run_tool(*arguments, 'num_shots=2', '--resume', cwd=tmp_path)
     assert refused.returncode == 1 and 'trained with other settings' in refused.stderr
 
