@@ -13,11 +13,15 @@ import torch
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from mmcv.transforms import BaseTransform, Resize
+from mmpretrain.datasets.transforms import Albumentations
 from torch.utils.data import DataLoader
 
+from fvgpt.datasets.deterministic import random_steps
 from fvgpt.engine.feature_cache import FeatureCache
-from fvgpt.engine.hooks.feature_cache import CachedFeatures, SeededView, random_steps
+from fvgpt.engine.hooks.feature_cache import CachedFeatures, SeededView
 from fvgpt.engine.runner.recipe import run_recipe
+from fvgpt.io.log_once import log_once
 from fvgpt.registry import DATASETS
 
 from ...conftest import ROOT
@@ -272,21 +276,98 @@ def test_random_crops_are_kept_only_when_a_number_of_views_is_given(tmp_path, da
     assert shapes == {(3, 40)}
 
 
-def test_steps_that_draw_random_numbers_are_known(data_root):
-    def steps(*pipeline):
-        return random_steps(
-            DATASETS.build(
-                dict(
-                    type='QuickstartWorld',
-                    data_root=str(data_root),
-                    test_per_class=3,
-                    lazy_init=True,
-                    pipeline=[dict(type='LoadImage'), *pipeline],
-                )
+def steps_of(data_root, *pipeline):
+    return random_steps(
+        DATASETS.build(
+            dict(
+                type='QuickstartWorld',
+                data_root=str(data_root),
+                test_per_class=3,
+                lazy_init=True,
+                pipeline=[dict(type='LoadImage'), *pipeline],
             )
         )
+    )
 
-    assert steps(dict(type='mmpretrain.PackInputs')) == []
-    assert steps(dict(type='PairedRandomResizedCrop', scale=8)) == ['PairedRandomResizedCrop']
-    assert steps(dict(type='mmpretrain.RandomFlip', prob=0.5)) == ['RandomFlip']
-    assert steps(dict(type='mmpretrain.ColorJitter')) == ['ColorJitter']
+
+class OwnTransform(BaseTransform):
+    """A user's transform, whose name does not tell that it draws random numbers."""
+
+    def transform(self, results):
+        results['img'] = results['img'] + np.uint8(random.random() < 0.5)
+        return results
+
+
+class OwnResize(Resize):
+    """A sub-class of a transform that is deterministic."""
+
+
+def torchvision(name, **settings):
+    return dict(type=f'mmpretrain.torchvision/{name}', **settings)
+
+
+@pytest.mark.parametrize(
+    'step, name',
+    [
+        (dict(type='PairedRandomResizedCrop', scale=8), 'PairedRandomResizedCrop'),
+        (dict(type='mmpretrain.RandomFlip', prob=0.5), 'RandomFlip'),
+        (dict(type='mmpretrain.ColorJitter'), 'ColorJitter'),
+        (torchvision('RandomResizedCrop', size=8), 'RandomResizedCrop'),
+        (torchvision('ColorJitter', brightness=0.5), 'ColorJitter'),
+        (dict(type='mmpretrain.Lighting', eigval=[1.0], eigvec=[[1.0]]), 'Lighting'),
+        (Albumentations.__new__(Albumentations), 'Albumentations'),  # needs its package to be built
+        (OwnTransform(), 'OwnTransform'),
+        (OwnResize(scale=8), 'OwnResize'),
+        (
+            dict(
+                type='TransformBroadcaster',
+                transforms=[dict(type='Resize', scale=8), OwnTransform()],
+            ),
+            'OwnTransform',
+        ),
+        (dict(type='RandomApply', transforms=[dict(type='Resize', scale=8)]), 'RandomApply'),
+        (dict(type='Compose', transforms=[torchvision('RandomCrop', size=8)]), 'RandomCrop'),
+    ],
+)
+def test_steps_that_are_not_known_to_be_deterministic_are_named(data_root, step, name):
+    assert steps_of(data_root, step, dict(type='mmpretrain.PackInputs')) == [name]
+
+
+def test_steps_that_draw_no_random_numbers_are_known(data_root):
+    resize = dict(type='Resize', scale=8)
+    pipeline = [
+        resize,
+        dict(type='mmpretrain.ResizeEdge', scale=8),
+        dict(type='CenterCrop', crop_size=8),
+        dict(type='Compose', transforms=[resize, dict(type='Compose', transforms=[resize])]),
+        dict(type='KeyMapper', transforms=[resize], mapping=dict(img='img')),
+        dict(type='mmpretrain.NumpyToPIL'),
+        torchvision('Resize', size=8),
+        torchvision('CenterCrop', size=8),
+        dict(type='mmpretrain.PILToNumpy'),
+        dict(type='LoadForegroundMask'),
+        dict(type='PackForegroundInputs'),
+    ]
+    assert steps_of(data_root, *pipeline) == []
+
+
+def test_images_are_used_if_a_step_is_not_known_to_be_deterministic(tmp_path, data_root, caplog):
+    """Its name is logged once for training and once for the tests."""
+    log_once.cache_clear()
+    crop = [
+        dict(type='LoadImage'),
+        dict(type='NumpyToPIL'),
+        dict(type='torchvision/RandomResizedCrop', size=64),
+        dict(type='PILToNumpy'),
+        dict(type='PackInputs'),
+    ]
+    options = {
+        'train_dataloader.dataset.pipeline': crop,
+        'test_dataloader.dataset.pipeline': crop,
+        'feature_cache.cache_dir': str(tmp_path / 'cache'),
+    }
+    run(tmp_path, data_root, 'crops', 'coop_quickstart', **options)
+    assert not list((tmp_path / 'cache').glob('*/contents.json'))
+    log = next((tmp_path / 'crops').rglob('*.log')).read_text()
+    for part in ('training', 'test'):
+        assert log.count(f'features of {part} images are not cached: RandomResizedCrop may') == 1

@@ -16,10 +16,11 @@ from mmpretrain.structures import DataSample
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 from tqdm import tqdm
 
+from ...datasets.deterministic import random_steps
 from ...datasets.randomness import forked_random_state
-from ...datasets.wrapped import innermost
 from ...foreground.fvgpt import FVGPT, stack_masks
 from ...io.errors import UserError
+from ...io.log_once import log_once
 from ...registry import HOOKS
 from ...tuners.classifier import CLIPClassifier, CLIPDataPreprocessor, unwrapped
 from ..feature_cache import FeatureCache
@@ -129,12 +130,12 @@ class FeatureCacheHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Train on kept features where the pipeline draws no random numbers, or ``views`` are given."""
         loop = runner.train_loop
-        views = 1 if not random_steps(loop.dataloader.dataset) else self.views
+        steps = random_steps(loop.dataloader.dataset)
+        views = self.views if steps else 1
         if views is None:
-            print_log(
-                'features of randomly augmented training images are not kept; feature_cache.views=N keeps N crops of '
-                'each',
-                'current',
+            log_once(
+                f'features of training images are not cached: {", ".join(steps)} may draw random '
+                'numbers; feature_cache.views=N caches N views of each image'
             )
             return
         cached = self._cached(runner, loop.dataloader, views, training=True)
@@ -150,9 +151,13 @@ class FeatureCacheHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Test on kept features where the pipeline draws no random numbers."""
         loop = runner.test_loop
-        if isinstance(loop.dataloader.dataset, CachedFeatures) or random_steps(
-            loop.dataloader.dataset
-        ):
+        if isinstance(loop.dataloader.dataset, CachedFeatures):
+            return
+        steps = random_steps(loop.dataloader.dataset)
+        if steps:
+            log_once(
+                f'features of test images are not cached: {", ".join(steps)} may draw random numbers'
+            )
             return
         loader = loop.dataloader
         cached = self._cached(runner, loader, 1, training=False)
@@ -234,16 +239,6 @@ def _encoded(model: CLIPClassifier, batches) -> Iterator[Dict[str, np.ndarray]]:
         else:
             features = model.extract_feat(images)
         yield {name: rows.float().cpu().numpy() for name, rows in features.items()}
-
-
-def random_steps(dataset: BaseDataset) -> List[str]:
-    """Names of the steps of a data set's pipeline that draw random numbers."""
-    steps = getattr(getattr(innermost(dataset), 'pipeline', None), 'transforms', [])
-    return [
-        type(step).__name__
-        for step in steps
-        if 'Random' in type(step).__name__ or getattr(step, '_methods_with_randomness', None)
-    ]
 
 
 def file_identities(dataset: BaseDataset) -> Optional[str]:
