@@ -25,7 +25,7 @@ class Page(NamedTuple):
 PAGES = {
     'clip': Page(
         'CLIP',
-        ['clip', 'classifier'],
+        ['clip', 'tuners.classifier'],
         [
             'fvgpt.tuners.classifier.CLIPClassifier',
             'fvgpt.clip.resolve_template',
@@ -37,7 +37,7 @@ PAGES = {
     ),
     'foreground': Page(
         'FVG-PT, and its parts in other models',
-        ['foreground', 'evaluation.average_scores'],
+        ['foreground', 'mixing'],
         [
             'fvgpt.foreground.ReliabilityGate',
             'fvgpt.foreground.reliability_gate.ForegroundTrust',
@@ -58,7 +58,7 @@ PAGES = {
         ['engine', 'evaluation'],
         [
             'fvgpt.engine.feature_cache.FeatureCache',
-            'fvgpt.engine.hooks.class_names.run_record.write_record',
+            'fvgpt.engine.hooks.run_record.write_record',
         ],
     ),
     'segmenters': Page(

@@ -343,8 +343,9 @@ def _merged(*parts: Dict[str, Any]) -> Dict[str, Any]:
     for part in parts:
         for key, value in part.items():
             inner = merged.get(key)
-            both = isinstance(inner, dict) and isinstance(value, dict)
-            merged[key] = _merged(inner, value) if both else value
+            if isinstance(inner, dict) and isinstance(value, dict):
+                value = _merged(inner, value)
+            merged[key] = value
     return merged
 
 

@@ -1,12 +1,18 @@
 """mmpretrain's Python interface on our recipes: found by name, built, given a checkpoint, and asked about an image."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import cv2
 import mmpretrain
 import numpy as np
 import pytest
+from mmengine import load
 from mmpretrain.apis import ImageClassificationInferencer
 
 from fvgpt.compat.model_hub import patch_model_hub
+from fvgpt.datasets import QuickstartWorld
 from fvgpt.inference.inferencer import FVGPTInferencer
 from fvgpt.recipes import recipes
 
@@ -14,6 +20,8 @@ from ..conftest import ROOT, run_tool
 
 RELEASE = ROOT / 'tests' / 'releases' / '0.1.0'
 CHECKPOINT = str(RELEASE / 'coop_fvg.pth')
+TOOLS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
+SOURCES = ('fvgpt', 'tuner', 'zero_shot')
 RECIPE = ROOT / 'configs' / 'fvgpt' / 'coop_fvg_quickstart.py'
 
 
@@ -70,3 +78,21 @@ def test_the_index_is_read_when_it_is_asked_for():
     done = run_tool('-c', code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ['0', str(len([n for n in recipes() if n[:8] == 'coop_fvg']))]
+
+
+@pytest.mark.parametrize('tta', [[], ['--tta']])
+def test_mmpretrains_test_command_takes_our_recipe_as_it_is(tta, tmp_path, monkeypatch):
+    QuickstartWorld(str(tmp_path), lazy_init=True, train_per_class=1, test_per_class=1)
+    data = ['data_root', tmp_path], ['test_dataloader.dataset.data_root', tmp_path]
+    options = [f'{key}={value}' for key, value in data]
+    options += ['test_dataloader.dataset.test_per_class=1']
+    options += ['test_dataloader.dataset.train_per_class=1', f'work_dir={tmp_path / "work"}']
+    out = tmp_path / 'metrics.pkl'
+    command = ['test.py', str(RECIPE), CHECKPOINT, '--out', str(out), '--out-item', 'metrics']
+    monkeypatch.setattr(sys, 'argv', [*command, *tta, '--cfg-options', *options])
+    monkeypatch.setenv('LOCAL_RANK', '0')  # the command sets it, and leaves it
+    runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
+    metrics = load(out)
+    assert {f'{source}/{part}' for source in SOURCES for part in ('base', 'new', 'h')} <= set(
+        metrics
+    )

@@ -66,9 +66,7 @@ def folder(tmp_path_factory):
 
 def test_photos_are_trained_on_and_tested(folder):
     output = run_block(folder, 'train.py configs/fvgpt/coop_fvg_custom.py')
-    assert (
-        output.count('photos: class folders, 6 classes, 18 training and 12 test images') == 1
-    )
+    assert output.count('photos: class folders, 6 classes, 18 training and 12 test images') == 1
     assert output.count('photos: foreground masks of 18 of 18 train images') == 1
     table = results(folder, 'coop_fvg_custom')
     assert list(table) == SOURCES and all(list(row) == ['all'] for row in table.values())

@@ -1,5 +1,6 @@
 """Our recipes in mmpretrain's ModelHub: ``mmpretrain.get_model('coop_fvg_quickstart')``."""
 
+from functools import cache, partial, wraps
 from pathlib import Path
 
 INDEX = Path(__file__).resolve().parents[1] / '.mim' / 'model-index.yml'
@@ -14,14 +15,13 @@ def patch_model_hub() -> None:
     from mmpretrain.apis.model import ModelHub
 
     original = ModelHub._register_mmpretrain_models.__func__
-    if hasattr(original, 'with_fvgpt'):  # applied already
+    if hasattr(original, '__wrapped__'):  # applied already
         return
+    read_once = cache(partial(ModelHub.register_model_index, INDEX, INDEX.parent))
 
+    @wraps(original)
     def register(cls) -> None:
         original(cls)
-        if not register.done:
-            register.done = True
-            cls.register_model_index(INDEX, config_prefix=INDEX.parent)
+        read_once()
 
-    register.with_fvgpt = register.done = False
     ModelHub._register_mmpretrain_models = classmethod(register)
