@@ -83,10 +83,8 @@ def test_the_index_is_read_when_it_is_asked_for():
 @pytest.mark.parametrize('tta', [[], ['--tta']])
 def test_mmpretrains_test_command_takes_our_recipe_as_it_is(tta, tmp_path, monkeypatch):
     QuickstartWorld(str(tmp_path), lazy_init=True, train_per_class=1, test_per_class=1)
-    data = ['data_root', tmp_path], ['test_dataloader.dataset.data_root', tmp_path]
-    options = [f'{key}={value}' for key, value in data]
-    options += ['test_dataloader.dataset.test_per_class=1']
-    options += ['test_dataloader.dataset.train_per_class=1', f'work_dir={tmp_path / "work"}']
+    small = [f'test_dataloader.dataset.{part}_per_class=1' for part in ('train', 'test')]
+    options = [f'data_root={tmp_path}', f'work_dir={tmp_path / "work"}', *small]
     out = tmp_path / 'metrics.pkl'
     command = ['test.py', str(RECIPE), CHECKPOINT, '--out', str(out), '--out-item', 'metrics']
     monkeypatch.setattr(sys, 'argv', [*command, *tta, '--cfg-options', *options])

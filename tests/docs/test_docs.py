@@ -55,7 +55,7 @@ def test_the_pages_build_without_a_warning_and_leave_nothing_out(tmp_path):
     options = {
         option
         for path in commands
-        for option in re.findall(r"add_argument\('(--[\w-]+)'", path.read_text())
+        for option in re.findall(r"add_argument\(\s*'(--[\w-]+)'", path.read_text())
     }
     assert len(options) > 40
     assert {option for option in options if f'{option} ' not in pages['commands']} == set()

@@ -317,7 +317,9 @@ def test_another_clip_and_another_tuner_are_refused(clip, trained, random_clip_f
         FVGPTInferencer(checkpoint, options={'clip.pretrained': 'random'})
     with pytest.raises(ValueError, match='does not fit this FVGPT'):
         FVGPTInferencer(checkpoint, options={'model.tuner.n_ctx': 3})
-    with pytest.raises(ValueError, match="cannot be built: model: FVGPT has no parameter 'no_such_key'"):
+    with pytest.raises(
+        ValueError, match="cannot be built: model: FVGPT has no parameter 'no_such_key'"
+    ):
         FVGPTInferencer(checkpoint, options={'model.no_such_key': 1})
     with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         FVGPTInferencer(tmp_path / 'none.pth')
