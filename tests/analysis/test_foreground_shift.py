@@ -19,7 +19,7 @@ def softmax(z, temperature):
 
 @settings(max_examples=100, deadline=None)
 @given(LOGITS, LOGITS, st.sampled_from([1.0, 2.0, 5.0]))
-def test_shift_is_the_divergence_of_the_softened_predictions(full, fg, temperature):
+def test_shift_is_the_divergence_of_the_predictions_at_a_temperature(full, fg, temperature):
     p, q = softmax(full, temperature), softmax(fg, temperature)
     expected = sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q))
     found = foreground_shift(

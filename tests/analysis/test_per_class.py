@@ -1,4 +1,4 @@
-"""Gains by class, and who changed sides."""
+"""Gains per class, and the images on which two classifiers differ."""
 
 import numpy as np
 from hypothesis import given

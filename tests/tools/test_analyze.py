@@ -180,7 +180,7 @@ def test_a_tuner_alone_few_images_training_split_and_no_masks(trained, tmp_path)
         assert 'fvgpt' not in columns['base'] and columns['base']['tuner']['accuracy'] >= 0
         assert (out / 'attention.png').is_file() == (not i), 'what an earlier analysis left is gone'
         assert (
-            'No image here has a usable foreground mask' in (out / 'report.html').read_text()
+            'No image has a usable foreground mask' in (out / 'report.html').read_text()
         ) == bool(i)
 
 

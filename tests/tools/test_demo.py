@@ -50,12 +50,12 @@ def test_images_are_taken(kind):
 
 
 REFUSED = dict(
-    empty=(b'', 'no image'),
-    svg=(b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'no image'),
+    empty=(b'', 'not an image'),
+    svg=(b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'not an image'),
     heavy=(b'\0' * (page.MAX_BYTES + 1), 'larger than 10 MB'),
-    cut=(encoded('PNG')[:48], 'broken'),
-    postscript=(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n', 'no image'),
-    icon=(encoded('ICO', (16, 16)), 'no image'),
+    cut=(encoded('PNG')[:48], 'damaged'),
+    postscript=(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n', 'not an image'),
+    icon=(encoded('ICO', (16, 16)), 'not an image'),
     wide=(encoded('PNG', (60, 50)), '60 x 50 pixels'),
 )
 
@@ -247,7 +247,7 @@ def test_start_upload_and_result_in_chromium(server, tmp_path):
         upload = tab.reload() and tab.locator('#image input[type=file]')
         upload.wait_for(state='attached')
         upload.set_input_files(tmp_path / 'bad.png')
-        tab.get_by_text('the file is no image').first.wait_for()
+        tab.get_by_text('the file is not an image').first.wait_for()
         assert {url.split('/')[2] for url in asked if url.startswith('http')} == {
             server.split('/')[2]
         }
@@ -325,7 +325,7 @@ def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp
     seen = press(server, 0, sent(path), 'cat\n<b>dog</b>')
     assert 'data:image/png;base64' in seen and '&lt;b&gt;dog' in seen
     broken = press(server, 0, sent(json.loads(upload(server, b'no image')[1])[0]), 'cat')
-    assert 'the file is no image' in broken
+    assert 'the file is not an image' in broken
     stolen = press(server, 0, sent(str(checkpoints / 'fvgpt.pth')), 'cat')
     assert '"success":false' in stolen.replace(' ', '')
     example = press(server, 2)

@@ -1,4 +1,4 @@
-"""Looking at a trained model: foreground shift, attention, calibration, examples, and a page of it all."""
+"""Analysis of a trained model: foreground shift, attention, calibration, examples, a report."""
 
 from .analyze import analyze
 from .collect import Column, Observer

@@ -1,4 +1,4 @@
-"""The whole analysis of a checkpoint: look at the data once, then numbers, figures, tables, report, visualizer."""
+"""Analysis of a checkpoint: one pass over the data, then numbers, figures, tables and a report."""
 
 import io
 import json
@@ -31,9 +31,11 @@ from .per_class import changed, evenly_spread
 from .summary import column_summary, overview, scalars
 from .tables import class_rows, csv_tables, table_text, write_file
 
-EXAMPLES = 24  # images in the report, fixed and broken, of all columns together
-MOST_EXAMPLES = 4  # of one kind in one column
-_TRAINING = (
+# Example images in the report: of all columns together, and at most per column and kind
+EXAMPLES = 24
+MOST_EXAMPLES = 4
+# keys of a recipe that the analysis does not need
+_UNUSED_KEYS = (
     'train_dataloader',
     'train_cfg',
     'optim_wrapper',
@@ -58,20 +60,27 @@ def analyze(
     masks: bool = True,
     vis_backends: Sequence[str] = (),
 ) -> Dict:
-    """Analyse a checkpoint of a recipe and write ``report.html``, ``summary.json``, CSV files and PNG files to ``out``.
+    """Analyse a checkpoint and write a report.
+
+    The files in ``out`` are ``report.html``, ``summary.json``, CSV files and PNG files.
 
     Args:
-        path, checkpoint: the recipe and a checkpoint of it, of FVG-PT or of a tuner alone.
-        out: folder of the files. options: ``--cfg-options``.
+        path: the recipe that the checkpoint was trained with, of FVG-PT or of a tuner alone.
+        checkpoint: the checkpoint.
+        out: folder of the files.
+        options: changes of the recipe (``--cfg-options``).
         split, mask_root, masks: see :func:`~fvgpt.analysis.masked_data.analysis_datasets`.
-        max_images: of each data set, evenly spread over it; all when left out.
-        vis_backends: types of MMEngine's that get scalars and images in place of those of the recipe.
+        max_images: number of images per data set, evenly spread over it. Default: all.
+        vis_backends: types of MMEngine's visualizer backends that get the scalars and images,
+            instead of those of the recipe.
 
     Returns:
-        What was found, the content of ``summary.json``.
+        The content of ``summary.json``.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: wrong input, or a backend that is not installed.
+        FileNotFoundError: the recipe, the checkpoint or data does not exist.
+        ValueError: wrong input.
+        ImportError: a visualizer backend is not installed.
     """
     if max_images is not None and max_images < 1:
         raise UserError(f'--max-images must be at least 1, not {max_images}')
@@ -86,7 +95,7 @@ def analyze(
     workers = config.test_dataloader.num_workers
     runner = load(config, checkpoint, out)
     observer = Observer(runner.model)
-    columns = look_at(observer, datasets, max_images, workers)
+    columns = collect_columns(observer, datasets, max_images, workers)
 
     titles = {
         source: TITLES[source].format(tuner=type(observer.model.tuner).__name__)
@@ -104,30 +113,29 @@ def analyze(
     )
     print(overview(summary, titles), flush=True)
     figures = {name: to_png(figure) for name, figure in draw(columns, titles).items()}
-    examples = {
-        name: to_png(figure)
-        for name, figure in draw_examples(observer, datasets, columns, titles).items()
-    }
-    write_files(
-        out,
-        summary,
-        {
-            **{
-                name: table_text(table)
-                for name, table in csv_tables(columns, observer.sources).items()
-            },
-            **figures,
-            **examples,
-            'report.html': render(summary, titles, figures, examples).encode(),
-        },
-    )
+    example_figures = draw_examples(observer, datasets, columns, titles)
+    examples = {name: to_png(figure) for name, figure in example_figures.items()}
+    tables = csv_tables(columns, observer.sources)
+    files = {name: table_text(table) for name, table in tables.items()}
+    files.update(figures)
+    files.update(examples)
+    files['report.html'] = render(summary, titles, figures, examples).encode()
+    write_files(out, summary, files)
     show(runner, summary, {**figures, **examples})
     return summary
 
 
 def write_files(out: Path, summary: Dict, files: Dict[str, bytes]) -> None:
-    """Write file name -> content, and ``summary.json`` that lists them; files of an earlier analysis that this one does not
-    have (``summary.json`` names them) are removed."""
+    """Write files, and ``summary.json`` with their names.
+
+    Files of an earlier analysis, which its ``summary.json`` names, are removed unless they are
+    overwritten.
+
+    Args:
+        out: folder of the files.
+        summary: content of ``summary.json``.
+        files: file name -> content.
+    """
     try:
         earlier = json.loads((out / 'summary.json').read_text())['analysis_files']
     except (OSError, ValueError, KeyError, TypeError):
@@ -140,21 +148,21 @@ def write_files(out: Path, summary: Dict, files: Dict[str, bytes]) -> None:
 
 
 def check_model(provenance: dict, config: Config, path: str, checkpoint: str) -> None:
-    """Refuse a checkpoint of another kind of model than the recipe has.
+    """Check that the checkpoint and the recipe have the same type of model.
 
     Raises:
-        ValueError: says of which.
+        ValueError: they have not; the message names both types.
     """
     recorded, here = provenance.get('model'), str(config.model.type).split('.')[-1]
     if recorded and recorded != here:
         raise UserError(
-            f'{checkpoint} is of {recorded}, but {path} is a recipe of {here}; give the recipe that it was '
-            'trained with'
+            f'{checkpoint} is of {recorded}, but {path} is a recipe of {here}; give the recipe '
+            'that it was trained with'
         )
 
 
 def use_backends(config: Config, names: Sequence[str]) -> None:
-    """Let the recipe's visualizer write to these backends.
+    """Replace the backends of the recipe's visualizer, unless ``names`` is empty.
 
     Raises:
         ValueError: MMEngine has no such backend.
@@ -173,8 +181,8 @@ def use_backends(config: Config, names: Sequence[str]) -> None:
 
 
 def load(config: Config, checkpoint: str, out: Path) -> Runner:
-    """A runner with the trained model and a visualizer, and nothing else."""
-    for key in _TRAINING:
+    """Build a runner with the trained model and the visualizer, without data and training."""
+    for key in _UNUSED_KEYS:
         config.pop(key, None)
     config.load_from, config.log_level = checkpoint, 'WARNING'
     runner = build_runner(config, str(out))
@@ -182,10 +190,10 @@ def load(config: Config, checkpoint: str, out: Path) -> Runner:
     return runner
 
 
-def look_at(
+def collect_columns(
     observer: Observer, datasets: List[BaseDataset], max_images: Optional[int], workers: int
 ) -> List[Column]:
-    """A :class:`Column` of each data set, with a progress bar."""
+    """Collect the values of each data set, with a progress bar."""
     bar = ProgressBar(sum(min(len(dataset), max_images or len(dataset)) for dataset in datasets))
     columns = [observer.collect(dataset, max_images, workers, bar.update) for dataset in datasets]
     print(flush=True)
@@ -193,15 +201,15 @@ def look_at(
 
 
 def draw(columns: List[Column], titles: Dict[str, str]) -> Dict[str, Figure]:
-    """File name -> figure, those that the data have something for."""
+    """Draw the figures that there is data for; returns file name -> figure."""
     sources = list(titles)
     masked = [column for column in columns if column.known('area').any()]
-    looked = [column for column in masked if column.known(f'tuner/{ROLLOUT}').any()]
+    with_maps = [column for column in masked if column.known(f'tuner/{ROLLOUT}').any()]
     figures = {'reliability.png': reliability_figure(columns, titles)}
     if masked:
         figures['shift.png'] = shift_figure(masked, titles)
-    if looked:
-        figures['attention.png'] = attention_figure(looked, titles)
+    if with_maps:
+        figures['attention.png'] = attention_figure(with_maps, titles)
     if 'fvgpt' in titles and any(
         'r' in column.values or 'b' in column.values for column in columns
     ):
@@ -219,7 +227,7 @@ def draw(columns: List[Column], titles: Dict[str, str]) -> Dict[str, Figure]:
 def draw_examples(
     observer: Observer, datasets: List[BaseDataset], columns: List[Column], titles: Dict[str, str]
 ) -> Dict[str, Figure]:
-    """File name -> figure of images that were fixed or broken."""
+    """Draw images that FVG-PT corrected or broke; returns file name -> figure."""
     count = max(1, min(MOST_EXAMPLES, EXAMPLES // (2 * len(columns))))
     figures = {}
     for column, dataset in zip(columns, datasets):
@@ -234,14 +242,14 @@ def draw_examples(
 
 
 def to_png(figure: Figure) -> bytes:
-    """The bytes of a figure as a PNG file."""
+    """Return a figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
     return buffer.getvalue()
 
 
 def show(runner: Runner, summary: Dict, pictures: Dict[str, bytes]) -> None:
-    """Give scalars and pictures to MMEngine's visualizer."""
+    """Pass scalars and PNG images to MMEngine's visualizer."""
     runner.visualizer.add_scalars(dict(scalars(summary['columns'])))
     for name, png in pictures.items():
         runner.visualizer.add_image(

@@ -1,4 +1,4 @@
-"""Where a model looks: attention roll-out and Grad-CAM over the patches, and how much of either lies in the foreground."""
+"""Attention roll-out and Grad-CAM over the patches, and their shares inside the foreground."""
 
 from typing import Dict, List, Sequence, Tuple
 
@@ -12,99 +12,128 @@ ROLLOUT, GRADCAM = 'rollout', 'gradcam'
 MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
 
 
-def carry(rows: Tensor, fresh: Tensor) -> Tensor:
-    """Rows (B, S, K) of the tokens of one block for the T tokens of the next: fresh ones come from the last column alone."""
-    carried = torch.zeros(
-        len(rows), len(fresh), rows.shape[-1], device=rows.device, dtype=rows.dtype
-    )
-    carried[..., -1] = 1
-    carried[:, ~fresh] = rows[:, ~fresh] if rows.shape[1] == len(fresh) else rows
-    return carried
+def next_block_rows(rows: Tensor, is_prompt: Tensor) -> Tensor:
+    """Assign the origins of the tokens that a block returns to the tokens that the next one
+    receives.
 
-
-def origins(seen: ImagePass) -> Tensor:
-    """One-hot rows (1, T, P + 2): where each token of the first block comes from, by the columns of :func:`rollout`."""
-    first = seen.attention[0]
-    start = torch.eye(1 + seen.patches, seen.patches + 2, device=first.device, dtype=first.dtype)
-    return carry(start[None], seen.is_prompt[0])
-
-
-def rollout(seen: ImagePass) -> Tensor:
-    """Attention roll-out (Abnar & Zuidema, 2020, section 3): R <- (A + I) / 2 R from the first block to the last, with A the
-    attention averaged over the heads.
+    Args:
+        rows: (B, S, P + 2), origins of the S returned tokens, as in :func:`rollout`.
+        is_prompt: (T,) bool, which of the T received tokens a tuner inserted or replaced.
 
     Returns:
-        (B, T, P + 2): for each token of the last block the shares that come from the class token, the P patches and the
-        tokens that a tuner put in (all of them together, the last column). Rows add up to one.
+        (B, T, P + 2). New prompts come entirely from the last column.
     """
-    shares = origins(seen)
-    for index, (attention, fresh) in enumerate(zip(seen.attention, seen.is_prompt)):
+    result = torch.zeros(
+        len(rows), len(is_prompt), rows.shape[-1], device=rows.device, dtype=rows.dtype
+    )
+    result[..., -1] = 1
+    replaced = rows.shape[1] == len(is_prompt)
+    result[:, ~is_prompt] = rows[:, ~is_prompt] if replaced else rows
+    return result
+
+
+def origins(image_pass: ImagePass) -> Tensor:
+    """Return the origin of each token of the first block, one-hot rows (1, T, P + 2).
+
+    The columns are those of :func:`rollout`.
+    """
+    first, patches = image_pass.attention[0], image_pass.patches
+    start = torch.eye(1 + patches, patches + 2, device=first.device, dtype=first.dtype)
+    return next_block_rows(start[None], image_pass.is_prompt[0])
+
+
+def rollout(image_pass: ImagePass) -> Tensor:
+    """Attention roll-out (Abnar & Zuidema, 2020, section 3).
+
+    R <- (A + I) / 2 R from the first block to the last, where A is the attention averaged over the
+    heads.
+
+    Returns:
+        (B, T, P + 2): for each token of the last block the shares that come from the class token,
+        from the P patches, and from all prompts together (the last column). Rows add up to one.
+    """
+    shares = origins(image_pass)
+    for index, attention in enumerate(image_pass.attention):
         if index:
-            shares = carry(shares, fresh)
+            shares = next_block_rows(shares, image_pass.is_prompt[index])
         shares = (attention @ shares + shares) / 2
     return shares
 
 
-def class_token_rollout(seen: ImagePass) -> Tensor:
-    """Roll-out from the class token to the patches (B, P)."""
-    return rollout(seen)[:, 0, 1:-1]
+def class_token_rollout(image_pass: ImagePass) -> Tensor:
+    """Return the roll-out from the class token to the patches, (B, P)."""
+    return rollout(image_pass)[:, 0, 1:-1]
 
 
-def patch_positions(seen: ImagePass) -> Tensor:
-    """Positions (P,) of the patch tokens in the last block."""
-    rows = origins(seen)
-    for fresh in seen.is_prompt[1:]:
-        rows = carry(rows, fresh)
+def patch_positions(image_pass: ImagePass) -> Tensor:
+    """Return the positions (P,) of the patch tokens in the last block."""
+    rows = origins(image_pass)
+    for is_prompt in image_pass.is_prompt[1:]:
+        rows = next_block_rows(rows, is_prompt)
     return rows[0, :, 1:-1].argmax(0)
 
 
 def grad_cam(passes: Sequence[ImagePass], score: Tensor) -> Tensor:
-    """Grad-CAM (Selvaraju et al., 2017) of B class scores, over the patch tokens that the last block's attention reads.
+    """Grad-CAM (Selvaraju et al., 2017) of B class scores.
 
-    A = ln_1(x) of the last block: after it only the class token is read, so there is no later activation whose patches have a
-    gradient. alpha = mean of dscore / dA over the patches; map = relu(sum over channels of alpha A). Where a score
-    depends on two towers (a tuner's and untouched CLIP's), their maps are added before the relu.
+    The activation A is ``ln_1(x)`` of the last block, at the patch tokens. After this block only
+    the class token is read, so no later activation has a gradient at the patches. alpha is the mean
+    of dscore / dA over the patches, and the map is relu(sum over channels of alpha A). If a score
+    depends on two towers (a tuner's and that of original CLIP), their maps are added before the
+    relu.
 
     Args:
-        passes: of the same images, watched with gradient.
-        score: sum over the B scores, each of which depends on its own image alone.
+        passes: passes of the same images, recorded with gradients.
+        score: the sum of the B scores, each of which depends on one image only.
 
     Returns:
-        (B, P), not negative, in no particular unit.
+        (B, P), not negative, in arbitrary units.
     """
-    gradients = torch.autograd.grad(
-        score, [seen.tokens for seen in passes], retain_graph=True, allow_unused=True
-    )
+    tokens = [image_pass.tokens for image_pass in passes]
+    gradients = torch.autograd.grad(score, tokens, retain_graph=True, allow_unused=True)
     maps: List[Tensor] = []
-    for seen, gradient in zip(passes, gradients):
+    for image_pass, gradient in zip(passes, gradients):
         if gradient is not None:
-            patches = patch_positions(seen)
+            patches = patch_positions(image_pass)
             alpha = gradient[:, patches].mean(1, keepdim=True)
-            maps.append(at_least_float32((alpha * seen.tokens[:, patches]).sum(-1).detach()))
+            weighted = alpha * image_pass.tokens[:, patches]
+            maps.append(at_least_float32(weighted.sum(-1).detach()))
     return torch.stack(maps).sum(0).relu()
 
 
 def attention_maps(
     passes: Sequence[ImagePass], logits: Dict[str, Tensor], labels: Tensor
 ) -> Dict[str, Tensor]:
-    """``<source>/rollout`` and ``<source>/gradcam`` (B, P) of each source's logits (B, C), for the true class.
+    """Compute both maps of the true class for each source.
 
-    The first pass is the tuner's, the last one CLIP's; they are one where the tuner leaves the tower alone.
+    Args:
+        passes: recorded passes of the same images. The first one is the tuner's, the last one that
+            of original CLIP; they are the same if the tuner does not change the image tower.
+        logits: source -> (B, C).
+        labels: (B,), true classes.
+
+    Returns:
+        ``<source>/rollout`` and ``<source>/gradcam`` -> (B, P).
     """
     maps = {}
     for source, z in logits.items():
-        maps[f'{source}/{ROLLOUT}'] = class_token_rollout(
-            passes[-1 if source == 'zero_shot' else 0]
-        )
+        image_pass = passes[-1] if source == 'zero_shot' else passes[0]
+        maps[f'{source}/{ROLLOUT}'] = class_token_rollout(image_pass)
         maps[f'{source}/{GRADCAM}'] = grad_cam(passes, z.gather(1, labels[:, None]).sum())
     return maps
 
 
 def share_inside(patch_map: Tensor, mask: Tensor, grid: Tuple[int, int]) -> Tensor:
-    """Share (B,) in [0, 1] of a map over patches that lies inside the mask; nan where the map is zero.
+    """Compute the share of a map that is inside the mask.
 
     Args:
-        patch_map: (B, P), not negative. mask: (B, 1, H, W) in {0, 1}. grid: rows and columns of patches, P of them.
+        patch_map: (B, P), not negative.
+        mask: (B, 1, H, W) in {0, 1}.
+        grid: rows and columns of patches, P in total.
+
+    Returns:
+        (B,) in [0, 1]; nan if the map is zero everywhere. A patch that is partly inside counts by
+        the share of its area.
     """
     inside = F.adaptive_avg_pool2d(mask, grid).flatten(1)
     return (patch_map * inside).sum(1) / patch_map.sum(1)

@@ -1,4 +1,4 @@
-"""Pictures of images that changed sides: image, mask, and the maps laid over it."""
+"""Figures of example images: the image, its mask, and attention maps drawn over it."""
 
 import textwrap
 from typing import Dict, List, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from .attention import GRADCAM, ROLLOUT
 from .collect import Column, Observer
 
-_TILE = 1.45  # inches
+_TILE = 1.45  # side of an image in inches
 
 
 def example_figure(
@@ -22,18 +22,23 @@ def example_figure(
     chosen: np.ndarray,
     titles: Dict[str, str],
 ) -> Figure:
-    """A row for each of the images ``chosen``, indices (n,) in ``column``; ``titles`` of the sources."""
+    """Draw one row per example image.
+
+    Args:
+        observer: computes the maps.
+        dataset: data set of the images.
+        column: the values that were collected from it.
+        chosen: (n,), indices of the images in ``column``.
+        titles: source -> title.
+    """
     observer.set_classes(dataset.metainfo)
     images, labels, masks, _ = observer.load([dataset[int(column.indices[i])] for i in chosen])
     _, maps, _ = observer.look(images, labels)
-    shown = (
-        {
-            f'tuner/{ROLLOUT}': 'roll-out, tuner',
-            **{f'{source}/{GRADCAM}': f'Grad-CAM, {title}' for source, title in titles.items()},
-        }
-        if maps
-        else {}
-    )
+    shown = {}  # key of the map -> heading
+    if maps:
+        shown[f'tuner/{ROLLOUT}'] = 'roll-out, tuner'
+        for source, title in titles.items():
+            shown[f'{source}/{GRADCAM}'] = f'Grad-CAM, {title}'
     heads = ['image', 'mask', *shown.values()]
     figure = Figure(
         figsize=(_TILE * len(heads), (_TILE + 0.45) * len(chosen)), layout='constrained'
@@ -58,25 +63,31 @@ def example_figure(
 
 
 def to_pixels(images: Tensor, preprocessor) -> np.ndarray:
-    """Normalised images (B, 3, H, W) as (B, H, W, 3) RGB in [0, 1]."""
+    """Convert normalised images (B, 3, H, W) to RGB (B, H, W, 3) in [0, 1]."""
     pixels = (images * preprocessor.std + preprocessor.mean) / 255
     return pixels.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def enlarged(patch_map: Tensor, grid: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """A map (P,) over patches as (H, W)."""
-    return (
-        F.interpolate(patch_map.reshape(1, 1, *grid), tuple(size), mode='bilinear')[0, 0]
-        .cpu()
-        .numpy()
-    )
+    """Resize a map over patches.
+
+    Args:
+        patch_map: (P,).
+        grid: rows and columns of patches, P in total.
+        size: (H, W) in pixels.
+
+    Returns:
+        (H, W).
+    """
+    pixels = F.interpolate(patch_map.reshape(1, 1, *grid), tuple(size), mode='bilinear')
+    return pixels[0, 0].cpu().numpy()
 
 
 def _caption(column: Column, index: int, titles: Dict[str, str]) -> str:
-    value = lambda key: column.values[key][index]  # noqa: E731
-    parts: List[str] = [column.classes[int(value('label'))]]
+    """True class of an image, and predictions and confidences of the last two sources."""
+    values = {key: of_all[index] for key, of_all in column.values.items()}
+    parts: List[str] = [column.classes[int(values['label'])]]
     for source in list(titles)[-2:]:
-        parts.append(
-            f'{titles[source]}: {column.classes[int(value(f"{source}/pred"))]} ({value(f"{source}/confidence"):.2f})'
-        )
+        predicted = column.classes[int(values[f'{source}/pred'])]
+        parts.append(f'{titles[source]}: {predicted} ({values[f"{source}/confidence"]:.2f})')
     return '  |  '.join(textwrap.shorten(part, 60) for part in parts).replace('$', r'\$')

@@ -1,4 +1,4 @@
-"""The figures of an analysis, a panel a column of the results."""
+"""The figures of an analysis, with one panel per column of the results (base, new, ...)."""
 
 from typing import Callable, Dict, List
 
@@ -13,15 +13,15 @@ from .collect import Column
 from .per_class import ClassAccuracy
 from .summary import backbone_gate, foreground_gate
 
-MOST_BARS = 40  # classes in a bar chart; the middle is left out of a longer list
-_ACROSS = 4
+MOST_BARS = 40  # number of classes in a bar chart; of more classes the middle ones are left out
+_PANELS_PER_ROW = 4
 
 
 def _panels(
     columns: List[Column], draw: Callable[[Axes, Column], None], height: float = 3.2
 ) -> Figure:
-    """One figure with ``draw(axis, column)`` for each column."""
-    across = min(len(columns), _ACROSS)
+    """Make a figure and call ``draw(axis, column)`` for each column; ``height`` is per panel."""
+    across = min(len(columns), _PANELS_PER_ROW)
     down = -(-len(columns) // across)
     figure = Figure(figsize=(1 + 3.4 * across, height * down), layout='constrained')
     axes = figure.subplots(down, across, squeeze=False).flat
@@ -39,16 +39,14 @@ def _line(axis: Axes, source: str, x, y, label: str) -> None:
 
 
 def shift_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
-    """Accuracy of images of like D_fg; the large marks are the means over all images."""
+    """Draw accuracy over D_fg in parts of equal size; large markers: means over all images."""
 
     def draw(axis: Axes, column: Column) -> None:
         for source, label in titles.items():
             known = column.known(f'{source}/shift')
             if known.any():
-                shift, correct = (
-                    column.values[f'{source}/shift'][known],
-                    column.correct(source)[known],
-                )
+                shift = column.values[f'{source}/shift'][known]
+                correct = column.correct(source)[known]
                 bins = equal_parts(shift, correct)
                 _line(axis, source, [b.score for b in bins], [100 * b.true for b in bins], label)
                 color, marker = STYLES[source]
@@ -69,7 +67,7 @@ def shift_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
 
 
 def reliability_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
-    """Reliability diagrams: share of right predictions over their confidence; above, how many there are."""
+    """Draw reliability diagrams: accuracy over confidence, and the number of predictions above."""
 
     def draw(axis: Axes, column: Column) -> None:
         axis.plot([0, 1], [0, 1], color='black', linewidth=0.8, linestyle=':')
@@ -92,7 +90,10 @@ def reliability_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
 
 
 def attention_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
-    """Mean share of each map inside the mask; the line is the foreground's share of the image."""
+    """Draw the mean share of each map inside the mask.
+
+    The dotted line is the share of the image that is foreground.
+    """
 
     def draw(axis: Axes, column: Column) -> None:
         width = 0.8 / len(titles)
@@ -122,7 +123,11 @@ def attention_figure(columns: List[Column], titles: Dict[str, str]) -> Figure:
 
 
 def gate_figure(columns: List[Column]) -> Figure:
-    """Trust of either gate against the share of images where it would have been right to trust."""
+    """Draw reliability diagrams of the gates.
+
+    They show the share of images whose foreground (r) or CLIP prediction (b) deserved trust, over
+    the trust score.
+    """
 
     def draw(axis: Axes, column: Column) -> None:
         axis.plot([0, 1], [0, 1], color='black', linewidth=0.8, linestyle=':')
@@ -154,7 +159,7 @@ def gate_figure(columns: List[Column]) -> Figure:
 
 
 def class_figure(name: str, rows: List[ClassAccuracy], label: str) -> Figure:
-    """Gain of every class, the largest first."""
+    """Draw the gain of every class in points, the largest first."""
     rows = sorted(rows, key=lambda row: -row.gain)
     if len(rows) > MOST_BARS:
         rows = rows[: MOST_BARS // 2] + rows[-MOST_BARS // 2 :]

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no other."""
+"""The report as a single HTML file, with all images inside."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ JPEG_QUALITY = 80
 
 
 def embedded(png: bytes, photograph: bool = False) -> str:
-    """A PNG as a data URI, photographs as JPEG, which takes a quarter of the room."""
+    """Return a PNG as a data URI; a photograph as JPEG, which is a quarter of the size."""
     kind = 'png'
     if photograph:
         kind, buffer = 'jpeg', io.BytesIO()
@@ -30,10 +30,13 @@ def render(
     figures: Dict[str, bytes],
     examples: Dict[str, bytes],
 ) -> str:
-    """The report's HTML.
+    """Return the HTML of the report.
 
     Args:
-        summary: what :func:`~fvgpt.analysis.analyze` found. titles: of the sources. figures, examples: file name -> PNG.
+        summary: content of ``summary.json``, see :func:`~fvgpt.analysis.analyze`.
+        titles: source -> title.
+        figures: file name -> PNG.
+        examples: file name -> PNG with photographs.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -56,5 +59,5 @@ def render(
 
 
 def _number(value: Any, digits: int = 2) -> str:
-    """A number of the summary, a dash where there is none."""
+    """Format a number of the summary; a dash if there is none."""
     return f'{value:.{digits}f}' if isinstance(value, (int, float)) and value == value else '-'

@@ -1,4 +1,4 @@
-"""Which classes and which images one classifier gains on another."""
+"""Accuracy per class, and the images on which two classifiers differ."""
 
 from typing import List, NamedTuple, Sequence, Tuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class ClassAccuracy(NamedTuple):
-    """A class, its number of images, and the accuracy of each source in percent."""
+    """Name of a class, its number of images, and the accuracy of each source in percent."""
 
     name: str
     images: int
@@ -14,34 +14,43 @@ class ClassAccuracy(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """Of the last source over the one before, in points."""
+        """Accuracy of the last source minus that of the one before, in points."""
         return self.accuracy[-1] - self.accuracy[-2]
 
 
 def class_accuracies(
     names: Sequence[str], labels: np.ndarray, correct: Sequence[np.ndarray]
 ) -> List[ClassAccuracy]:
-    """Accuracy of every class that has images, in label order; correct: (N,) bool of each source."""
+    """Compute the accuracy of every class that has images, in the order of the labels.
+
+    Args:
+        names: names of all classes.
+        labels: (N,), true classes.
+        correct: per source (N,) bool.
+    """
     rows = []
     for label in np.unique(labels):
         chosen = labels == label
-        rows.append(
-            ClassAccuracy(
-                names[label],
-                int(chosen.sum()),
-                tuple(100 * float(c[chosen].mean()) for c in correct),
-            )
-        )
+        accuracy = tuple(100 * float(of_source[chosen].mean()) for of_source in correct)
+        rows.append(ClassAccuracy(names[label], int(chosen.sum()), accuracy))
     return rows
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Indices of images that are right only after (fixed) and only before (broken), of (N,) bool each."""
+    """Find the images that only one of two classifiers predicts correctly.
+
+    Args:
+        before, after: (N,) bool, whether either classifier is correct.
+
+    Returns:
+        Indices of the images that only ``after`` predicts correctly (fixed) and of those that only
+        ``before`` does (broken).
+    """
     return np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
 
 
 def evenly_spread(indices: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` of them, evenly spaced, so that nobody chose them."""
+    """Select at most ``count`` indices, evenly spaced, so that the choice is not arbitrary."""
     if len(indices) <= count:
         return indices
     return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]

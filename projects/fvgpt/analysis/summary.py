@@ -1,4 +1,7 @@
-"""What was found, in numbers: one nested dict a column, which summary.json, the report and the visualizer all show."""
+"""The numbers of an analysis as nested dicts, one per column of the results.
+
+``summary.json``, the report and the visualizer show them.
+"""
 
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -11,7 +14,12 @@ from .per_class import changed
 
 
 def mean_and_error(values: np.ndarray) -> Dict[str, float]:
-    """Mean and standard error (deviation over the images / sqrt n) of the known values; nothing where there are none."""
+    """Compute mean and standard error of the values that are finite.
+
+    Returns:
+        ``mean``; ``error``: standard deviation / sqrt(n), 0 for n = 1; ``images``: n. Empty if n =
+        0.
+    """
     values = values[np.isfinite(values)]
     if not len(values):
         return {}
@@ -20,8 +28,13 @@ def mean_and_error(values: np.ndarray) -> Dict[str, float]:
 
 
 def source_summary(column: Column, source: str) -> Dict[str, Any]:
-    """Accuracy and ECE in percent; where masks are, D_fg in nats with the AUROC of finding errors by it, and the shares of the
-    maps inside the mask."""
+    """Summarise the predictions of a source.
+
+    Returns:
+        ``accuracy``, ``confidence`` and ``ece`` in percent. With masks also ``shift``: D_fg in
+        nats, the AUROC of errors by D_fg, and the accuracy on these images; and per map the share
+        inside the mask, and ``without_map``, the number of images with a mask whose map is zero.
+    """
     correct, confidence = column.correct(source), column.values[f'{source}/confidence']
     summary: Dict[str, Any] = dict(
         accuracy=100 * float(correct.mean()),
@@ -47,25 +60,30 @@ def source_summary(column: Column, source: str) -> Dict[str, Any]:
 
 
 def foreground_gate(column: Column) -> Tuple[np.ndarray, np.ndarray]:
-    """r and r* of the images of which the gate was asked."""
-    judged = column.known('r')
-    r, r_star = (
-        column.values[key][judged] if judged.any() else np.empty(0) for key in ('r', 'r_star')
-    )
-    return r, r_star
+    """Return r and r* of the images that have both."""
+    known = column.known('r')
+    if not known.any():
+        return np.empty(0), np.empty(0)
+    return column.values['r'][known], column.values['r_star'][known]
 
 
 def backbone_gate(column: Column) -> Tuple[np.ndarray, np.ndarray]:
-    """b of the images of which exactly one of tuner and CLIP is right, and whether that is CLIP."""
+    """Return b, and whether CLIP is right, of the images on which one of tuner and CLIP is right.
+
+    Images on which both or neither are right show nothing about b.
+    """
     tuner, clip = column.correct('tuner'), column.correct('zero_shot')
     chosen = (tuner != clip) & column.known('b')
-    return (column.values['b'][chosen] if 'b' in column.values else np.empty(0)), clip[chosen]
+    b = column.values['b'][chosen] if 'b' in column.values else np.empty(0)
+    return b, clip[chosen]
 
 
 def column_summary(column: Column, sources: List[str]) -> Dict[str, Any]:
-    """All of it; ``fixed`` and ``broken`` count the images that changed sides from the last source but one to the last.
+    """Summarise a column: data set, sources and gates.
 
-    ``change`` of D_fg and of the shares is against the source before; its error is that of the differences image by image.
+    ``fixed`` and ``broken`` count the images that only the last source, or only the one before it,
+    predicts correctly. ``change`` of D_fg and of the shares is the difference to the previous
+    source; ``change_error`` is the standard error of the differences per image.
     """
     fixed, broken = changed(*(column.correct(source) for source in sources[-2:]))
     summary: Dict[str, Any] = dict(
@@ -97,7 +115,7 @@ def column_summary(column: Column, sources: List[str]) -> Dict[str, Any]:
 
 
 def finite(nested: Dict[str, Any]) -> Dict[str, Any]:
-    """Without what is not a number: JSON has no word for it."""
+    """Remove None, nan and infinity, which JSON cannot represent, from nested dicts."""
     return {
         key: finite(value) if isinstance(value, dict) else value
         for key, value in nested.items()
@@ -106,13 +124,14 @@ def finite(nested: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def overview(summary: Dict[str, Any], titles: Dict[str, str]) -> str:
-    """A line a source and column for the terminal."""
+    """Format the summary for the terminal, one line per column and source."""
     lines = []
     for name, column in summary['columns'].items():
         masks = column['masks']
         lines.append(
-            f'{name}: {column["images"]} images, {masks["usable"]} with a usable mask ({masks["missing"]} missing, '
-            f'{masks["empty"]} empty); {column["fixed"]} fixed, {column["broken"]} broken'
+            f'{name}: {column["images"]} images, {masks["usable"]} with a usable mask '
+            f'({masks["missing"]} missing, {masks["empty"]} empty); {column["fixed"]} fixed, '
+            f'{column["broken"]} broken'
         )
         for source, title in titles.items():
             found = column[source]
@@ -123,13 +142,14 @@ def overview(summary: Dict[str, Any], titles: Dict[str, str]) -> str:
                 if 'mean' in found.get(key, {})
             )
             lines.append(
-                f'  {title}: accuracy {found["accuracy"]:.2f}, ECE {found["ece"]:.2f}{shift}{shares}'
+                f'  {title}: accuracy {found["accuracy"]:.2f}, ECE '
+                f'{found["ece"]:.2f}{shift}{shares}'
             )
     return '\n'.join(lines)
 
 
 def scalars(nested: Dict[str, Any], path: str = '') -> Iterator[Tuple[str, float]]:
-    """The numbers in a nested dict, as ``base/tuner/accuracy``."""
+    """Yield the numbers in nested dicts with their paths, such as ``base/tuner/accuracy``."""
     for key, value in nested.items():
         if isinstance(value, dict):
             yield from scalars(value, f'{path}{key}/')

@@ -18,14 +18,14 @@ _BIN = ('low', 'high', 'images', 'mean_score', 'share_true')
 
 
 def class_rows(column: Column, sources: List[str]) -> List[ClassAccuracy]:
-    """Accuracy of every class of a column."""
+    """Compute the accuracy of every class of a column."""
     return class_accuracies(
         column.classes, column.values['label'], [column.correct(source) for source in sources]
     )
 
 
 def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
-    """File name -> header and rows."""
+    """Make the tables: file name -> header and rows."""
     return {
         'samples.csv': _samples(columns),
         'foreground_shift.csv': (('column', 'source', *_BIN), list(_shift(columns, sources))),
@@ -66,13 +66,13 @@ def csv_tables(columns: List[Column], sources: List[str]) -> Dict[str, Table]:
 
 
 def table_text(table: Table) -> bytes:
-    """A table as CSV; unknown numbers stay empty, others have six digits."""
+    """Format a table as CSV. Numbers have six digits; unknown ones are empty."""
     header, rows = table
     return csv_text([header, *([_cell(value) for value in row] for row in rows)]).encode()
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with atomic_write(path) as partial:
         partial.write_bytes(content)
 
@@ -88,16 +88,12 @@ def _samples(columns: List[Column]) -> Table:
     rows: List[Sequence] = []
     for column in columns:
         for i, path in enumerate(column.paths):
-            value = {name: column.values[name][i] for name in column.values}
-            value.update(
-                {
-                    name: column.classes[int(value[name])]
-                    for name in value
-                    if name == 'label' or name.endswith('/pred')
-                },
-                mask=MASKS[int(value['mask'])],
-            )
-            rows.append((column.name, path, *(value.get(name) for name in names)))
+            values = {name: of_all[i] for name, of_all in column.values.items()}
+            for name in values:
+                if name == 'label' or name.endswith('/pred'):
+                    values[name] = column.classes[int(values[name])]
+            values['mask'] = MASKS[int(values['mask'])]
+            rows.append((column.name, path, *(values.get(name) for name in names)))
     return ('column', 'image', *names), rows
 
 
@@ -106,10 +102,9 @@ def _shift(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
         for source in sources:
             known = column.known(f'{source}/shift')
             if known.any():
-                for b in equal_parts(
-                    column.values[f'{source}/shift'][known], column.correct(source)[known]
-                ):
-                    yield column.name, source, *b
+                shift = column.values[f'{source}/shift'][known]
+                for part in equal_parts(shift, column.correct(source)[known]):
+                    yield column.name, source, *part
 
 
 def _attention(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
@@ -118,15 +113,9 @@ def _attention(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
             for name in MAPS:
                 found = mean_and_error(column.values.get(f'{source}/{name}', np.empty(0)))
                 if found:
-                    yield (
-                        column.name,
-                        source,
-                        name,
-                        found['mean'],
-                        found['error'],
-                        found['images'],
-                        float(np.nanmean(column.values['area'])),
-                    )
+                    numbers = (found['mean'], found['error'], found['images'])
+                    area = float(np.nanmean(column.values['area']))
+                    yield column.name, source, name, *numbers, area
 
 
 def _reliability(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
@@ -138,30 +127,21 @@ def _reliability(columns: List[Column], sources: List[str]) -> Iterator[Sequence
 
 def _gates(columns: List[Column]) -> Iterator[Sequence]:
     for column in columns:
-        for gate, (trust, target) in dict(
-            foreground=foreground_gate(column), backbone=backbone_gate(column)
-        ).items():
-            for b in equal_parts(trust, target):
-                yield column.name, gate, *b
+        gates = dict(foreground=foreground_gate(column), backbone=backbone_gate(column))
+        for gate, (trust, target) in gates.items():
+            for part in equal_parts(trust, target):
+                yield column.name, gate, *part
 
 
 def _changed(columns: List[Column], sources: List[str]) -> Iterator[Sequence]:
+    last_two = sources[-2:]
     for column in columns:
-        kinds = zip(
-            ('fixed', 'broken'), changed(*(column.correct(source) for source in sources[-2:]))
-        )
-        for kind, indices in kinds:
+        fixed, broken = changed(*(column.correct(source) for source in last_two))
+        for kind, indices in (('fixed', fixed), ('broken', broken)):
             for i in indices:
-                said = [
-                    column.classes[int(column.values[f'{source}/pred'][i])]
-                    for source in sources[-2:]
+                label = column.classes[int(column.values['label'][i])]
+                predictions = [
+                    column.classes[int(column.values[f'{source}/pred'][i])] for source in last_two
                 ]
-                sure = [column.values[f'{source}/p_true'][i] for source in sources[-2:]]
-                yield (
-                    column.name,
-                    kind,
-                    column.paths[i],
-                    column.classes[int(column.values['label'][i])],
-                    *said,
-                    *sure,
-                )
+                probabilities = [column.values[f'{source}/p_true'][i] for source in last_two]
+                yield column.name, kind, column.paths[i], label, *predictions, *probabilities

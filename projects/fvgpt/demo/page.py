@@ -1,4 +1,4 @@
-"""The demo page: an image and class names in, an :class:`~fvgpt.demo.Explanation` as HTML out."""
+"""The demo page: shows the :class:`~fvgpt.demo.Explanation` of an image and class names as HTML."""
 
 import base64
 import io
@@ -21,31 +21,38 @@ from ..io.errors import MissingPackageError, UserError
 from ..quickstart.world import TASK, task_samples
 from .explain import Explainer, Explanation
 
-MAX_BYTES = 10 << 20  # of an image file
-MAX_PIXELS = 40_000_000  # of an image
-MAX_CLASSES, MAX_NAME = 500, 100  # number of class names, characters in one
+MAX_BYTES = 10 << 20  # size of an image file
+MAX_PIXELS = 40_000_000  # number of pixels of an image
+MAX_CLASSES, MAX_NAME = 500, 100  # number of class names, and of characters per name
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
-_SHOWN = 8  # classes with bars
+_SHOWN = 8  # number of classes in the table of probabilities
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
-# the page asks nobody but the server it came from
+# The page may load resources only from its own server.
 _CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 _STYLE = """<style>
-.views {display: flex; flex-wrap: wrap; gap: 1em} .views figure {margin: 0; width: 10em} .views figcaption {font-size: 85%}
+.views {display: flex; flex-wrap: wrap; gap: 1em}
+.views figure {margin: 0; width: 10em}
+.views figcaption {font-size: 85%}
 .views img {width: 100%; image-rendering: pixelated; border-radius: 4px}
 #result .scores {border-collapse: collapse; margin-top: 1em; font-size: 90%}
 #result .scores th, #result .scores td {text-align: left; padding: 3px 8px; border-width: 0 0 1px}
 #result .scores td {white-space: nowrap}
-.bar {background: #4f7df3; height: .8em; display: inline-block; vertical-align: middle; margin-right: 4px; min-width: 1px}
+.bar {background: #4f7df3; height: .8em; display: inline-block; vertical-align: middle}
+.bar {margin-right: 4px; min-width: 1px}
 .best {font-weight: bold}
 </style>"""
 
 
-# ------------------------------------------------------------------ what comes in
+# ------------------------------------------------------------------ input
 def decode(content: bytes) -> np.ndarray:
-    """An uploaded file as an image (H, W, 3) uint8 RGB, read like training images (EXIF orientation ignored).
+    """Decode an uploaded file as training images are decoded, ignoring the EXIF orientation.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: it is too large, or no image of the allowed formats; says nothing of the server.
+        ValueError: it is too large, or not an image of the allowed formats. The message contains
+            nothing about the server.
     """
     if len(content) > MAX_BYTES:
         raise UserError(f'the file is larger than {MAX_BYTES >> 20} MB')
@@ -53,7 +60,7 @@ def decode(content: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
     except Exception as error:  # decoders raise errors of a dozen kinds
-        raise UserError(f'the file is no image ({", ".join(FORMATS)})') from error
+        raise UserError(f'the file is not an image ({", ".join(FORMATS)})') from error
     if width * height > MAX_PIXELS:
         raise UserError(
             f'the image has {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million'
@@ -63,18 +70,18 @@ def decode(content: bytes) -> np.ndarray:
             content, flag='color_ignore_orientation', channel_order='rgb', backend='pillow'
         )
     except Exception as error:
-        raise UserError('the file is a broken image') from error
+        raise UserError('the image is damaged') from error
 
 
 def parse_classes(text: str) -> List[str]:
-    """Class names from lines of text, each once.
+    """Read class names, one per line; duplicates are dropped.
 
     Raises:
-        ValueError: there are none, too many, or one is too long.
+        ValueError: there are none or too many, or one is too long.
     """
     names = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not names:
-        raise UserError('write at least one class name, one a line')
+        raise UserError('write at least one class name, one per line')
     if len(names) > MAX_CLASSES:
         raise UserError(f'{len(names)} class names are more than {MAX_CLASSES}')
     if max(map(len, names)) > MAX_NAME:
@@ -82,9 +89,9 @@ def parse_classes(text: str) -> List[str]:
     return names
 
 
-# ------------------------------------------------------------------ what goes out
+# ------------------------------------------------------------------ output
 def picture(pixels: np.ndarray, caption: str) -> str:
-    """HTML of an image (H, W, 3) uint8 RGB with its caption, the pixels inside."""
+    """Return HTML of an image (H, W, 3) uint8 RGB and its caption. It contains the pixels."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, 'PNG')
     content = base64.b64encode(file.getvalue()).decode()
@@ -95,46 +102,44 @@ def picture(pixels: np.ndarray, caption: str) -> str:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image (S, S, 3) under a map (S, S) from 0 (blue) to 1 (red)."""
+    """Draw a map (S, S), from 0 (blue) to 1 (red), over an image (S, S, 3) uint8."""
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
     return (0.5 * image + 0.5 * colours).astype(np.uint8)
 
 
 def trust_line(explanation: Explanation) -> str:
-    """HTML of the two trust scores."""
-    said = [
-        f'<b>{symbol} = {value:.3f}</b> {meaning}'
-        for symbol, value, meaning in (
-            ('r', explanation.r, 'trust in the foreground view'),
-            ('b', explanation.b, 'trust in untouched CLIP'),
-        )
-        if value is not None
-    ]
-    return (
-        f'<p class="trust">{" &nbsp; ".join(said)}</p>'
-        if said
-        else '<p class="trust">a tuner alone: no trust scores</p>'
-    )
+    """Return HTML of the trust scores r and b."""
+    scores = []
+    if explanation.r is not None:
+        scores.append(f'<b>r = {explanation.r:.3f}</b> trust in the foreground view')
+    if explanation.b is not None:
+        scores.append(f'<b>b = {explanation.b:.3f}</b> trust in original CLIP')
+    if not scores:
+        return '<p class="trust">a tuner alone: no trust scores</p>'
+    return f'<p class="trust">{" &nbsp; ".join(scores)}</p>'
 
 
 def score_table(explanation: Explanation, titles: Dict[str, str]) -> str:
-    """HTML of the probabilities of all branches side by side, for the classes that any of them finds likely."""
+    """Return an HTML table of the probabilities by all branches.
+
+    It has the classes with the largest probabilities by any branch.
+    """
     scores = explanation.scores
     order = np.max(list(scores.values()), 0).argsort()[::-1][:_SHOWN]
     head = ''.join(f'<th>{escape(titles[source])}</th>' for source in scores)
     rows = []
     for label in order:
-        cells = ''.join(
-            f'<td{" class=best" if label == score.argmax() else ""}><span class="bar" style="width: {4 * score[label]:.2f}em">'
-            f'</span>{100 * score[label]:.1f} %</td>'
-            for score in scores.values()
-        )
+        cells = ''
+        for score in scores.values():
+            style = ' class=best' if label == score.argmax() else ''
+            bar = f'<span class="bar" style="width: {4 * score[label]:.2f}em"></span>'
+            cells += f'<td{style}>{bar}{100 * score[label]:.1f} %</td>'
         rows.append(f'<tr><th>{escape(explanation.classes[label])}</th>{cells}</tr>')
     return f'<table class="scores"><tr><th></th>{head}</tr>{"".join(rows)}</table>'
 
 
 def render(explanation: Explanation, titles: Dict[str, str]) -> str:
-    """HTML of an explanation."""
+    """Return the HTML of an explanation."""
     mask = np.repeat(explanation.mask[..., None], 3, 2).astype(np.uint8) * 255
     views = [
         picture(explanation.full, 'full view'),
@@ -153,10 +158,10 @@ def render(explanation: Explanation, titles: Dict[str, str]) -> str:
 
 # ------------------------------------------------------------------ the page
 def import_gradio() -> ModuleType:
-    """gradio, told to ask nobody for its news.
+    """Import gradio with its telemetry and update checks disabled.
 
     Raises:
-        ImportError: it is missing; says what installs it.
+        ImportError: it is not installed; the message has the command that installs it.
     """
     os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
     try:
@@ -169,10 +174,12 @@ def import_gradio() -> ModuleType:
 
 
 def build_page(explainer: Explainer, about: str, folder: Path):
-    """The gradio page.
+    """Build the gradio page.
 
     Args:
-        explainer: answers. about: what the model is, shown at the top. folder: for example images.
+        explainer: computes the explanations.
+        about: description of the model, shown at the top.
+        folder: folder for example images.
     """
     gr = import_gradio()
     trained = explainer.inferencer.model.trained_class_names
@@ -182,12 +189,12 @@ def build_page(explainer: Explainer, about: str, folder: Path):
             return ''
         try:
             return render(explainer(decode(content), parse_classes(names)), explainer.titles)
-        except ValueError as error:  # of the visitor's making
+        except ValueError as error:  # invalid input of the visitor
             raise gr.Error(str(error), print_exception=False) from error
         except Exception as error:
             logging.getLogger(__name__).exception('the demo page failed')
             raise gr.Error(
-                'this went wrong here; the terminal says more', print_exception=False
+                'an internal error occurred; see the terminal of the server', print_exception=False
             ) from error
 
     with gr.Blocks(title='FVG-PT', analytics_enabled=False, fill_width=True) as page:
@@ -206,15 +213,16 @@ def build_page(explainer: Explainer, about: str, folder: Path):
                 )
                 names = gr.Textbox(
                     '\n'.join(trained),
-                    label='Class names, one a line',
+                    label='Class names, one per line',
                     lines=12,
                     max_lines=12,
                     elem_id='classes',
                 )
                 button = gr.Button('Classify', variant='primary')
                 gr.Markdown(
-                    'Any names will do. *Open world* ranks names that were trained on by the base branch, others by '
-                    'the new one. r and b are computed over the names given here.'
+                    'Any names are possible. *Open world* scores names that were trained on with '
+                    'the base branch, others with the new branch. r and b are computed over the '
+                    'names given here.'
                 )
             with gr.Column(scale=2):
                 result = gr.HTML(elem_id='result')
@@ -240,8 +248,8 @@ def build_page(explainer: Explainer, about: str, folder: Path):
     return page
 
 
-class _OwnHeaders:
-    """ASGI middleware that adds the content policy to every answer."""
+class _ContentPolicy:
+    """ASGI middleware that adds the content security policy to every response."""
 
     def __init__(self, app):
         self.app = app
@@ -263,16 +271,25 @@ def serve(
 ) -> None:
     """Serve the page until interrupted.
 
-    Uploads lie in a folder of this process's own, which is its working folder and goes with it. On a loopback address only
-    requests that name it are answered, so that no foreign web page reaches the server by a name of its own. SIGTERM ends it
+    Uploads are stored in a temporary folder, which is the working directory of the process and is
+    removed at the end. On a loopback address the server answers only requests to that address, so
+    that other web pages cannot reach it by a host name of theirs (DNS rebinding). SIGTERM ends it
     like Ctrl-C.
 
+    Args:
+        explainer: computes the explanations.
+        about: description of the model, shown at the top.
+        host: address to listen on.
+        port: port. Default: the first free one that gradio finds.
+
     Raises:
-        ImportError: gradio is missing. OSError: the port is taken.
+        ImportError: gradio is not installed.
+        OSError: the port is in use.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix='fvgpt-demo-') as folder:
-        os.chdir(folder)  # so that gradio's answers name its files from here, and not where that is
+        # Relative paths: gradio's responses contain them, and must not reveal the server's folders.
+        os.chdir(folder)
         os.environ['GRADIO_TEMP_DIR'] = 'uploads'
         examples = Path('examples')
         examples.mkdir()
@@ -281,12 +298,11 @@ def serve(
         from starlette.middleware import Middleware
         from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-        middleware = [Middleware(_OwnHeaders)]
+        middleware = [Middleware(_ContentPolicy)]
         if host in LOOPBACK:
             middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)))
-        fonts = dict(
-            font=['system-ui', 'sans-serif'], font_mono=['monospace']
-        )  # no fonts from elsewhere
+        # local fonts only: gradio's default fonts are downloaded
+        fonts = dict(font=['system-ui', 'sans-serif'], font_mono=['monospace'])
         page = build_page(explainer, about, examples)
         page.queue(max_size=20, api_open=False)
         page.launch(

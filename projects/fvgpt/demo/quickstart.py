@@ -1,4 +1,4 @@
-"""The model of the demo page that nobody named: FVG-PT on the embedded CLIP."""
+"""The default model of the demo page: FVG-PT on the embedded CLIP."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,10 @@ from ..engine.runner.resume import recipe_hash
 
 
 def quickstart_checkpoint(recipe: Path) -> Path:
-    """A finished run of the quickstart recipe: the user's own in ``work_dirs``, or one in a cache folder, trained now
-    unless it is there.
+    """Return the checkpoint of a finished run of the quickstart recipe.
+
+    It is the user's run in ``work_dirs``, if there is one, or else a run in a cache folder
+    (``~/.cache/fvgpt``), which is trained now if it does not exist.
 
     Args:
         recipe: the quickstart recipe.
@@ -18,15 +20,13 @@ def quickstart_checkpoint(recipe: Path) -> Path:
     options = dict(data_root=str(cache / 'data'))
     config = load_recipe(str(recipe), options)
     name = f'epoch_{config.train_cfg.max_epochs}.pth'
-    own, cached = (
-        Path('work_dirs') / recipe.stem / name,
-        cache / f'{recipe.stem}-{recipe_hash(config)}' / name,
-    )
+    own = Path('work_dirs') / recipe.stem / name
+    cached = cache / f'{recipe.stem}-{recipe_hash(config)}' / name
     for checkpoint in (own, cached):
         if checkpoint.is_file():
             return checkpoint
     print(
-        f'Training the quickstart recipe first, once (about 1.5 minutes on two cores), below {cache}',
+        f'Training the quickstart recipe first, once (about 1.5 minutes on two cores), in {cache}',
         flush=True,
     )
     run_recipe(str(recipe), str(cached.parent), options, resume=True, test=False)
