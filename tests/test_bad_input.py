@@ -170,12 +170,12 @@ def _():
 
 @row(ERRORS, 'class name of nothing but `_`')
 def _():
-    CoOp(CLIP, class_names=['ant', '_'])
+    CoOp(CLIP).set_class_names(['ant', '_'])
 
 
 @row(ERRORS, 'class name of more than 77 tokens')
 def _():
-    CoOp(CLIP, class_names=['ant', 'very ' * 80 + 'long'])
+    CoOp(CLIP).set_class_names(['ant', 'very ' * 80 + 'long'])
 
 
 @row(ERRORS, 'class without images')

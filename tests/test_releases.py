@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fvgpt.inference.export import load_bundle
+from fvgpt.inference.bundle import load_bundle
 from fvgpt.inference.inferencer import FVGPTInferencer
 from fvgpt.tuners.checkpoint import read_checkpoint
 

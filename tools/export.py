@@ -5,7 +5,7 @@
 onnx: classifier.onnx (images -> logits and probabilities of the classes and the branch), image_features.onnx with
 text_features.safetensors (unit features, for classes that change), onnx.json. Each graph is compared with torch by ONNX
 Runtime; the largest difference is printed, and a graph that differs by more than 1e-3 is not kept.
-bundle: bundle.safetensors and bundle.json, which fvgpt.inference.export.load_bundle reads back.
+bundle: bundle.safetensors and bundle.json, which fvgpt.inference.bundle.load_bundle reads back.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def main() -> None:
 
 def export(args: argparse.Namespace, options: dict) -> None:
     inferencer = open_model(args, options, classes=read_classes(args), branch=args.branch)
-    from fvgpt.inference.export import export_bundle, export_onnx
+    from fvgpt.inference.bundle import export_bundle
+    from fvgpt.inference.onnx_export import export_onnx
 
     inferencer.set_classes()
     if args.format != 'bundle':
@@ -40,7 +41,7 @@ def export(args: argparse.Namespace, options: dict) -> None:
             print(f'{args.out}/{name}: differs from torch by at most {difference:.1e}')
     if args.format != 'onnx':
         print(
-            f'{export_bundle(inferencer, args.out, args.overwrite)}: read it with fvgpt.inference.export.load_bundle'
+            f'{export_bundle(inferencer, args.out, args.overwrite)}: read it with fvgpt.inference.bundle.load_bundle'
         )
 
 

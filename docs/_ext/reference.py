@@ -72,9 +72,9 @@ PAGES = {
         [
             'fvgpt.inference.inferencer.FVGPTInferencer',
             'fvgpt.inference.load.load_model',
-            'fvgpt.inference.export.export_onnx',
-            'fvgpt.inference.export.export_bundle',
-            'fvgpt.inference.export.load_bundle',
+            'fvgpt.inference.onnx_export.export_onnx',
+            'fvgpt.inference.bundle.export_bundle',
+            'fvgpt.inference.bundle.load_bundle',
             'fvgpt.engine.runner.recipe.load_recipe',
             'fvgpt.engine.runner.recipe.run_recipe',
             'fvgpt.engine.runner.recipe.evaluate_recipe',

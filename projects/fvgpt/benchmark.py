@@ -21,7 +21,7 @@ from .clip.frozen_clip import PRECISIONS, FrozenCLIP
 from .clip.prompt_encoder import encode_prompts_plain, text_tokens_that_fit
 from .engine.hooks.cost import device as device_name
 from .foreground.fvgpt import FVGPT
-from .tuners import CoOp
+from .tuners import CoOp, FrozenFeatures, ViewFeatures
 
 SHOTS, EPOCHS = 16, 10  # of the estimated training
 
@@ -206,16 +206,16 @@ def training_step(
 
 
 def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
-    """A step of tuning CoOp: from kept features with the fast text encoder, and the plain way."""
+    """A step of tuning CoOp: from cached features with the fast text encoder, and the plain way."""
     fast = build_tuner(setting)
     some = plain_setting(setting, fast.clip)
     plain = build_tuner(some, PlainCoOp)
     images, samples, _ = a_batch(some, fast.clip)
-    kept = fast.extract_feat(images)
+    cached = fast.extract_feat(images)
     times = medians(
         in_turns(
             dict(
-                fast=training_step(fast, lambda: kept, samples),
+                fast=training_step(fast, lambda: cached, samples),
                 plain=training_step(plain, lambda: images, samples),
                 images=lambda: fast.extract_feat(images),
             ),
@@ -229,27 +229,24 @@ def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
 
 
 def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
-    """A step of FVG-PT on CoOp: from kept features, and with a pass a view and the text encoded anew."""
+    """A step of FVG-PT on CoOp: from cached features, and with a pass a view and the text encoded anew."""
     fast, plain = build_fvgpt(setting), build_fvgpt(setting, PlainCoOp)
     clip = plain.tuner.clip
     images, samples, masks = a_batch(setting, clip)
-    kept = fast.extract_feat(images, masks)
+    cached = fast.extract_feat(images, masks)
 
-    def encode_all() -> Dict[str, Tensor]:
+    def encode_all() -> FrozenFeatures:
         plain.tuner._text_cache.clear()
-        clip.encode_image(
-            images
-        )  # untouched CLIP's, which the plain way does not know to be the tuner's too
-        return {
-            'full.clip': clip.encode_image(images),
-            'fg.clip': clip.encode_image(plain.foreground_view(images, masks)),
-            'area': masks.mean((1, 2, 3)),
-        }
+        # The plain way does not know that the original CLIP's features are the tuner's too
+        clip.encode_image(images)
+        views = (images, plain.foreground_view(images, masks))
+        full, foreground = (ViewFeatures(clip.encode_image(view)) for view in views)
+        return FrozenFeatures(full, foreground, masks.mean((1, 2, 3)))
 
     times = medians(
         in_turns(
             dict(
-                fast=training_step(fast, lambda: kept, samples),
+                fast=training_step(fast, lambda: cached, samples),
                 plain=training_step(plain, encode_all, samples),
             ),
             setting,
@@ -371,7 +368,7 @@ def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, Any]:
 
 def training_estimate(setting: Setting, figures: Dict[str, Any]) -> float:
     """Seconds of CoOp and FVG-PT with 16 images a class and 10 epochs each, from measured steps: three views of each image are
-    encoded once (squashed; cropped, full and foreground), then both stages run from kept features."""
+    encoded once (squashed; cropped, full and foreground), then both stages run from cached features."""
     images = SHOTS * setting.classes
     steps = EPOCHS * images / setting.batch_size
     encoding = 3 * images / figures['inference_images_per_s']

@@ -118,11 +118,12 @@ def test_gates_are_asked_as_in_training(random_clip, name):
     column = observer.collect(dataset)
     images, labels, masks, _ = observer.load([dataset[i] for i in range(16)])
     frozen = model.extract_feat(images, masks)
-    text = model.text_features()
+    tuner, text = model.tuner, model.tuner.cached_text()
     z_full, z_fg = (
-        model.tuner.logits(model.view(frozen, view), text, 'base') for view in ('full', 'fg')
+        tuner.logits(tuner.features_of(view), text, 'base')
+        for view in (frozen.full, frozen.foreground)
     )
-    trust = model.reliability_gate(z_full, z_fg, frozen['area'])
+    trust = model.reliability_gate(z_full, z_fg, frozen.area)
     asked = np.array([0, 1, 4, 5, 8, 9, 12, 13])
     assert np.flatnonzero(column.known('r')).tolist() == asked.tolist()
     np.testing.assert_allclose(column.values['r'][asked], trust.r[asked], atol=1e-5)
@@ -132,8 +133,10 @@ def test_gates_are_asked_as_in_training(random_clip, name):
     np.testing.assert_array_equal(
         column.values['r_star'][asked], (cross_entropy[1] < cross_entropy[0]).float()[asked]
     )
-    z_main = model.tuner.logits(model.view(frozen, 'full'), text, 'new')
-    b = model.calibration(z_main, model.prior_logits(frozen['full.clip'])).b
+    z_main = tuner.logits(tuner.features_of(frozen.full), text, 'new')
+    prior = model.prior
+    z_clip = prior.logits(dict(feature=frozen.full.clip), prior.cached_text())
+    b = model.calibration(z_main, z_clip).b
     np.testing.assert_allclose(column.values['b'], b, atol=1e-5)
 
 

@@ -17,10 +17,9 @@ BASE, NEW = ['cat', 'dog', 'yellow-crested cockatoo'], ['St. Bernard', 'Yo_Yo']
 class ShiftedNames(PromptTuner):
     """A tuner of a few lines: CLIP's text features of the bare names, all shifted by one learned vector."""
 
-    def __init__(self, clip, class_names=None):
-        super().__init__(clip, class_names)
+    def __init__(self, clip):
+        super().__init__(clip)
         self.shift = nn.Parameter(torch.full((clip.embed_dim,), 0.1))
-        self.init_classes()
 
     def _build_classes(self, class_names):
         self.features = self.clip.encode_text(class_names)
@@ -33,6 +32,7 @@ class ShiftedImages(ShiftedNames):
     """The same with an image side of its own, and other logits for new classes than for base ones (as MMRL has)."""
 
     image_tower_is_clip = False
+    logits_are_cosine = False
 
     def encode_image(self, images):
         feature = self.clip.encode_image(images)
@@ -269,7 +269,7 @@ def test_each_module_can_be_switched_off(tuner, fdc, frg, pc):
     if pc:
         expected = model.calibration(scores['tuner'], scores['zero_shot']).z_pc
     else:
-        expected = model.compensation(full['feature'], model.text_features()['feature'])
+        expected = model.compensation(full['feature'], model.tuner.cached_text()['feature'])
     assert torch.equal(scores['fvgpt'], expected)
 
 
@@ -338,7 +338,7 @@ def test_missing_masks_and_masks_of_another_size_are_errors(tuner):
 
 def test_a_tuner_that_was_never_trained_is_refused(random_clip_folder):
     clip = dict(type='FrozenCLIP', name=f'local-dir:{random_clip_folder}', pretrained='random')
-    model = FVGPT(dict(type='CoOp', clip=clip, n_ctx=2), class_names=BASE)
+    model = FVGPT(dict(type='CoOp', clip=clip, n_ctx=2)).set_class_names(BASE)
     with pytest.raises(RuntimeError, match='never trained'):
         model(*batch(0), mode='loss')
     model.load_state_dict(model.state_dict())

@@ -56,7 +56,7 @@ def test_the_classifier_joins_its_branches(random_clip):
 @pytest.mark.parametrize('off', ['compensation', 'calibration'])
 def test_with_one_branch_switched_off_the_tuner_or_fdc_stands_in(random_clip, off):
     torch.manual_seed(0)
-    model = FVGPT(CoOp(random_clip, n_ctx=2), class_names=[*BASE, *NEW], **{off: None}).eval()
+    model = FVGPT(CoOp(random_clip, n_ctx=2), **{off: None}).eval()
     model.set_trained_classes(BASE)
     images, _ = batch(0)
     by_branch = {}
@@ -70,7 +70,7 @@ def test_with_one_branch_switched_off_the_tuner_or_fdc_stands_in(random_clip, of
 
 
 def test_what_was_trained_on_must_be_known(random_clip):
-    model = FVGPT(CoOp(random_clip, n_ctx=2), class_names=BASE)
+    model = FVGPT(CoOp(random_clip, n_ctx=2))
     model.set_class_names(BASE, 'open')
     with pytest.raises(
         RuntimeError, match='does not know which classes it was trained on: load a checkpoint'
@@ -79,6 +79,6 @@ def test_what_was_trained_on_must_be_known(random_clip):
 
 
 def test_classes_of_one_name_are_told_apart_by_their_order(random_clip):
-    model = CoOp(random_clip, n_ctx=2, class_names=['crane', 'dog', 'crane', 'crane'])
+    model = CoOp(random_clip, n_ctx=2).set_class_names(['crane', 'dog', 'crane', 'crane'])
     model.set_trained_classes(['crane', 'cat', 'crane'])
     assert model.trained_columns().tolist() == [0, -1, 2, -1]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fvgpt.inference import export
+from fvgpt.inference import bundle, exported, onnx_export
 from fvgpt.inference.inferencer import FVGPTInferencer
 
 from ..saved import COOP, TRAINED, draw_image, keep_weights, save_model
@@ -46,7 +46,7 @@ def make(clip, tmp_path):
 def onnx_or_skip():
     """ONNX Runtime, where it is there and torch can export."""
     try:
-        return export._import_onnx()
+        return onnx_export._import_onnx()
     except ImportError as error:
         pytest.skip(str(error))
 
@@ -75,7 +75,7 @@ def run(path, images):
 def test_onnx_gives_the_models_probabilities_for_any_batch(make, tmp_path, tuner, plug_in, branch):
     onnx_or_skip()
     inferencer = make(tuner, plug_in, branch)
-    differences = export.export_onnx(inferencer, tmp_path / 'out')
+    differences = onnx_export.export_onnx(inferencer, tmp_path / 'out')
     assert max(differences.values()) < 1e-4
     images = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     got = run(tmp_path / 'out' / 'classifier.onnx', images)
@@ -87,7 +87,7 @@ def test_onnx_gives_the_models_probabilities_for_any_batch(make, tmp_path, tuner
 def test_features_of_images_and_classes_give_the_logits_that_the_json_names(make, tmp_path):
     onnx_or_skip()
     inferencer = make('coop', branch='base', classes=TRAINED)
-    export.export_onnx(inferencer, tmp_path)
+    onnx_export.export_onnx(inferencer, tmp_path)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     image, text = (
         run(tmp_path / 'image_features.onnx', images),
@@ -105,28 +105,28 @@ def test_features_of_images_and_classes_give_the_logits_that_the_json_names(make
 
 
 def test_a_rule_of_the_tuners_own_is_not_called_a_product(make):
-    assert set(export.describe(make('mmrl'))['logits']) == {'zero_shot', 'fdc'}
+    assert set(exported.describe(make('mmrl'))['logits']) == {'zero_shot', 'fdc'}
 
 
 @pytest.mark.parametrize('plug_in, branch', [(True, 'open'), (True, 'new'), (False, 'base')])
 def test_cocoops_own_logits_are_refused(make, tmp_path, plug_in, branch):
     onnx_or_skip()
     with pytest.raises(ValueError, match='CoCoOp encodes the classes anew for each image'):
-        export.export_onnx(make('cocoop', plug_in, branch), tmp_path / 'out')
+        onnx_export.export_onnx(make('cocoop', plug_in, branch), tmp_path / 'out')
 
 
 @pytest.mark.parametrize('difference', [2e-3, float('nan')])
 def test_a_graph_that_differs_is_not_kept(make, tmp_path, monkeypatch, difference):
     onnx_or_skip()
-    monkeypatch.setattr(export, 'largest_difference', lambda *args: difference)
+    monkeypatch.setattr(onnx_export, 'largest_difference', lambda *args: difference)
     with pytest.raises(ValueError, match='nothing was written'):
-        export.export_onnx(make('zero_shot', plug_in=False), tmp_path / 'out')
+        onnx_export.export_onnx(make('zero_shot', plug_in=False), tmp_path / 'out')
     assert not any((tmp_path / 'out').iterdir())
 
 
 def test_a_difference_is_seen(make):
     model = make('zero_shot', plug_in=False).model
-    module = export.ImageClassifier(model)
+    module = exported.ImageClassifier(model)
 
     class Session:
         def run(self, _, feed):
@@ -134,7 +134,7 @@ def test_a_difference_is_seen(make):
             return [logits.detach().numpy(), p.detach().numpy() + (len(p) == 3) * offset]
 
     for offset in (0.0, 0.25, float('nan')):
-        assert export.largest_difference(Session(), module, 32) == pytest.approx(
+        assert onnx_export.largest_difference(Session(), module, 32) == pytest.approx(
             offset, abs=1e-5, nan_ok=True
         )
 
@@ -144,9 +144,9 @@ def test_a_difference_is_seen(make):
 @pytest.mark.parametrize('plug_in', [True, False])
 def test_a_bundle_predicts_what_its_model_predicts(make, tmp_path, tuner, plug_in):
     inferencer = make(tuner, plug_in)
-    path = export.export_bundle(inferencer, tmp_path / 'out')
+    path = bundle.export_bundle(inferencer, tmp_path / 'out')
     draw_image(tmp_path / 'image.png')
-    loaded = export.load_bundle(path)
+    loaded = bundle.load_bundle(path)
     for branch in (None, 'base', 'new'):
         one, other = (
             each(tmp_path / 'image.png', branch=branch, compare=True)[0]
@@ -162,7 +162,7 @@ def test_a_bundle_predicts_what_its_model_predicts(make, tmp_path, tuner, plug_i
 def test_a_bundle_takes_other_classes(make, tmp_path):
     inferencer = make('coop')
     draw_image(tmp_path / 'image.png')
-    loaded = export.load_bundle(export.export_bundle(inferencer, tmp_path))
+    loaded = bundle.load_bundle(bundle.export_bundle(inferencer, tmp_path))
     one, other = (
         each(tmp_path / 'image.png', classes=['tree', 'cat'])[0]['pred_scores']
         for each in (inferencer, loaded)
@@ -171,13 +171,13 @@ def test_a_bundle_takes_other_classes(make, tmp_path):
 
 
 def test_broken_and_mixed_bundles_are_refused(make, tmp_path):
-    path = export.export_bundle(make('coop'), tmp_path / 'one')
-    other = export.export_bundle(
+    path = bundle.export_bundle(make('coop'), tmp_path / 'one')
+    other = bundle.export_bundle(
         make('coop', classes=['tree', 'bus', 'cat', 'hat']), tmp_path / 'two'
     )
     shutil.copy(other.with_suffix('.safetensors'), path.with_suffix('.safetensors'))
     with pytest.raises(ValueError, match='text features are not those of the classes'):
-        export.load_bundle(path)
+        bundle.load_bundle(path)
     content = json.loads(path.read_text())
     for change, complaint in (
         ({'format': 'x'}, 'no bundle of the format'),
@@ -187,17 +187,17 @@ def test_broken_and_mixed_bundles_are_refused(make, tmp_path):
     ):
         path.write_text(json.dumps(dict(content, **change)))
         with pytest.raises(ValueError, match=complaint):
-            export.load_bundle(path)
+            bundle.load_bundle(path)
     path.write_text('{')
     with pytest.raises(ValueError, match='cannot be read as a bundle'):
-        export.load_bundle(path)
+        bundle.load_bundle(path)
     path.with_suffix('.safetensors').unlink()
     with pytest.raises(FileNotFoundError, match=r'there is no .*bundle\.safetensors'):
-        export.load_bundle(path)
+        bundle.load_bundle(path)
 
 
 def test_a_bundle_of_another_clip_is_refused(make, clip, tmp_path):
-    path = export.export_bundle(make('coop'), tmp_path / 'out')
+    path = bundle.export_bundle(make('coop'), tmp_path / 'out')
     folder = tmp_path / 'other'
     shutil.copytree(clip['name'].partition(':')[2], folder)
     weights = load_file(folder / 'open_clip_model.safetensors')
@@ -209,15 +209,26 @@ def test_a_bundle_of_another_clip_is_refused(make, clip, tmp_path):
     content['model']['tuner']['clip']['name'] = f'local-dir:{folder}'
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match='trained with CLIP local-dir'):
-        export.load_bundle(path)
+        bundle.load_bundle(path)
 
 
 def test_an_export_is_not_overwritten_unasked(make, tmp_path):
     inferencer = make('coop')
-    export.export_bundle(inferencer, tmp_path)
+    bundle.export_bundle(inferencer, tmp_path)
     with pytest.raises(FileExistsError, match='bundle'):
-        export.export_bundle(inferencer, tmp_path)
+        bundle.export_bundle(inferencer, tmp_path)
     inferencer.default_classes = ['tree']
     inferencer.set_classes()
-    export.export_bundle(inferencer, tmp_path, overwrite=True)
-    assert export.load_bundle(tmp_path / 'bundle.json').classes == ['tree']
+    bundle.export_bundle(inferencer, tmp_path, overwrite=True)
+    assert bundle.load_bundle(tmp_path / 'bundle.json').classes == ['tree']
+
+
+def test_exporting_leaves_the_model_as_it_was(make, tmp_path, monkeypatch):
+    onnx_or_skip()
+    inferencer = make('coop')
+    model, devices = inferencer.model, []
+    monkeypatch.setattr(model, 'to', lambda device: devices.append(str(device)) or model)
+    model.compare = True
+    onnx_export.export_onnx(inferencer, tmp_path / 'out')
+    assert model.compare is True
+    assert devices == ['cpu', str(inferencer.tuner.clip.device)]

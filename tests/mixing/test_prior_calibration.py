@@ -37,8 +37,9 @@ def prior():
 
 
 def pair(quickstart_clip, prior, **more):
-    options = dict(prior_checkpoint='openclip://quickstart', class_names=NAMES, **more)
-    return PriorCalibratedClassifier(CoOp(quickstart_clip), prior, **options)
+    options = dict(prior_checkpoint='openclip://quickstart', **more)
+    model = PriorCalibratedClassifier(CoOp(quickstart_clip), prior, **options)
+    return model.set_class_names(NAMES)
 
 
 def test_the_gate_learns_and_nothing_else(tuned, runner_of):
@@ -178,8 +179,7 @@ def test_chinese_clip_is_a_prior_by_its_own_names(quickstart_clip, chinese_clip)
         config,
         prior_checkpoint=checkpoint,
         prior_names=names,
-        class_names=NAMES,
-    )
+    ).set_class_names(NAMES)
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     z = model.logits_by_source(images)
     theirs.prototype = list(names.values())
@@ -200,7 +200,7 @@ def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prio
         network = MODELS.build(RESNET).eval()
     images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
     expected = network(network.data_preprocessor(dict(inputs=images))['inputs'], mode='tensor')
-    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip), class_names=NAMES)
+    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip)).set_class_names(NAMES)
     small = model.data_preprocessor(dict(inputs=images))['inputs']
     network_only = network(model._normalised_for(network, small), mode='tensor')
     torch.testing.assert_close(network_only, expected, atol=1e-4, rtol=1e-4)
@@ -222,7 +222,9 @@ def test_what_does_not_fit_is_named(quickstart_clip, prior, tmp_path):
         pair(quickstart_clip, prior, tuned_checkpoint=str(tmp_path / 'nowhere.pth'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         network = MODELS.build(RESNET)
-    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip), class_names=NAMES[:2])
+    model = PriorCalibratedClassifier(network, ZeroShotCLIP(quickstart_clip)).set_class_names(
+        NAMES[:2]
+    )
     with pytest.raises(ValueError, match='the tuned classifier has 3 classes, the data set 2'):
         model(torch.randn(1, 3, 64, 64))
     with pytest.raises(ValueError, match='trained with GELU'):

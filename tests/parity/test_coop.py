@@ -21,8 +21,8 @@ def build(clip, settings):
         ctx_init=words['CTX_INIT'] or None,
         class_specific=words['CSC'],
         class_token_position=words['CLASS_TOKEN_POSITION'],
-        class_names=settings['class_names_base'],
-    )
+        num_classes=len(settings['class_names_base']),
+    ).set_class_names(settings['class_names_base'])
 
 
 @pytest.fixture(scope='module', params=RUNS)
@@ -34,9 +34,7 @@ def run(request, parity, tiny_clip):
 
 def step_loss(tuner, batches, index):
     images, labels = batches['train_images'][index].float(), batches['train_labels'][index]
-    return tuner.tuning_loss(tuner.encode_image(images), tuner.encode_text(), images, labels)[
-        'loss'
-    ]
+    return tuner.tuning_loss(tuner.encode_image(images), tuner.encode_text(), labels)['loss']
 
 
 def test_initial_words_are_the_words_embeddings(run, tiny_clip):

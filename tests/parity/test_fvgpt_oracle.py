@@ -6,7 +6,7 @@ from mmpretrain.structures import DataSample
 
 from fvgpt.engine.runner.warmup_cosine_lr import WarmupCosineLR
 from fvgpt.foreground import FVGPT
-from fvgpt.tuners import CoOp, PromptTuner
+from fvgpt.tuners import CoOp, FrozenFeatures, PromptTuner, ViewFeatures
 
 from .golden import load_run, relative_error
 
@@ -45,6 +45,9 @@ def our_name(name):
 
 class GivenFeatures(PromptTuner):
     """A tuner that is told its features, or its logits where the case gives those (the contract is all FVGPT uses)."""
+
+    image_tower_is_clip = False
+    logits_are_cosine = False
 
     def __init__(self, clip, scale):
         super().__init__(clip)
@@ -132,8 +135,11 @@ def losses(model, data, scale, logits=None):
     if logits:
         full.update(base_logits=logits['z_full'], new_logits=logits['z_main'])
         foreground.update(base_logits=logits['z_fg'])
-    terms = model.base_losses(full, foreground, data['area'], data['labels'])
-    terms.update(model.new_losses(full, scale * data['f0'] @ data['g0'].T, data['labels']))
+    views = (ViewFeatures(tuned=full), ViewFeatures(tuned=foreground))
+    signals = model.signals(FrozenFeatures(*views, data['area']))
+    signals.z_clip = scale * data['f0'] @ data['g0'].T
+    terms = model.base_losses(signals, data['labels'])
+    terms.update(model.new_losses(signals, data['labels']))
     return terms
 
 
@@ -241,8 +247,7 @@ def test_on_the_tuned_coop(parity, tiny_clip, template):
         ),
         calibration=dict(type='PriorCalibration', hidden=hidden),
         prior_template='OxfordPets' if template == 'custom' else 'a photo of a {}.',
-        class_names=run['class_names_base'],
-    )
+    ).set_class_names(run['class_names_base'])
     own = dict(model.named_parameters())
     for key, value in arrays.items():
         if key.startswith('init.'):

@@ -67,7 +67,8 @@ def build(clip, name, settings):
             template=template,
         ),
     )[name]()
-    return getattr(tuners, name)(clip, class_names=settings['class_names_base'], **kwargs)
+    tuner = getattr(tuners, name)(clip, **kwargs)
+    return tuner.set_class_names(settings['class_names_base'])
 
 
 def golden_state(arrays, prefix, name):
@@ -87,7 +88,8 @@ def run(request, parity):
 
 def terms_of(tuner, batches, index):
     images, labels = batches['train_images'][index].float(), batches['train_labels'][index]
-    return tuner.tuning_loss(tuner.encode_image(images), tuner.encode_text(), images, labels)
+    view = tuner.extract_view(images)
+    return tuner.tuning_loss(tuner.features_of(view), tuner.encode_text(), labels, view.clip)
 
 
 def check_evaluation(tuner, name, arrays, settings, batches):

@@ -16,7 +16,7 @@ import cv2
 
 import fvgpt
 from fvgpt.engine.runner.recipe import run_recipe
-from fvgpt.inference.export import export_bundle
+from fvgpt.inference.bundle import export_bundle
 from fvgpt.inference.inferencer import FVGPTInferencer
 from fvgpt.quickstart.world import TASK, task_samples
 

@@ -4,7 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fvgpt.tuners import MMRL, TCP, CLIPAdapter, CoOp, ProGrad, TipAdapter
+from fvgpt.tuners import (
+    IVLP,
+    MMRL,
+    TCP,
+    CLIPAdapter,
+    CoOp,
+    KgCoOp,
+    MaPLe,
+    ProGrad,
+    PromptSRC,
+    TipAdapter,
+)
 from fvgpt.tuners.prograd import projection
 
 from ..foreground.test_fvgpt import batch
@@ -21,13 +32,13 @@ def step(tuner, seed=0):
 @pytest.mark.parametrize('seed', range(6))
 def test_prograd_never_steps_against_clip(random_clip, seed):
     torch.manual_seed(seed)
-    tuner = ProGrad(random_clip, ctx_init=None, n_ctx=2, class_names=NAMES)
-    images, labels, image, text = step(tuner, seed)
-    terms = tuner.tuning_loss(image, text, images, labels)
+    tuner = ProGrad(random_clip, ctx_init=None, n_ctx=2).set_class_names(NAMES)
+    _, labels, image, text = step(tuner, seed)
+    terms = tuner.tuning_loss(image, text, labels)
     terms['loss_ce'].backward()
     got = tuner.ctx.grad.clone()
     text = tuner.encode_text()
-    z, z0 = tuner.logits(image, text), tuner.logits(image, dict(feature=tuner._clip_text))
+    z, z0 = tuner.logits(image, text), tuner.logits(image, dict(feature=tuner.clip_text))
     ce = F.cross_entropy(z, labels)
     # KL(p0 || p) by its definition
     p0 = z0.softmax(-1)
@@ -44,13 +55,13 @@ def test_prograd_never_steps_against_clip(random_clip, seed):
 
 @pytest.mark.parametrize('seed', range(6))
 def test_prograd_at_zero_shot_clip_takes_no_direction_from_rounding(random_clip, seed):
-    tuner = ProGrad(random_clip, template='a photo of a {}.', class_names=NAMES)
-    noise = torch.randn(tuner._clip_text.shape, generator=torch.Generator().manual_seed(seed))
+    tuner = ProGrad(random_clip, template='a photo of a {}.').set_class_names(NAMES)
+    noise = torch.randn(tuner.clip_text.shape, generator=torch.Generator().manual_seed(seed))
     # the last bits, which differ between processors
-    tuner._clip_text *= 1 + torch.finfo(torch.float32).eps * noise.sign()
-    images, labels, image, text = step(tuner, seed)
+    tuner.clip_text *= 1 + torch.finfo(torch.float32).eps * noise.sign()
+    _, labels, image, text = step(tuner, seed)
     (g_d,) = torch.autograd.grad(F.cross_entropy(tuner.logits(image, text), labels), tuner.ctx)
-    terms = tuner.tuning_loss(image, tuner.encode_text(), images, labels)
+    terms = tuner.tuning_loss(image, tuner.encode_text(), labels)
     terms['loss_ce'].backward()
     torch.testing.assert_close(tuner.ctx.grad, g_d, rtol=1e-5, atol=1e-6 * g_d.abs().max().item())
     assert not terms['conflict']
@@ -71,7 +82,7 @@ def test_prograd_projection_of_gradients_of_any_length():
 
 def test_tcp_tokens_stand_in_the_context_of_their_class(random_clip):
     torch.manual_seed(0)
-    tuner = TCP(random_clip, layer=1, hidden=8, class_names=NAMES)
+    tuner = TCP(random_clip, layer=1, hidden=8).set_class_names(NAMES)
     tower, got = random_clip.text_tower, tuner.encode_text()['feature']
     for row, name in enumerate(NAMES):  # one class at a time, the full context, block by block
         ids = random_clip.tokenize([f'a photo of a {name}.'])[0]
@@ -91,9 +102,9 @@ def test_tcp_tokens_stand_in_the_context_of_their_class(random_clip):
         torch.testing.assert_close(
             got[row], tower.ln_final(x[0, end]) @ tower.text_projection, rtol=1e-4, atol=1e-5
         )
-    images, labels, image, text = step(tuner)
-    terms = tuner.tuning_loss(image, text, images, labels)
-    cosines = [F.cosine_similarity(g, h, dim=0) for g, h in zip(got, tuner._clip_text)]
+    _, labels, image, text = step(tuner)
+    terms = tuner.tuning_loss(image, text, labels)
+    cosines = [F.cosine_similarity(g, h, dim=0) for g, h in zip(got, tuner.clip_text)]
     assert terms['loss_kg'].item() == pytest.approx(
         8 * (1 - sum(cosines) / 3).item(), rel=1e-4, abs=1e-5
     )
@@ -101,7 +112,7 @@ def test_tcp_tokens_stand_in_the_context_of_their_class(random_clip):
 
 def test_clip_adapter_blends_features(random_clip):
     torch.manual_seed(0)
-    tuner = CLIPAdapter(random_clip, ratio=0.3, class_names=NAMES)
+    tuner = CLIPAdapter(random_clip, ratio=0.3).set_class_names(NAMES)
     images, *_ = step(tuner)
     f0 = random_clip.encode_image(images)
     adapted = F.relu(F.relu(f0 @ tuner.adapter[0].weight.T) @ tuner.adapter[2].weight.T)
@@ -111,7 +122,7 @@ def test_clip_adapter_blends_features(random_clip):
 
 def test_tip_adapter_by_its_formula_and_zero_shot_for_new_classes(random_clip):
     torch.manual_seed(0)
-    tip = TipAdapter(random_clip, cache_size=5, alpha=2.0, beta=3.0, class_names=NAMES)
+    tip = TipAdapter(random_clip, cache_size=5, alpha=2.0, beta=3.0).set_class_names(NAMES)
     with pytest.raises(RuntimeError, match='TipCacheHook'):
         tip(torch.randn(1, 3, 32, 32))
     features, labels = torch.randn(5, random_clip.embed_dim), torch.tensor([0, 0, 1, 2, 2])
@@ -153,12 +164,36 @@ def test_original_regularisation_weights_of_mmrl_by_data_set(random_clip):
 def test_context_tokens_that_do_not_fit_are_refused(random_clip):
     with pytest.raises(ValueError, match='n_ctx=0'):
         CoOp(random_clip, n_ctx=0)
-    from fvgpt.tuners import IVLP
-
-    with pytest.raises(ValueError, match='n_ctx=9 does not fit'):
-        IVLP(random_clip, n_ctx=9)
     with pytest.raises(ValueError, match='depth_text must lie between 1 and 2'):
         IVLP(random_clip, depth_text=9)
+
+
+@pytest.mark.parametrize('kind', [IVLP, PromptSRC, MaPLe])
+def test_more_context_tokens_than_initial_words_start_at_random(random_clip, kind):
+    depths = dict(depth=1) if kind is MaPLe else dict(depth_text=1, depth_vision=1)
+    contexts = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        tuner = kind(random_clip, n_ctx=5, ctx_init='a photo of a', **depths)
+        assert tuner.ctx.shape[0] == 5
+        contexts.append(tuner.ctx.detach())
+    assert not torch.equal(*contexts)
+    assert contexts[0].std().item() == pytest.approx(0.02, rel=0.3)
+    tuner.set_class_names(['cat', 'dog'])
+    assert tuner.encode_text()['feature'].shape == (2, random_clip.embed_dim)
+
+
+@pytest.mark.parametrize('kind', [KgCoOp, TCP, ProGrad, MMRL])
+def test_only_kgcoop_and_tcp_have_a_teacher_of_their_own_on_textures(random_clip, kind):
+    options = {TCP: dict(layer=1), MMRL: dict(layers=[2], rep_dim=4)}.get(kind, {})
+    tuner = kind(random_clip, **options)
+    tuner.set_class_names(['banded'], dataset_name='DescribableTextures')
+    own = kind in (KgCoOp, TCP)
+    prompt = 'a photo of a banded, a type of texture.' if own else 'banded texture.'
+    torch.testing.assert_close(tuner.clip_text, random_clip.encode_text([prompt]))
+    tuner.set_class_names(['rose'], dataset_name='OxfordFlowers')
+    expected = random_clip.encode_text(['a photo of a rose, a type of flower.'])
+    torch.testing.assert_close(tuner.clip_text, expected)
 
 
 @pytest.mark.parametrize(

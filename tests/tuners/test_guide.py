@@ -20,9 +20,8 @@ def test_the_guides_tuner_trains_and_takes_fvgpt(random_clip):
     assert len(code.splitlines()) <= 60
     exec(compile(code, 'docs/add_a_tuner.md', 'exec'), {})
     try:
-        tuner = MODELS.get('VPT')(
-            random_clip, class_names=['cat', 'dog', 'yellow-crested cockatoo']
-        )
+        tuner = MODELS.get('VPT')(random_clip)
+        tuner.set_class_names(['cat', 'dog', 'yellow-crested cockatoo'])
         before = tuner.tokens.detach().clone()
         history = train(tuner, steps=3)
         assert all(torch.isfinite(torch.tensor(terms['loss'])) for terms in history)

@@ -19,7 +19,7 @@ from ..evaluation import TITLES
 from ..io.errors import UserError
 from ..io.json_file import write_json
 from ..tuners.checkpoint import read_checkpoint
-from ..tuners.provenance import PROVENANCE
+from ..tuners.provenance import Provenance
 from .attention import ROLLOUT
 from .calibration import BINS
 from .collect import Column, Observer
@@ -85,7 +85,7 @@ def analyze(
     if max_images is not None and max_images < 1:
         raise UserError(f'--max-images must be at least 1, not {max_images}')
     config = load_recipe(path, options)
-    provenance = read_checkpoint(checkpoint).get('meta', {}).get(PROVENANCE, {})
+    provenance = Provenance.of_checkpoint(read_checkpoint(checkpoint))
     check_model(provenance, config, path, checkpoint)
     use_backends(config, vis_backends)
     init_default_scope(config.get('default_scope', 'mmpretrain'))
@@ -104,7 +104,7 @@ def analyze(
     summary = dict(
         recipe=str(path),
         checkpoint=str(checkpoint),
-        provenance=provenance,
+        provenance=provenance.to_dict(),
         split=split,
         temperature=observer.temperature,
         ece_bins=BINS,
@@ -147,13 +147,13 @@ def write_files(out: Path, summary: Dict, files: Dict[str, bytes]) -> None:
         (out / Path(name).name).unlink(missing_ok=True)
 
 
-def check_model(provenance: dict, config: Config, path: str, checkpoint: str) -> None:
+def check_model(provenance: Provenance, config: Config, path: str, checkpoint: str) -> None:
     """Check that the checkpoint and the recipe have the same type of model.
 
     Raises:
         ValueError: they have not; the message names both types.
     """
-    recorded, here = provenance.get('model'), str(config.model.type).split('.')[-1]
+    recorded, here = provenance.model, str(config.model.type).split('.')[-1]
     if recorded and recorded != here:
         raise UserError(
             f'{checkpoint} is of {recorded}, but {path} is a recipe of {here}; give the recipe '

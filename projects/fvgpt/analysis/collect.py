@@ -1,4 +1,4 @@
-"""One pass over a data set that keeps, image by image, the few numbers that every analysis is made of."""
+"""One pass over a data set that stores, per image, the few numbers every analysis is made of."""
 
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
@@ -10,25 +10,34 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from ..clip import has_attention, record_image_passes
-from ..foreground.fvgpt import FVGPT, stack_masks
-from ..io.errors import UserError
-from ..tuners.base import PromptTuner
+from ..foreground.fvgpt import beside_the_tuner, stack_masks
+from ..foreground.signals import Signals
+from ..names import Branch, Source
 from ..tuners.classifier import CLIPClassifier, gt_labels
+from ..tuners.features import FrozenFeatures
 from .attention import attention_maps, share_inside
 from .foreground_shift import foreground_shift
 
-BATCH = 16  # images; what Grad-CAM keeps of a method that makes text features for every image grows with it
+# Images per batch. If a method has text features per image, Grad-CAM's memory grows with it.
+BATCH = 16
 
 
 @dataclass
 class Column:
-    """What is known of the images of one data set.
+    """Results of one data set, per image.
 
-    name: column of the results table (``base``). branch: of the predictions. classes: names. total: images in the data set.
-    paths: (N,) of the images that were looked at. values: arrays (N,), nan where unknown:
-    ``label``; ``mask``, an index in :data:`MASKS`; ``area``, foreground share; for each source ``<source>/pred``,
-    ``/confidence``, ``/p_true`` (at temperature 1), ``/shift`` (D_fg), ``/rollout``, ``/gradcam`` (shares inside the mask);
-    ``r`` and ``r_star`` of the foreground gate, where it takes the mask; ``b`` of the backbone gate.
+    Attributes:
+        name: column of the results table (``base``).
+        branch: of the predictions.
+        classes: names, in label order.
+        total: number of images in the data set.
+        indices: (N,) of the images that were looked at.
+        paths: (N,) of these images.
+        values: name -> (N,), NaN if unknown: ``label``; ``mask``, an index in :data:`MASKS`;
+            ``area``, foreground share; for each source ``<source>/pred``, ``/confidence``,
+            ``/p_true`` (at temperature 1), ``/shift`` (D_fg), ``/rollout``, ``/gradcam`` (shares
+            inside the mask); ``r`` and ``r_star`` of the foreground gate, if it uses the mask; ``b``
+            of the backbone gate.
     """
 
     name: str
@@ -44,46 +53,35 @@ class Column:
         return self.values[f'{source}/pred'] == self.values['label']
 
     def known(self, key: str) -> np.ndarray:
-        """(N,) bool, where a value is known; nowhere if it was not computed."""
+        """(N,) bool, whether a value is known; all False if it was not computed."""
         return (
             np.isfinite(self.values[key]) if key in self.values else np.zeros(len(self.paths), bool)
         )
 
 
 MASKS = ('usable', 'missing', 'empty')
-"""What ``mask`` of a :class:`Column` counts: a mask; no file; nothing of the foreground in the part that the model sees."""
+"""Values of ``mask`` in a :class:`Column`: there is a mask; there is no file; the part of the image that
+the model sees has no foreground."""
 
 
 class Observer:
     """Looks at images with a trained model.
 
     Args:
-        model: FVGPT, or a tuner, which is then compared with CLIP alone. It is put into evaluation mode.
+        model: FVGPT, or a tuner, which is then compared with CLIP alone. It is put into evaluation
+            mode.
 
     Raises:
-        ValueError: it is neither.
+        UserError: it is neither.
     """
 
     def __init__(self, model: CLIPClassifier):
-        self.sources = ['zero_shot', 'tuner', 'fvgpt']
-        if isinstance(model, PromptTuner):
-            bare = FVGPT(
-                model,
-                reliability_gate=None,
-                compensation=None,
-                calibration=None,
-                data_preprocessor=model.data_preprocessor,
-            )
-            bare.set_trained_classes(model.trained_class_names)
-            model = bare.to(model.clip.device)
-            self.sources.remove('fvgpt')
-        elif not isinstance(model, FVGPT):
-            raise UserError(
-                f'{type(model).__name__} is neither FVGPT nor a prompt tuner, so there is nothing to compare'
-            )
-        self.model = model.eval().requires_grad_(False)
+        self.model = beside_the_tuner(model).eval().requires_grad_(False)
+        self.sources = [Source.ZERO_SHOT, Source.TUNER]
+        if self.model is model:
+            self.sources.append(Source.FVGPT)
         self.model.compare = True
-        self.clip = model.tuner.clip
+        self.clip = self.model.tuner.clip
         self.has_attention = has_attention(self.clip)
         self.grid: Tuple[int, int] = (
             tuple(self.clip.model.visual.grid_size) if self.has_attention else (0, 0)
@@ -101,50 +99,35 @@ class Observer:
         )
 
     def load(self, items: List[dict]) -> Tuple[Tensor, Tensor, Optional[Tensor], List]:
-        """Normalised images (B, 3, H, W), labels (B,), masks (B, 1, H, W) or None, and data samples of loaded items."""
+        """Normalised images (B, 3, H, W), labels (B,), masks (B, 1, H, W) or None, and data samples."""
         data = self.model.data_preprocessor(pseudo_collate(items), False)
         images, samples = data['inputs'], data['data_samples']
         masks = stack_masks(samples, images) if 'mask' in samples[0] else None
         return images, gt_labels(samples, images.device), masks, samples
 
-    def look(
-        self, images: Tensor, labels: Tensor
-    ) -> Tuple[Dict[str, Tensor], Dict[str, Tensor], Optional[Tensor]]:
-        """Logits (B, C) by source, maps (B, P) as :func:`attention_maps` names them, and b (B,) or None, of whole images."""
-        if not self.has_attention:
-            logits, b = self._predict(images)
-            return logits, {}, b
-        with torch.enable_grad(), record_image_passes(self.clip) as passes:
-            logits, b = self._predict(images)
-            maps = attention_maps(passes, logits, labels)
-        return (
-            {source: z.detach() for source, z in logits.items()},
-            maps,
-            None if b is None else b.detach(),
-        )
+    def look(self, images: Tensor, labels: Tensor) -> Tuple[Signals, Dict[str, Tensor]]:
+        """Signals of whole images, and maps (B, P) named as by :func:`attention_maps`.
 
-    def _predict(self, images: Tensor) -> Tuple[Dict[str, Tensor], Optional[Tensor]]:
-        model, tuner = self.model, self.model.tuner
-        # The tuner's pass comes first and CLIP's own last, which is how attention_maps tells them apart
-        frozen = {} if tuner.image_tower_is_clip else dict(tuner.encode_image(images))
-        frozen = {
-            f'full.{key}': value
-            for key, value in dict(frozen, clip=self.clip.encode_image(images)).items()
-        }
-        logits = {
-            source: z.float()
-            for source, z in model.logits_of_frozen(frozen).items()
-            if source in self.sources
-        }
-        if not model.calibration:
-            return logits, None
-        z_main = tuner.logits(model.view(frozen, 'full'), model.text_features(), 'new')
-        return logits, model.calibration.gate(z_main, logits['zero_shot'])
+        Args:
+            images: normalised, (B, 3, H, W).
+            labels: (B,), whose logits Grad-CAM explains.
+        """
+        if not self.has_attention:
+            return self.model.signals(self.model.extract_feat(images)), {}
+        with torch.enable_grad(), record_image_passes(self.clip) as passes:
+            signals = self.model.signals(self.model.extract_feat(images))
+            maps = attention_maps(passes, self._logits(signals), labels)
+        return signals, maps
+
+    def _logits(self, signals: Signals) -> Dict[str, Tensor]:
+        by_source = signals.by_source(self.model.branch, compare=True)
+        return {source: by_source[source].float() for source in self.sources}
 
     def measure(self, items: List[dict]) -> Tuple[List[str], Dict[str, np.ndarray]]:
         """Paths and values, as in :class:`Column`, of loaded items."""
         images, labels, masks, samples = self.load(items)
-        logits, maps, b = self.look(images, labels)
+        signals, maps = self.look(images, labels)
+        logits = {source: z.detach() for source, z in self._logits(signals).items()}
         values = dict(label=labels)
         for source, z in logits.items():
             p = z.softmax(-1)
@@ -155,8 +138,8 @@ class Observer:
                     f'{source}/p_true': p.gather(1, labels[:, None])[:, 0],
                 }
             )
-        if b is not None:
-            values['b'] = b
+        if self.model.calibration is not None:
+            values['b'] = signals.b.detach()
         present = torch.tensor(
             [sample.metainfo.get('mask_path') is not None for sample in samples],
             device=images.device,
@@ -166,37 +149,35 @@ class Observer:
         values['mask'] = torch.where(usable, 0, torch.where(present, 2, 1))  # index in MASKS
         values['area'] = area.masked_fill(~usable, torch.nan)
         if masks is not None and usable.any():
-            for key, value in self._foreground_values(images, masks, labels, logits, maps).items():
+            values_of_foreground = self._foreground_values(images, masks, labels, signals)
+            inside = {key: share_inside(value, masks, self.grid) for key, value in maps.items()}
+            for key, value in {**values_of_foreground, **inside}.items():
                 values[key] = value.float().masked_fill(~usable, torch.nan)
         return [sample.metainfo['img_path'] for sample in samples], {
             k: v.cpu().numpy() for k, v in values.items()
         }
 
     def _foreground_values(
-        self,
-        images: Tensor,
-        masks: Tensor,
-        labels: Tensor,
-        logits: Dict[str, Tensor],
-        maps: Dict[str, Tensor],
+        self, images: Tensor, masks: Tensor, labels: Tensor, signals: Signals
     ) -> Dict[str, Tensor]:
-        model, values = self.model, {}
-        foreground = model.logits_by_source(model.foreground_view(images, masks))
-        for source, z in logits.items():
-            values[f'{source}/shift'] = foreground_shift(
-                z, foreground[source].float(), self.temperature
+        model = self.model
+        with torch.no_grad():
+            foreground = model.signals(model.extract_feat(model.foreground_view(images, masks)))
+            full, moved = self._logits(signals), self._logits(foreground)
+        values = {
+            f'{source}/shift': foreground_shift(full[source].detach(), z, self.temperature)
+            for source, z in moved.items()
+        }
+        # The gate FRG is only used for classes that were trained on
+        if model.reliability_gate is not None and model.branch == Branch.BASE:
+            views = FrozenFeatures(
+                signals.frozen.full, foreground.frozen.full, masks.mean((1, 2, 3))
             )
-        for key, patch_map in maps.items():
-            values[key] = share_inside(patch_map, masks, self.grid)
-        if (
-            model.reliability_gate and model.branch == 'base'
-        ):  # it is asked about classes that were trained on only
-            z_full, z_fg = logits['tuner'], foreground['tuner']
-            trust = model.reliability_gate(z_full, z_fg, masks.mean((1, 2, 3)))
-            values['r'] = trust.r.masked_fill(~trust.valid, torch.nan)
-            values['r_star'] = model.gate_loss.target(z_full, z_fg, labels).masked_fill(
-                ~trust.valid, torch.nan
-            )
+            both = model.signals(views)
+            trust = both.foreground_trust
+            r_star = model.gate_loss.target(both.z_full, both.z_fg, labels)
+            values['r'] = trust.r.detach().masked_fill(~trust.valid, torch.nan)
+            values['r_star'] = r_star.masked_fill(~trust.valid, torch.nan)
         return values
 
     def collect(

@@ -1,6 +1,6 @@
-"""What a model thinks of one image, in parts: both views, the trust scores, each branch, where the tower looks."""
+"""The explanation of one prediction: views, trust scores, every branch, and the attention."""
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..analysis.attention import class_token_rollout
 from ..clip import has_attention, record_image_passes
-from ..foreground import FVGPT
+from ..foreground import Signals, beside_the_tuner
 from ..inference.inferencer import FVGPTInferencer
+from ..names import Branch, Source
 from ..segmentation import build_segmenter
 from ..segmentation.mask_file import THRESHOLD
 
@@ -18,10 +19,16 @@ from ..segmentation.mask_file import THRESHOLD
 class Explanation(NamedTuple):
     """One image of S x S pixels, as the model reads it.
 
-    scores: probabilities (C,) of ``zero_shot`` CLIP, the ``tuner``, the branches ``fdc`` and ``pc``, and ``open``; what the
-        model has of these. r: trust in the foreground view. b: trust in untouched CLIP. None where there is no such gate.
-    full, foreground: (S, S, 3) uint8 RGB. mask: (S, S) bool. attention: roll-out from the class token (S, S), from 0 to 1;
-        None where the tower has no class token.
+    Attributes:
+        classes: C names.
+        scores: probabilities (C,) of ``zero_shot`` CLIP, the ``tuner``, the branches ``fdc`` and
+            ``pc``, and ``open``, as far as the model has them.
+        r: trust in the foreground view; None without that gate.
+        b: trust in the original CLIP; None without that gate.
+        full, foreground: (S, S, 3) uint8 RGB.
+        mask: (S, S) bool.
+        attention: roll-out from the class token (S, S), from 0 to 1; None if the tower has no class
+            token.
     """
 
     classes: Sequence[str]
@@ -38,16 +45,18 @@ class Explainer:
     """Explains the predictions of a model.
 
     Args:
-        inferencer: the model. segmenter: finds the foreground, see :func:`~fvgpt.segmentation.build_segmenter`.
+        inferencer: the model.
+        segmenter: finds the foreground, see :func:`~fvgpt.segmentation.build_segmenter`.
     """
 
     def __init__(self, inferencer: FVGPTInferencer, segmenter: str = 'grabcut'):
         self.inferencer = inferencer
+        self.model = beside_the_tuner(inferencer.model).eval()
         self.segmenter = build_segmenter(segmenter, {})
 
     @property
     def titles(self) -> Dict[str, str]:
-        """What the scores of an explanation are called."""
+        """Titles of the scores of an explanation."""
         tuner = type(self.inferencer.tuner).__name__
         return dict(
             zero_shot='zero-shot CLIP',
@@ -62,42 +71,54 @@ class Explainer:
         """Explain an image (H, W, 3) uint8 in RGB, for class names of any kind.
 
         Raises:
-            ValueError: a class name is empty or too long, or there are none.
+            UserError: a class name is empty or too long, or there are none.
         """
-        inferencer, model = self.inferencer, self.inferencer.model
-        inferencer.set_classes(classes, 'open' if model.trained_class_names else 'base')
+        inferencer, model = self.inferencer, self.model
+        branch = Branch.OPEN if model.trained_class_names else Branch.BASE
+        inferencer.set_classes(classes, branch)
+        model.set_class_names(inferencer.classes, branch, inferencer.config.dataset_name)
         found = self.segmenter.segment([np.ascontiguousarray(image)])[0] > THRESHOLD
         full = self._as_read(image)
-        # the mask goes the way of the image
-        mask = (
-            self._as_read(np.repeat(found[..., None], 3, 2).astype(np.uint8) * 255)[:1]
-            > 255 * THRESHOLD
-        )
+        # The mask passes through the same transforms as the image
+        pixels = np.repeat(found[..., None], 3, 2).astype(np.uint8) * 255
+        mask = self._as_read(pixels)[:1] > 255 * THRESHOLD
         images = model.data_preprocessor(dict(inputs=full[None]))['inputs']
         masks = mask[None].to(images)
 
-        clip = inferencer.tuner.clip
         attention = None
-        if has_attention(clip):
-            with record_image_passes(clip) as passes:
-                scores, r, b = self._scores(images, masks)
-            grid = clip.model.visual.grid_size
-            attention = _spread(
-                class_token_rollout(passes[0])[:1].unflatten(1, grid), full.shape[-2:]
-            )
+        if has_attention(model.tuner.clip):
+            with record_image_passes(model.tuner.clip) as passes:
+                signals = model.signals(model.extract_feat(images, masks))
+            grid = model.tuner.clip.model.visual.grid_size
+            rollout = class_token_rollout(passes[0])[:1].unflatten(1, grid)
+            attention = _spread(rollout, full.shape[-2:])
         else:
-            scores, r, b = self._scores(images, masks)
-        view = model.foreground_view(images, masks) if isinstance(model, FVGPT) else images * masks
+            signals = model.signals(model.extract_feat(images, masks))
+        scores = {
+            name: z[0].float().softmax(-1).cpu().numpy()
+            for name, z in self._logits(signals, branch).items()
+        }
         return Explanation(
             list(inferencer.classes),
-            {k: z[0].float().softmax(-1).cpu().numpy() for k, z in scores.items()},
-            r,
-            b,
+            scores,
+            signals.r.item() if model.reliability_gate is not None else None,
+            signals.b.item() if model.calibration is not None else None,
             _pixels(full.flip(0)),
-            self._pixels_of(view[0]),
+            self._pixels_of(model.foreground_view(images, masks)[0]),
             mask[0].numpy(),
             attention,
         )
+
+    def _logits(self, signals: Signals, branch: Branch) -> Dict[str, Tensor]:
+        """Logits (1, C) of everything that the model has, see :class:`Explanation`."""
+        logits = {Source.ZERO_SHOT: signals.z_clip, Source.TUNER: signals.z_tuner(branch)}
+        if self.model.compensation is not None:
+            logits['fdc'] = signals.z_fdc
+        if self.model.calibration is not None:
+            logits['pc'] = signals.z_pc
+        if branch == Branch.OPEN and self.model is self.inferencer.model:
+            logits['open'] = signals.z_fvgpt(branch)
+        return logits
 
     def _as_read(self, image: np.ndarray) -> Tensor:
         """(3, S, S) uint8, BGR as mmcv has it, after the recipe's transforms."""
@@ -113,37 +134,6 @@ class Explainer:
         return _pixels(
             (image * preprocessor.std + preprocessor.mean).round().clamp(0, 255).byte().cpu()
         )
-
-    def _scores(
-        self, images: Tensor, masks: Tensor
-    ) -> Tuple[Dict[str, Tensor], Optional[float], Optional[float]]:
-        """Logits by branch, r and b."""
-        model, tuner = self.inferencer.model, self.inferencer.tuner
-        if not isinstance(model, FVGPT):
-            return model.logits_by_source(images), None, None
-        frozen = model.extract_feat(images, masks)
-        full, foreground, text = (
-            model.view(frozen, 'full'),
-            model.view(frozen, 'fg'),
-            model.text_features(),
-        )
-        z_clip = model.prior_logits(frozen['full.clip'])
-        scores, r, b = (
-            dict(zero_shot=z_clip, tuner=tuner.logits(full, text, model.branch)),
-            None,
-            None,
-        )
-        if model.compensation:
-            scores['fdc'] = model.compensation(full['feature'], text['feature'])
-        if model.reliability_gate:
-            z_full, z_fg = (tuner.logits(view, text, 'base') for view in (full, foreground))
-            r = model.reliability_gate(z_full, z_fg, frozen['area']).r.item()
-        if model.calibration:
-            scores['pc'], b = model.calibration(tuner.logits(full, text, 'new'), z_clip)
-            b = b.item()
-        if model.branch == 'open':
-            scores['open'] = model.logits_of_frozen(frozen)['fvgpt']
-        return scores, r, b
 
 
 def _pixels(image: Tensor) -> np.ndarray:

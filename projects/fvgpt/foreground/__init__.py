@@ -1,9 +1,10 @@
 """FVG-PT: the modules of the paper, and the classifier made of them."""
 
 from .distillation_compensation import ForegroundDistillationCompensation
-from .fvgpt import FVGPT
+from .fvgpt import FVGPT, beside_the_tuner
 from .prior_calibration import PriorCalibration
 from .reliability_gate import BackboneReliabilityGate, ForegroundReliabilityGate, ReliabilityGate
+from .signals import Signals
 
 __all__ = [
     'BackboneReliabilityGate',
@@ -12,4 +13,6 @@ __all__ = [
     'ForegroundReliabilityGate',
     'PriorCalibration',
     'ReliabilityGate',
+    'Signals',
+    'beside_the_tuner',
 ]

@@ -9,46 +9,62 @@ from torch import Tensor
 
 from ..clip.prompts import PLAIN_TEMPLATE
 from ..io.errors import NotReadyError, UserError
+from ..names import Branch, Source
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.checkpoint import load_tuner
-from ..tuners.classifier import CLIP_MEAN, CLIP_STD, CLIPClassifier, Features, Inputs, gt_labels
+from ..tuners.classifier import (
+    CLIP_MEAN,
+    CLIP_STD,
+    CLIPClassifier,
+    FrozenTowerClassifier,
+    Inputs,
+    gt_labels,
+)
+from ..tuners.features import FrozenFeatures, ViewFeatures
 from ..tuners.zero_shot import ZeroShotCLIP
 from .distillation_compensation import ForegroundDistillationCompensation
-from .open_world import join_branches
 from .prior_calibration import PriorCalibration
 from .reliability_gate import ForegroundReliabilityGate
+from .signals import Signals
 
 FILLS = ('mean', 'black')
 
 
 @MODELS.register_module()
-class FVGPT(CLIPClassifier):
+class FVGPT(FrozenTowerClassifier):
     """Foreground view-guided prompt tuning on any :class:`~fvgpt.tuners.PromptTuner`.
 
-    Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new branch); without FDC the
-    base branch is the tuner, without PC the new branch is z_FDC, as in the paper's Table 3. Where trained and new classes are
-    mixed (branch ``open``) the two are joined. The two branches share no trained parameter. Masks are needed for training
-    only.
+    Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new
+    branch); without FDC the base branch is the tuner, without PC the new branch is z_FDC, as in the
+    paper's Table 3. In the branch ``open``, for trained and new classes together, the two are joined.
+    The two branches share no trained parameter. Masks are needed for training only.
 
     Args:
         tuner: a trained tuner, or its config. It is frozen here.
-        backbone_checkpoint: file with the tuner's trained parameters, written by tuning it with this project.
-        reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust`` (decision O22).
+        backbone_checkpoint: file with the tuner's trained parameters, written by tuning it with this
+            project.
+        reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust`` (decision
+            O22).
         compensation: config of FDC; None switches it off, and FRG with it.
         calibration: config of PC; None switches it off.
-        gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their ``type``, and that of the
-            three modules above, may be left out.
-        prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.resolve_template` (decision O13).
-        fixed_trust: r where there is no gate.
-        fg_fill: what the background of x_fg becomes: ``mean``, CLIP's mean colour (zero after normalisation, as
+        gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their
+            ``type``, and that of the three modules above, may be left out.
+        prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.prompts.resolve_template` (decision
+            O13).
+        fixed_trust: r without a gate.
+        fg_fill: the background of x_fg: ``mean``, CLIP's mean colour (zero after normalisation, as
             released), or ``black`` (decision O1).
-        compare: let predictions also carry ``tuner_score`` and ``zero_shot_score``, so that one evaluation tells what
-            each part is worth.
-        class_names, data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
+        compare: predictions also contain ``tuner_score`` and ``zero_shot_score``, so that one
+            evaluation shows what each part contributes.
+        data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
+
+    Raises:
+        UserError: an unknown ``fg_fill``, or the checkpoint does not fit the tuner.
+        MissingFileError: there is no such checkpoint.
     """
 
-    source = 'fvgpt'
+    source = Source.FVGPT
 
     def __init__(
         self,
@@ -64,7 +80,6 @@ class FVGPT(CLIPClassifier):
         fixed_trust: float = 1.0,
         fg_fill: str = 'mean',
         compare: bool = True,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor)
@@ -99,8 +114,6 @@ class FVGPT(CLIPClassifier):
         )
         self.calibration_loss = LOSSES.build({'type': 'PriorCalibrationLoss', **calibration_loss})
         self.register_load_state_dict_post_hook(self._after_load)
-        if class_names is not None:
-            self.set_class_names(class_names)
 
     def load_backbone(self, checkpoint: str) -> None:
         """Load the tuner's trained parameters, see ``backbone_checkpoint``."""
@@ -114,7 +127,7 @@ class FVGPT(CLIPClassifier):
         )
 
     def train(self, mode: bool = True) -> 'FVGPT':
-        """As torch has it, but for the tuner, which stays in evaluation mode."""
+        """Set training mode; the tuner stays in evaluation mode."""
         super().train(mode)
         self.tuner.eval()
         return self
@@ -124,184 +137,155 @@ class FVGPT(CLIPClassifier):
             part.set_class_names(class_names, dataset_name=self.dataset_name)
 
     def set_trained_classes(self, class_names: Sequence[str]) -> None:
-        """Note the classes of the training set, for the tuner too."""
+        """Record the classes of the training set, for the tuner too."""
         super().set_trained_classes(class_names)
         self.tuner.set_trained_classes(class_names)
 
-    # ------------------------------------------------------------------ features and logits of the frozen models
+    # ------------------------------------------------------------------ features of the frozen models
+    @property
+    def needs_masks(self) -> bool:
+        """Whether training reads the foreground view: FDC does, PC does not."""
+        return self.compensation is not None
+
     def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
         """x_fg (B, 3, H, W) of normalised images and masks (B, 1, H, W) in {0, 1} (method: x * m)."""
         view = images * masks
         if self.fg_fill == 'black':
-            mean, std = (
-                torch.tensor(v, device=images.device, dtype=images.dtype)
-                for v in (CLIP_MEAN, CLIP_STD)
-            )
+            mean, std = images.new_tensor(CLIP_MEAN), images.new_tensor(CLIP_STD)
             view = view + (1 - masks) * (-mean / std).view(3, 1, 1)
         return view
 
-    @torch.no_grad()
     def extract_feat(
-        self, images: Tensor, masks: Optional[Tensor] = None, untouched: bool = True
-    ) -> Features:
-        """What the frozen towers say of a batch: ``full.<name>`` of the image and, with masks (B, 1, H, W), ``fg.<name>`` of
-        the foreground view, in one stacked pass, and ``area`` (B,), its share of the image.
+        self, images: Tensor, masks: Optional[Tensor] = None, original: bool = True
+    ) -> FrozenFeatures:
+        """Features of the full view and, with masks (B, 1, H, W), of the foreground view.
 
-        ``full.clip`` is untouched CLIP's feature; the tuner's own is that too unless its image tower is another, where it
-        takes a second pass, spared with ``untouched`` False.
+        The tuner's image tower sees both views in one stacked batch. If it is not the original
+        CLIP's, that one makes a second pass over the full view, unless ``original`` is False.
         """
         if masks is None:
-            return {f'full.{k}': v for k, v in self.tuner.extract_feat(images, untouched).items()}
+            return self.tuner.extract_feat(images, original=original)
         count = len(images)
-        both = self.tuner.extract_feat(
-            torch.cat([images, self.foreground_view(images, masks)]), untouched=False
+        views = torch.cat([images, self.foreground_view(images, masks)])
+        both = self.tuner.extract_view(views, original=False)
+        full, foreground = (
+            ViewFeatures(
+                None if both.clip is None else both.clip[part],
+                {name: feature[part] for name, feature in both.tuned.items()},
+            )
+            for part in (slice(count), slice(count, None))
         )
-        if untouched and 'clip' not in both:
-            both['clip'] = self.tuner.clip.encode_image(images)  # of the full view alone
-        frozen = {
-            f'{view}.{k}': v[part]
-            for view, part in (('full', slice(count)), ('fg', slice(count, None)))
-            for k, v in both.items()
-            if len(v[part])
-        }
-        return dict(frozen, area=masks.mean((1, 2, 3)))
+        if original and full.clip is None:
+            full = full._replace(clip=self.tuner.clip.encode_image(images))
+        return FrozenFeatures(full, foreground, masks.mean((1, 2, 3)))
 
-    def view(self, frozen: Features, name: str) -> Features:
-        """The tuner's features of the ``full`` or ``fg`` view."""
-        return self.tuner.view(
-            {k[len(name) + 1 :]: v for k, v in frozen.items() if k.startswith(f'{name}.')}
-        )
+    def extract_for(
+        self, images: Tensor, data_samples: Optional[List[DataSample]]
+    ) -> FrozenFeatures:
+        """With the foreground view to train FDC, and the original CLIP's features for PC."""
+        if data_samples is None:
+            return self.extract_feat(images, original=self._reads_clip)
+        masks = stack_masks(data_samples, images) if self.needs_masks else None
+        return self.extract_feat(images, masks, original=self.calibration is not None)
 
-    def cache_key(self, training: bool) -> Optional[str]:
-        """Which views are read, and what the trained tuner's image features depend on; training can always do with it."""
-        views = f'both views {self.fg_fill}' if training and self.compensation else 'full view'
+    @property
+    def _reads_clip(self) -> bool:
+        return self.compare or (self.calibration is not None and self.branch != Branch.BASE)
+
+    def cache_key(self, training: bool) -> str:
+        """Which views are read, and what the trained tuner's image features depend on."""
+        both_views = training and self.needs_masks
+        views = f'both views {self.fg_fill}' if both_views else 'full view'
         return f'{views} {self.tuner.cache_key(training=False)}'
 
-    def prior_logits(self, clip_feature: Tensor) -> Tensor:
-        """z_CLIP (B, C) of untouched CLIP's image features (B, D)."""
-        return self.prior.logits(dict(feature=clip_feature), self.prior.cached_text())
-
-    def text_features(self) -> Features:
-        """Tuned text features, computed once as long as neither weights nor class names change."""
-        return self.tuner.cached_text()
+    def signals(self, frozen: FrozenFeatures) -> Signals:
+        """The paper's quantities of a batch: all of this model's logits and trust scores."""
+        return Signals(self, frozen)
 
     # ------------------------------------------------------------------ training
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """L_base and L_PC of a batch, term by term.
 
         Args:
-            inputs: normalised images (B, 3, H, W), or their :meth:`extract_feat`.
+            inputs: normalised images (B, 3, H, W), or their frozen features.
             data_samples: with ``gt_label`` and, for images, ``mask`` (1, H, W) unless FDC is off.
+
+        Raises:
+            NotReadyError: the tuner was never trained, or there is nothing to train.
         """
         if not self._tuner_is_trained:
             raise NotReadyError(
-                'FVGPT would be trained on a tuner that was never trained: set backbone_checkpoint to the '
-                "tuner's checkpoint (tools/train.py does so by itself)"
+                'FVGPT would be trained on a tuner that was never trained: set '
+                "backbone_checkpoint to the tuner's checkpoint (tools/train.py does so by itself)"
             )
-        if isinstance(inputs, dict):
-            frozen = inputs
-        else:
-            masks = stack_masks(data_samples, inputs) if self.compensation else None
-            frozen = self.extract_feat(inputs, masks, untouched=bool(self.calibration))
-        full = self.view(frozen, 'full')
-        labels = gt_labels(data_samples, full['feature'].device)
+        with torch.no_grad():
+            signals = self.signals(self.frozen(inputs, data_samples))
+        labels = gt_labels(data_samples, signals.full['feature'].device)
         terms: Dict[str, Tensor] = {}
-        if self.compensation:
-            terms.update(self.base_losses(full, self.view(frozen, 'fg'), frozen['area'], labels))
-        if self.calibration:
-            terms.update(self.new_losses(full, self.prior_logits(frozen['full.clip']), labels))
+        if self.compensation is not None:
+            terms.update(self.base_losses(signals, labels))
+        if self.calibration is not None:
+            terms.update(self.new_losses(signals, labels))
         if not terms:
             raise NotReadyError(
                 'nothing to train: compensation and calibration are both switched off'
             )
         return terms
 
-    def base_losses(
-        self, full: Features, foreground: Features, area: Tensor, labels: Tensor
-    ) -> Dict[str, Tensor]:
-        """CE(z_FDC, y), L_FRG and L_dist, weighted.
-
-        Args:
-            full, foreground: tuned image features of both views. area: (B,) foreground share. labels: (B,).
-        """
-        assert self.compensation is not None, 'without FDC there is no base branch to train'
-        text = self.text_features()
-        z_full = self.tuner.logits(full, text, 'base')
-        z_fg = self.tuner.logits(foreground, text, 'base')
-        residual_image, residual_text = self.compensation.residuals(
-            full['feature'], text['feature']
-        )
-        z_fdc = self.compensation.logits(residual_image, residual_text)
-        terms = dict(loss_fdc=F.cross_entropy(z_fdc, labels))
-        if self.reliability_gate:
-            trust = self.reliability_gate(z_full, z_fg, area)
-            r = trust.r
+    def base_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
+        """CE(z_FDC, y), L_FRG and L_dist, weighted, for labels (B,)."""
+        z_full, z_fg = signals.z_full, signals.z_fg
+        terms = dict(loss_fdc=F.cross_entropy(signals.z_fdc, labels))
+        if self.reliability_gate is not None:
+            trust = signals.foreground_trust
             terms['loss_gate'] = self.gate_loss(trust.logit, z_full, z_fg, labels, trust.valid)
-        else:
-            r = torch.full_like(area, self.fixed_trust)
-        terms['loss_distill'] = self.distillation_loss(z_fdc, z_full, z_fg, r)
+        terms['loss_distill'] = self.distillation_loss(signals.z_fdc, z_full, z_fg, signals.r)
+        residual_image, residual_text = signals.residuals
         return dict(
             terms,
-            trust_foreground=r.detach().mean(),
+            trust_foreground=signals.r.detach().mean(),
             adapter_image_norm=residual_image.relative_length(),
             adapter_text_norm=residual_text.relative_length(),
         )
 
-    def new_losses(self, full: Features, z_clip: Tensor, labels: Tensor) -> Dict[str, Tensor]:
-        """L_PC, weighted.
-
-        Args:
-            full: tuned image features. z_clip: (B, C). labels: (B,).
-        """
-        assert self.calibration is not None, 'without PC there is no new branch to train'
-        z_main = self.tuner.logits(full, self.text_features(), 'new')
-        z_pc, b = self.calibration(z_main, z_clip)
-        return dict(
-            loss_prior=self.calibration_loss(z_pc, z_clip, labels), trust_clip=b.detach().mean()
-        )
+    def new_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
+        """L_PC, weighted, for labels (B,)."""
+        loss = self.calibration_loss(signals.z_pc, signals.z_clip, labels)
+        return dict(loss_prior=loss, trust_clip=signals.b.detach().mean())
 
     # ------------------------------------------------------------------ inference
     @torch.no_grad()
     def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
-        """``fvgpt``: z_FDC, z_PC or, in the open world, both joined (:func:`~fvgpt.foreground.open_world.join_branches`);
-        with ``compare`` also ``tuner`` and ``zero_shot``, (B, C) each."""
-        if not isinstance(inputs, dict):
-            inputs = self.extract_feat(inputs, untouched=self._reads_clip)
-        return self.logits_of_frozen(inputs)
+        """``fvgpt``: z_FDC, z_PC or, in the open world, both joined; with ``compare`` also
+        ``zero_shot`` and ``tuner``, (B, C) each."""
+        return self.signals(self.frozen(inputs)).by_source(self.branch, self.compare)
 
-    @property
-    def _reads_clip(self) -> bool:
-        return self.compare or (self.calibration is not None and self.branch != 'base')
 
-    def logits_of_frozen(self, frozen: Features) -> Dict[str, Tensor]:
-        """:meth:`logits_by_source` of images whose :meth:`extract_feat` is ``frozen``, differentiable in it."""
-        full, text = self.view(frozen, 'full'), self.text_features()
-        z_clip = self.prior_logits(frozen['full.clip']) if self._reads_clip else None
-        logits: Dict[str, Tensor] = {}
-        if self.compare and z_clip is not None:
-            logits['zero_shot'] = z_clip
-            logits['tuner'] = self.tuner.logits(full, text, self.branch)
-        if self.branch == 'open':
-            logits['fvgpt'] = join_branches(
-                self._base_logits(full, text, 'base'),
-                self._new_logits(full, text, z_clip),
-                self.trained_columns(text['feature'].device) >= 0,
-            )
-        elif self.branch == 'new':
-            logits['fvgpt'] = self._new_logits(full, text, z_clip)
-        else:
-            logits['fvgpt'] = self._base_logits(full, text, 'base')
-        return logits
+def beside_the_tuner(model: CLIPClassifier) -> FVGPT:
+    """FVG-PT as it is; a tuner inside an FVGPT whose modules are all switched off.
 
-    def _base_logits(self, full: Features, text: Features, branch: str) -> Tensor:
-        if self.compensation:
-            return self.compensation(full['feature'], text['feature'])
-        return self.tuner.logits(full, text, branch)
+    So analysis and demo read one kind of :class:`Signals`, and can compare a tuner with zero-shot
+    CLIP.
 
-    def _new_logits(self, full: Features, text: Features, z_clip: Optional[Tensor]) -> Tensor:
-        if self.calibration:
-            return self.calibration(self.tuner.logits(full, text, 'new'), z_clip).z_pc
-        return self._base_logits(full, text, 'new')
+    Raises:
+        UserError: the model is neither.
+    """
+    if isinstance(model, FVGPT):
+        return model
+    if not isinstance(model, PromptTuner):
+        raise UserError(
+            f'{type(model).__name__} is neither FVGPT nor a prompt tuner, so there is nothing to '
+            'compare'
+        )
+    bare = FVGPT(
+        model,
+        reliability_gate=None,
+        compensation=None,
+        calibration=None,
+        data_preprocessor=model.data_preprocessor,
+    )
+    bare.set_trained_classes(model.trained_class_names)
+    return bare.to(model.clip.device)
 
 
 def build_seeded(config: dict, offset: int, default_type: str) -> Any:

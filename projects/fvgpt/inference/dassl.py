@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..io.errors import UserError
 from ..tuners.checkpoint import read_checkpoint
-from ..tuners.provenance import PROVENANCE
+from ..tuners.provenance import PROVENANCE, Provenance
 
 _CONTEXT = [(r'(?:prompt_learner\.)?ctx', 'ctx')]
 _DEEP = [
@@ -106,8 +106,9 @@ def from_dassl(state: Dict[str, Tensor], tuner: str) -> Dict[str, Tensor]:
 def import_checkpoint(path: str, output: Path, tuner: str) -> List[str]:
     """Write our checkpoint of an original one; returns the keys of the state dict."""
     state = from_dassl(read_checkpoint(path)['state_dict'], tuner)
+    origin = Provenance(tuner=tuner, imported_from=Path(path).name)
     torch.save(
-        dict(meta={PROVENANCE: dict(tuner=tuner, imported_from=Path(path).name)}, state_dict=state),
+        dict(meta={PROVENANCE: origin.to_dict()}, state_dict=state),
         output,
     )
     return list(state)
@@ -116,7 +117,7 @@ def import_checkpoint(path: str, output: Path, tuner: str) -> List[str]:
 def export_checkpoint(path: str, output: Path) -> List[str]:
     """Write the trained parameters of one of our checkpoints as safetensors, its provenance as metadata."""
     content = read_checkpoint(path)
-    recorded = content.get('meta', {}).get(PROVENANCE, {})
+    recorded = Provenance.of_checkpoint(content).to_dict()
     save_file(
         {key: value.contiguous() for key, value in content['state_dict'].items()},
         output,

@@ -16,7 +16,7 @@ from ..io.literals import literal_values
 from ..registry import MODELS, TRANSFORMS
 from ..tuners.checkpoint import load_parameters, read_checkpoint
 from ..tuners.classifier import CLIPClassifier
-from ..tuners.provenance import PROVENANCE, check_provenance
+from ..tuners.provenance import Provenance
 
 _READ_KEYS = ('model', 'clip', 'test_dataloader')  # of the recipe inside a checkpoint
 PREPROCESSOR = 'mmpretrain.ClsDataPreprocessor'
@@ -49,12 +49,12 @@ def load_model(
         saved = deepcopy(config)
         config.merge_from_dict(options)
         settle_clip(config, saved)
-    recorded = meta.get(PROVENANCE, {})
+    recorded = Provenance.of_checkpoint(content)
     config = Config(
         dict(
             model=config.model,
             pipeline=pipeline_of(config),
-            provenance=recorded,
+            provenance=recorded.to_dict(),
             dataset_name=(meta.get('dataset_meta') or {}).get('dataset_name'),
         )
     )
@@ -63,7 +63,7 @@ def load_model(
 
 
 def build_model(
-    config: Config, state: Dict[str, Tensor], recorded: Dict[str, Any], source: str
+    config: Config, state: Dict[str, Tensor], recorded: Provenance, source: str
 ) -> CLIPClassifier:
     """A model with trained parameters, see :func:`load_model`.
 
@@ -88,9 +88,9 @@ def build_model(
         raise UserError(
             f'{source} describes a {type(model).__name__}, which is no classifier of this project'
         )
-    check_provenance(recorded, model, source)
+    recorded.check_fits(model, source)
     load_parameters(model, state, source)
-    model.set_trained_classes(recorded.get('class_names', []))
+    model.set_trained_classes(recorded.class_names)
     model._config = config
     return model.eval()
 

@@ -1,7 +1,7 @@
 """Prior Calibration for models of others: a tuned classifier balanced with a zero-shot one."""
 
 from copy import deepcopy
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from ..io.errors import UserError
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.checkpoint import load_parameters, load_tuner
-from ..tuners.classifier import CLIPClassifier, Features, Inputs, gt_labels
+from ..tuners.classifier import CLIPClassifier, gt_labels
 
 
 @MODELS.register_module()
@@ -36,7 +36,7 @@ class PriorCalibratedClassifier(CLIPClassifier):
         prior_names: the name of each class of the data set in the language of the prior, for ChineseCLIP; classes that are
             not in it go by their own name.
         calibration: config of PC. calibration_loss: of L_PC.
-        class_names, data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
+        data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
 
     Raises:
         ValueError: a config of a model with parameters came without weights, or they do not fit.
@@ -54,7 +54,6 @@ class PriorCalibratedClassifier(CLIPClassifier):
         prior_names: Optional[Dict[str, str]] = None,
         calibration: dict = dict(type='PriorCalibration'),
         calibration_loss: dict = dict(type='PriorCalibrationLoss'),
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor)
@@ -66,8 +65,6 @@ class PriorCalibratedClassifier(CLIPClassifier):
         self.prior_names = prior_names or {}
         self.calibration = MODELS.build(calibration)
         self.calibration_loss = LOSSES.build(calibration_loss)
-        if class_names is not None:
-            self.set_class_names(class_names)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'PriorCalibratedClassifier':
         for model in self._frozen:
@@ -82,18 +79,25 @@ class PriorCalibratedClassifier(CLIPClassifier):
         )
 
     @torch.no_grad()
-    def extract_feat(self, images: Tensor) -> Features:
-        """Logits (B, C) ``tuned`` and ``prior`` of normalised images (B, 3, H, W)."""
+    def frozen_logits(self, images: Tensor) -> Tuple[Tensor, Tensor]:
+        """Logits (B, C) of the tuned classifier and of the prior, for normalised images.
+
+        Args:
+            images: (B, 3, H, W).
+
+        Raises:
+            UserError: a classifier has another number of classes than the data set.
+        """
         tuned, prior = (
             logits_of(model, self._normalised_for(model, images)) for model in self._frozen
         )
         for what, z in (('tuned', tuned), ('prior', prior)):
             if z.shape[-1] != len(self.class_names):
                 raise UserError(
-                    f'the {what} classifier has {z.shape[-1]} classes, the data set {len(self.class_names)}: '
-                    "give one that was trained on the data set's classes"
+                    f'the {what} classifier has {z.shape[-1]} classes, the data set '
+                    f"{len(self.class_names)}: give one that was trained on the data set's classes"
                 )
-        return dict(tuned=tuned, prior=prior)
+        return tuned, prior
 
     def _normalised_for(self, model: BaseClassifier, images: Tensor) -> Tensor:
         here, there = self.data_preprocessor, model.data_preprocessor
@@ -105,24 +109,19 @@ class PriorCalibratedClassifier(CLIPClassifier):
             return images
         return (images * here.std + here.mean - there.mean) / there.std
 
-    def cache_key(self, training: bool) -> None:
-        """None: nothing can be kept."""
-        return None  # what the two say depends on the classes too
-
-    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
-        """L_PC, and ``trust_prior``, the mean of b."""
-        z = inputs if isinstance(inputs, dict) else self.extract_feat(inputs)
-        z_pc, b = self.calibration(z['tuned'], z['prior'])
+    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """L_PC, and ``trust_prior``, the mean of b, of normalised images (B, 3, H, W)."""
+        z_tuned, z_prior = self.frozen_logits(inputs)
+        z_pc, b = self.calibration(z_tuned, z_prior)
         labels = gt_labels(data_samples, z_pc.device)
-        return dict(
-            loss_prior=self.calibration_loss(z_pc, z['prior'], labels),
-            trust_prior=b.detach().mean(),
-        )
+        loss = self.calibration_loss(z_pc, z_prior, labels)
+        return dict(loss_prior=loss, trust_prior=b.detach().mean())
 
-    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
-        """``calibrated``: z_PC; ``tuned`` and ``prior``: those of the two classifiers, (B, C) each."""
-        z = inputs if isinstance(inputs, dict) else self.extract_feat(inputs)
-        return dict(calibrated=self.calibration(z['tuned'], z['prior']).z_pc, **z)
+    def logits_by_source(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """``calibrated``: z_PC; ``tuned`` and ``prior``: the two classifiers', (B, C) each."""
+        z_tuned, z_prior = self.frozen_logits(inputs)
+        z_pc = self.calibration(z_tuned, z_prior).z_pc
+        return dict(calibrated=z_pc, tuned=z_tuned, prior=z_prior)
 
 
 def frozen(

@@ -1,10 +1,11 @@
 """Prompt tuners, one method a file."""
 
-from .base import Features, PromptTuner
+from .base import PromptTuner
 from .clip_adapter import CLIPAdapter
 from .cocoop import CoCoOp
 from .context import ContextTuner
 from .coop import CoOp
+from .features import Features, FrozenFeatures, ViewFeatures
 from .ivlp import IVLP
 from .kgcoop import KgCoOp
 from .maple import MaPLe
@@ -21,6 +22,7 @@ __all__ = [
     'CoOp',
     'ContextTuner',
     'Features',
+    'FrozenFeatures',
     'IVLP',
     'KgCoOp',
     'MMRL',
@@ -30,5 +32,6 @@ __all__ = [
     'PromptTuner',
     'TCP',
     'TipAdapter',
+    'ViewFeatures',
     'ZeroShotCLIP',
 ]

@@ -1,4 +1,4 @@
-"""Checkpoints: what they say about themselves, and reading them without running anything."""
+"""Reading checkpoints, and loading them into models completely or not at all."""
 
 from textwrap import shorten
 from typing import Any, Dict
@@ -9,55 +9,63 @@ from torch import nn
 from ..compat.safe_loading import load_from_local
 from ..io.errors import UserError
 from .classifier import CLIPClassifier
-from .provenance import PROVENANCE, check_provenance
+from .provenance import Provenance
+
+_TUNER = 'tuner.'  # prefix of the tuner's parameters in a checkpoint of FVG-PT
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:
-    """A checkpoint's content, tensors and plain values only.
+    """A checkpoint's content: tensors and plain values only.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is broken, or holds objects that would have to be unpickled.
+        MissingFileError: there is no such file.
+        UserError: the file is broken, is not a checkpoint, or contains objects that would have to
+            be unpickled.
     """
     content = load_from_local(path)
     if not isinstance(content, dict) or not isinstance(content.get('state_dict'), dict):
-        raise UserError(f'{path} is no checkpoint: it has no state_dict')
-    meta = content.setdefault('meta', {})
-    recorded = meta.get(PROVENANCE, {}) if isinstance(meta, dict) else None
-    names = recorded.get('class_names', []) if isinstance(recorded, dict) else None
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise UserError(f'{path} is no checkpoint: what it says of its origin is of another form')
+        raise UserError(f'{path} is not a checkpoint: it has no state_dict')
+    content.setdefault('meta', {})
+    try:
+        Provenance.of_checkpoint(content)
+    except ValueError as error:
+        raise UserError(
+            f'{path} is not a checkpoint: its provenance is invalid ({error})'
+        ) from error
     if not all(isinstance(value, torch.Tensor) for value in content['state_dict'].values()):
-        raise UserError(f'{path} is no checkpoint: its state_dict holds more than tensors')
+        raise UserError(f'{path} is not a checkpoint: its state_dict contains more than tensors')
     return content
 
 
 def load_parameters(model: nn.Module, state: Dict[str, torch.Tensor], path: str) -> None:
-    """Load a state dict, of which nothing may be missing or too much.
+    """Load a state dict, in which no parameter may be missing or unexpected.
+
+    Parameters without elements, such as the deep prompts of a tuner of depth 1, may be missing: files
+    of the original code do not have them.
 
     Raises:
-        ValueError: it is of another model, or of other sizes; in one line, the first parameters that differ.
+        UserError: it is of another model, or of other sizes; one line, with the first parameters
+            that differ.
     """
+    empty = {key: value for key, value in model.state_dict().items() if not value.numel()}
     try:
-        model.load_state_dict(state)
+        model.load_state_dict({**empty, **state})
     except RuntimeError as error:
         differs = shorten(str(error), 400, placeholder=' ...')
         raise UserError(f'{path} does not fit this {type(model).__name__}: {differs}') from error
 
 
 def load_tuner(tuner: CLIPClassifier, path: str) -> None:
-    """Load a tuner's trained parameters; a checkpoint of FVG-PT on that tuner serves too.
+    """Load a tuner's trained parameters, from its checkpoint or from one of FVG-PT on that tuner.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing, broken, or of another tuner, CLIP or size.
+        MissingFileError: there is no such file.
+        UserError: the file is broken, or of another tuner, CLIP or size.
     """
     content = read_checkpoint(path)
-    recorded = content.get('meta', {}).get(PROVENANCE, {})
-    check_provenance(recorded, tuner, path)
-    tuner.set_trained_classes(recorded.get('class_names', []))
+    provenance = Provenance.of_checkpoint(content)
+    provenance.check_fits(tuner, path)
+    tuner.set_trained_classes(provenance.class_names)
     state = content['state_dict']
-    if any(key.startswith('tuner.') for key in state):
-        state = {
-            key[len('tuner.') :]: value for key, value in state.items() if key.startswith('tuner.')
-        }
-    load_parameters(tuner, state, path)
+    of_tuner = {key[len(_TUNER) :]: value for key, value in state.items() if key.startswith(_TUNER)}
+    load_parameters(tuner, of_tuner or state, path)

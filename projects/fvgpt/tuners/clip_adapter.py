@@ -1,6 +1,6 @@
 """CLIP-Adapter: better vision-language models with feature adapters (Gao et al., IJCV 2024)."""
 
-from typing import Optional, Sequence, Union
+from typing import Optional, Union
 
 from torch import Tensor, nn
 
@@ -8,22 +8,27 @@ from ..clip.frozen_clip import FrozenCLIP
 from ..clip.precision import at_least_float32
 from ..clip.prompts import PLAIN_TEMPLATE
 from ..io.errors import UserError
+from ..names import Source
 from ..registry import MODELS
-from .base import Features
+from .features import Features
 from .zero_shot import ZeroShotCLIP
 
 
 @MODELS.register_module()
 class CLIPAdapter(ZeroShotCLIP):
-    """Hand-written prompts and a bottleneck on the image feature: f = a relu(W2 relu(W1 f0)) + (1 - a) f0.
+    """Hand-written prompts and a bottleneck on the image feature f0:
+    f = a relu(W2 relu(W1 f0)) + (1 - a) f0.
 
     Args:
-        clip, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
-        ratio: a, share of the adapted feature.
-        reduction: the bottleneck is D / reduction wide; no biases.
+        clip, template, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
+        ratio: a, share of the adapted feature, in [0, 1].
+        reduction: the bottleneck has D / reduction units; no biases.
+
+    Raises:
+        UserError: ``ratio`` is not in [0, 1].
     """
 
-    source = 'tuner'
+    source = Source.TUNER
 
     def __init__(
         self,
@@ -31,10 +36,9 @@ class CLIPAdapter(ZeroShotCLIP):
         ratio: float = 0.2,
         reduction: int = 4,
         template: str = PLAIN_TEMPLATE,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, template, class_names, data_preprocessor)
+        super().__init__(clip, template, data_preprocessor)
         if not 0 <= ratio <= 1:
             raise UserError(f'ratio must lie between 0 and 1, not {ratio}')
         self.ratio = ratio
@@ -47,6 +51,6 @@ class CLIPAdapter(ZeroShotCLIP):
         )
 
     def adapt_image(self, clip_feature: Tensor) -> Features:
-        """ratio A(f) + (1 - ratio) f, (B, D)."""
-        untouched = at_least_float32(clip_feature)
-        return dict(feature=self.ratio * self.adapter(untouched) + (1 - self.ratio) * untouched)
+        """ratio A(f0) + (1 - ratio) f0, (B, D)."""
+        f0 = at_least_float32(clip_feature)
+        return dict(feature=self.ratio * self.adapter(f0) + (1 - self.ratio) * f0)

@@ -1,6 +1,6 @@
 """Learned context words in front of the class name: the part that most prompt tuners share."""
 
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,15 @@ class ContextTuner(PromptTuner):
     """Prompts [SOS] v_1 .. v_M [rest of the initial words] [CLASS] . [EOS] with learned v.
 
     Args:
-        clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
-        n_ctx: M. With ``ctx_init``, None takes all its tokens; a smaller number makes the first M of them learnable and
-            leaves the others as they are (MaPLe, IVLP).
-        ctx_init: words to start from ("a photo of a"); left out, the context is drawn from N(0, 0.02).
+        clip, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
+        n_ctx: M. None takes all tokens of ``ctx_init``. A smaller number makes the first M of them
+            learnable and leaves the others as they are (MaPLe, IVLP). A larger number ignores
+            ``ctx_init``, as the original code of MaPLe, IVLP and PromptSRC does.
+        ctx_init: words to start from ("a photo of a"). Without them the context is drawn from
+            N(0, 0.02).
+
+    Raises:
+        UserError: there would be no context token.
     """
 
     def __init__(
@@ -27,23 +32,15 @@ class ContextTuner(PromptTuner):
         clip: Union[FrozenCLIP, dict],
         n_ctx: Optional[int] = 4,
         ctx_init: Optional[str] = None,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, class_names, data_preprocessor)
+        super().__init__(clip, data_preprocessor)
         prefix = readable(ctx_init) if ctx_init else ''
         words = self.clip.tokenize([prefix])[0][1:-1] if prefix else []
         n_ctx = len(words) if n_ctx is None else n_ctx
-        if n_ctx < 1 or (words and n_ctx > len(words)):
-            raise UserError(
-                f'n_ctx={n_ctx} does not fit'
-                + (
-                    f' ctx_init={ctx_init!r} with {len(words)} tokens'
-                    if words
-                    else ': at least 1 context token is needed'
-                )
-            )
-        if words:
+        if n_ctx < 1:
+            raise UserError(f'n_ctx={n_ctx}: at least 1 context token is needed')
+        if n_ctx <= len(words):
             self._prefix, ctx = prefix, self.clip.embed_tokens(words[:n_ctx]).clone()
         else:
             self._prefix = ' '.join(['X'] * n_ctx)
@@ -52,13 +49,14 @@ class ContextTuner(PromptTuner):
 
     def _build_classes(self, class_names: List[str]) -> None:
         self.cache_prompts([f'{self._prefix} {readable(name)}.' for name in class_names])
-        learned = tuple(range(-self.ctx.shape[-2], 0))  # no token's id
+        learned = tuple(range(-self.ctx.shape[-2], 0))  # not the id of any token
         self._prefix_ids = tuple(
             (*ids[:1], *learned, *ids[1 + len(learned) :]) for ids in self._prefix_ids
         )
 
     def prompts(self, ctx: Optional[Tensor] = None) -> EmbeddedPrompts:
-        """The prompts of all classes with a context (M, W) or (C, M, W) in its place, by default the learned one."""
+        """The prompts of all classes with the context ``ctx``, (M, W) or (C, M, W); by default the
+        learned one."""
         ctx = self.ctx if ctx is None else ctx
         own = None if ctx.ndim == 2 else 1
         ctx = ctx.expand(len(self._embeddings), -1, -1)

@@ -1,44 +1,35 @@
 """IVLP: independent vision-language prompting (from MaPLe, Khattak et al., CVPR 2023)."""
 
-from typing import Dict, Optional, Sequence, Union
+from typing import Optional, Union
 
 import torch
 from torch import Tensor, nn
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.token_edits import replace_last_tokens, replace_tokens
-from ..io.errors import UserError
 from ..registry import MODELS
-from .base import Features
 from .context import ContextTuner
-
-
-def deep_prompts(depth: int, count: int, width: int) -> nn.Parameter:
-    """Prompts (depth - 1, count, width) of the layers 2 .. depth, N(0, 0.02)."""
-    return nn.Parameter(nn.init.normal_(torch.empty(depth - 1, count, width), std=0.02))
-
-
-def check_depth(depth: int, layers: int, key: str) -> None:
-    """Raise a ValueError unless a tower of ``layers`` layers has prompts down to ``depth``."""
-    if not 1 <= depth <= layers:
-        raise UserError(
-            f'{key} must lie between 1 and {layers}, the number of layers of the tower, not {depth}'
-        )
+from .deep_prompts import check_depth, deep_prompts
+from .features import Features
 
 
 @MODELS.register_module()
 class IVLP(ContextTuner):
-    """Prompts in both towers, learned independently, fresh ones in each of the first layers (the baseline of
-    MaPLe, Khattak et al., CVPR 2023).
+    """Prompts in both towers, learned independently, with own ones in each of the first layers
+    (the baseline of MaPLe, Khattak et al., CVPR 2023).
 
-    Text prompts stand at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In layers 2 .. depth
-    both are replaced by the layer's own.
+    Text prompts stand at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In
+    the layers 2 .. depth both are replaced by the layer's own.
 
     Args:
-        clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
+        clip, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
         n_ctx, n_ctx_vision: number of prompts in the text and image tower.
         depth_text, depth_vision: number of layers that have prompts.
-        ctx_init: words whose first ``n_ctx`` tokens the text prompts start from.
+        ctx_init: words whose first ``n_ctx`` tokens the text prompts start from; ignored if they
+            have fewer tokens.
+
+    Raises:
+        UserError: the towers have fewer layers, or the image tower has no class token.
     """
 
     image_tower_is_clip = False
@@ -51,24 +42,22 @@ class IVLP(ContextTuner):
         depth_text: int = 9,
         depth_vision: int = 9,
         ctx_init: Optional[str] = 'a photo of a',
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, n_ctx, ctx_init, class_names, data_preprocessor)
+        super().__init__(clip, n_ctx, ctx_init, data_preprocessor)
         width = self.clip.vision_width
         check_depth(depth_text, self.clip.text_layers, 'depth_text')
         check_depth(depth_vision, self.clip.vision_layers, 'depth_vision')
         self.ctx_vision = nn.Parameter(nn.init.normal_(torch.empty(n_ctx_vision, width), std=0.02))
         self.deep_text = deep_prompts(depth_text, n_ctx, self.clip.text_width)
         self.deep_vision = deep_prompts(depth_vision, n_ctx_vision, width)
-        self.init_classes()
 
     def encode_text(self) -> Features:
         """g (C, D), with prompts in ``depth_text`` layers."""
         edits = {layer: replace_tokens(tokens) for layer, tokens in enumerate(self.deep_text, 1)}
         return dict(feature=self.clip.encode_prompts(self.prompts(), edits))
 
-    def encode_image(self, images: Tensor) -> Dict[str, Tensor]:
+    def encode_image(self, images: Tensor) -> Features:
         """f (B, D), with prompts in ``depth_vision`` layers."""
         edits = {
             layer: replace_last_tokens(tokens) for layer, tokens in enumerate(self.deep_vision, 1)

@@ -1,7 +1,7 @@
 """PromptSRC: self-regulating prompts (Khattak et al., ICCV 2023)."""
 
 import math
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,9 @@ from torch import Tensor
 from ..clip.frozen_clip import FrozenCLIP
 from ..datasets.class_names import readable
 from ..registry import HOOKS, MODELS
-from .base import Features, Inputs
 from .classifier import unwrapped
+from .clip_text import HandWrittenText
+from .features import Features
 from .ivlp import IVLP
 
 # 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order, as in the original
@@ -21,18 +22,21 @@ TEMPLATES = [OPENAI_IMAGENET_TEMPLATES[i] for i in (39, *range(39), *range(40, 6
 
 
 @MODELS.register_module()
-class PromptSRC(IVLP):
-    """IVLP held near untouched CLIP in three ways (Khattak et al., ICCV 2023).
+class PromptSRC(HandWrittenText, IVLP):
+    """IVLP held close to the original CLIP in three ways (Khattak et al., ICCV 2023).
 
-    L = CE(z, y) + w_t mean|g - g0| + w_v mean|f - f0| + sum p0 (ln p0 - ln p) / (B C), with f0 CLIP's feature of the same
-    image and g0 the mean of CLIP's text features over 60 templates. The method also averages the prompts over epochs:
-    add ``GaussianPromptAggregationHook``.
+    L = CE(z, y) + w_t mean|g - g0| + w_v mean|f - f0| + sum p0 (ln p0 - ln p) / (B C), with f0 CLIP's
+    feature of the same image and g0 the mean of CLIP's text features over 60 templates. The method
+    also averages the prompts over epochs: :class:`GaussianPromptAggregationHook`.
 
     Args:
-        clip, n_ctx, n_ctx_vision, depth_text, depth_vision, ctx_init, class_names, data_preprocessor: see
+        clip, n_ctx, n_ctx_vision, depth_text, depth_vision, ctx_init, data_preprocessor: see
             :class:`~fvgpt.tuners.ivlp.IVLP`.
-        text_weight: w_t. image_weight: w_v.
+        text_weight: w_t.
+        image_weight: w_v.
     """
+
+    needs_original = True
 
     def __init__(
         self,
@@ -44,51 +48,34 @@ class PromptSRC(IVLP):
         ctx_init: Optional[str] = 'a photo of a',
         text_weight: float = 25.0,
         image_weight: float = 10.0,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        self.text_weight, self.image_weight = text_weight, image_weight
         super().__init__(
-            clip,
-            n_ctx,
-            n_ctx_vision,
-            depth_text,
-            depth_vision,
-            ctx_init,
-            class_names,
-            data_preprocessor,
+            clip, n_ctx, n_ctx_vision, depth_text, depth_vision, ctx_init, data_preprocessor
         )
+        self.text_weight, self.image_weight = text_weight, image_weight
 
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
-        ensemble = sum(
-            self.clip.encode_text([template(readable(name)) for name in class_names])
-            for template in TEMPLATES
-        )
-        self.register_buffer(
-            '_clip_text', ensemble / len(TEMPLATES), persistent=False
-        )  # mean before normalisation
+        names = [readable(name) for name in class_names]
+        total = sum(self.clip.encode_text([fill(name) for name in names]) for fill in TEMPLATES)
+        self.set_clip_text(total / len(TEMPLATES))  # the mean before normalisation
 
     def tuning_loss(
-        self, image: Features, text: Features, images: Inputs, labels: Tensor
+        self, image: Features, text: Features, labels: Tensor, original: Optional[Tensor] = None
     ) -> Dict[str, Tensor]:
         """``loss_ce``, ``loss_text``, ``loss_image`` and ``loss_kl`` of a batch, weighted."""
+        assert original is not None, 'needs_original is set'
         z = self.logits(image, text)
-        assert isinstance(images, Tensor), (
-            'a trained image tower needs images, not what is kept of them'
-        )
-        f0, g0 = self.clip.encode_image(images), self._clip_text
-        z0 = self.logits(dict(feature=f0), dict(feature=g0))
-        unit = lambda x: F.normalize(x.float(), dim=-1)  # noqa: E731
-        kl = (
-            F.kl_div(z.log_softmax(-1), z0.log_softmax(-1), reduction='sum', log_target=True)
-            / z.numel()
-        )
+        z0 = self.logits(dict(feature=original), dict(feature=self.clip_text))
+        f, f0 = (F.normalize(x.float(), dim=-1) for x in (image['feature'], original))
+        g, g0 = (F.normalize(x.float(), dim=-1) for x in (text['feature'], self.clip_text))
+        kl = F.kl_div(z.log_softmax(-1), z0.log_softmax(-1), reduction='sum', log_target=True)
         return dict(
             loss_ce=F.cross_entropy(z, labels),
-            loss_text=self.text_weight * F.l1_loss(unit(text['feature']), unit(g0)),
-            loss_image=self.image_weight * F.l1_loss(unit(image['feature']), unit(f0)),
-            loss_kl=kl,
+            loss_text=self.text_weight * F.l1_loss(g, g0),
+            loss_image=self.image_weight * F.l1_loss(f, f0),
+            loss_kl=kl / z.numel(),
         )
 
 

@@ -1,6 +1,6 @@
 """TCP: textual-based class-aware prompt tuning (Yao et al., CVPR 2024)."""
 
-from typing import Optional, Sequence, Union
+from typing import Optional, Union
 
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
@@ -10,8 +10,8 @@ from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import CUSTOM
 from ..clip.token_edits import replace_tokens
 from ..registry import MODELS
-from .base import Features
-from .ivlp import check_depth
+from .deep_prompts import check_depth
+from .features import Features
 from .kgcoop import KgCoOp
 
 
@@ -19,11 +19,12 @@ from .kgcoop import KgCoOp
 class TCP(KgCoOp):
     """KgCoOp plus context tokens made of each class's own CLIP text feature (Yao et al., CVPR 2024).
 
-    A bottleneck D -> 128 -> M x W of the normalised hand-written text feature gives M tokens a class, which overwrite the
-    context before one block of the text tower.
+    A bottleneck D -> hidden -> M x W of the normalised hand-written text feature gives M tokens per
+    class, which replace the context before one block of the text tower.
 
     Args:
-        clip, n_ctx, ctx_init, weight, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.kgcoop.KgCoOp`.
+        clip, n_ctx, ctx_init, weight, template, data_preprocessor: see
+            :class:`~fvgpt.tuners.kgcoop.KgCoOp`.
         layer: index of that block, counted from 0.
         hidden: width of the bottleneck.
     """
@@ -37,10 +38,9 @@ class TCP(KgCoOp):
         layer: int = 8,
         hidden: int = 128,
         template: str = CUSTOM,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, n_ctx, ctx_init, weight, template, None, data_preprocessor)
+        super().__init__(clip, n_ctx, ctx_init, weight, template, data_preprocessor)
         check_depth(layer + 1, self.clip.text_layers, 'layer + 1')
         self.layer = layer
         self.meta_net = nn.Sequential(
@@ -48,14 +48,9 @@ class TCP(KgCoOp):
             QuickGELU(),
             nn.Linear(hidden, len(self.ctx) * self.clip.text_width),
         )
-        if class_names is not None:
-            self.set_class_names(class_names)
 
     def encode_text(self) -> Features:
         """g (C, D), with the tokens of each class before block ``layer``."""
-        tokens = self.meta_net(F.normalize(self._clip_text.float(), dim=-1)).unflatten(
-            -1, self.ctx.shape
-        )
-        return dict(
-            feature=self.clip.encode_prompts(self.prompts(), {self.layer: replace_tokens(tokens)})
-        )
+        tokens = self.meta_net(F.normalize(self.clip_text.float(), dim=-1))
+        edits = {self.layer: replace_tokens(tokens.unflatten(-1, self.ctx.shape))}
+        return dict(feature=self.clip.encode_prompts(self.prompts(), edits))

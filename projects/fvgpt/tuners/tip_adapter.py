@@ -1,6 +1,6 @@
 """Tip-Adapter and Tip-Adapter-F: training-free adaption of CLIP (Zhang et al., ECCV 2022)."""
 
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import PLAIN_TEMPLATE
 from ..io.errors import NotReadyError, UserError
+from ..names import Branch, Source
 from ..registry import HOOKS, MODELS
-from .base import Features
 from .classifier import gt_labels, unwrapped
+from .features import Features
 from .zero_shot import ZeroShotCLIP
 
 
@@ -28,12 +29,13 @@ class TipAdapter(ZeroShotCLIP):
     does not know get zero-shot logits.
 
     Args:
-        clip, template, class_names, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
+        clip, template, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
         cache_size: N, number of training images.
         alpha, beta: weight and sharpness of the cache (1 and 5.5 in the original, before its search on validation data).
     """
 
-    source = 'tuner'
+    source = Source.TUNER
+    logits_are_cosine = False
 
     def __init__(
         self,
@@ -42,10 +44,9 @@ class TipAdapter(ZeroShotCLIP):
         alpha: float = 1.0,
         beta: float = 5.5,
         template: str = PLAIN_TEMPLATE,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, template, class_names, data_preprocessor)
+        super().__init__(clip, template, data_preprocessor)
         self.alpha, self.beta = alpha, beta
         self.keys = nn.Parameter(torch.zeros(cache_size, self.clip.embed_dim))
         self.register_buffer('key_labels', torch.full((cache_size,), -1))
@@ -65,14 +66,14 @@ class TipAdapter(ZeroShotCLIP):
         self.keys.copy_(F.normalize(features.float(), dim=-1))
         self.key_labels.copy_(labels)
 
-    def logits(self, image: Features, text: Features, branch: str = 'base') -> Tensor:
+    def logits(self, image: Features, text: Features, branch: str = Branch.BASE) -> Tensor:
         """z + alpha exp(-beta (1 - f K^T)) Y, (B, C); for new classes z.
 
         Raises:
             RuntimeError: the cache is empty.
         """
         z = super().logits(image, text)
-        if branch == 'new':
+        if branch == Branch.NEW:
             return z
         if not torch.compiler.is_compiling() and (self.key_labels < 0).any():
             raise NotReadyError(
@@ -82,7 +83,9 @@ class TipAdapter(ZeroShotCLIP):
         affinity = (
             -self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)
         ).exp()
-        if branch == 'base' and not self.trained_class_names:  # the classes are those of the labels
+        if (
+            branch == Branch.BASE and not self.trained_class_names
+        ):  # the classes are those of the labels
             return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
         columns = self.trained_columns(z.device)
         cached = affinity @ F.one_hot(self.key_labels, len(self.trained_class_names)).to(affinity)

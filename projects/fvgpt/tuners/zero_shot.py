@@ -1,11 +1,13 @@
-"""CLIP as it comes (Radford et al., 2021): hand-written prompts, nothing trained."""
+"""The original CLIP (Radford et al., 2021): hand-written prompts, nothing trained."""
 
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Union
 
 from ..clip.frozen_clip import FrozenCLIP
 from ..clip.prompts import PLAIN_TEMPLATE, fill_template, resolve_template
+from ..names import Source
 from ..registry import MODELS
-from .base import Features, PromptTuner
+from .base import PromptTuner
+from .features import Features
 
 
 @MODELS.register_module()
@@ -13,29 +15,25 @@ class ZeroShotCLIP(PromptTuner):
     """Zero-shot CLIP with one template.
 
     Args:
-        clip, class_names, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
-        template: see :func:`~fvgpt.clip.resolve_template`.
+        clip, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
+        template: see :func:`~fvgpt.clip.prompts.resolve_template`.
     """
 
-    source = 'zero_shot'
+    source = Source.ZERO_SHOT
 
     def __init__(
         self,
         clip: Union[FrozenCLIP, dict],
         template: str = PLAIN_TEMPLATE,
-        class_names: Optional[Sequence[str]] = None,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(clip, class_names, data_preprocessor)
-        resolve_template(template)  # a wrong one is found here
+        super().__init__(clip, data_preprocessor)
+        resolve_template(template)  # reports an invalid one now, not with the first data set
         self.template = template
-        self.init_classes()
 
     def _build_classes(self, class_names: List[str]) -> None:
         self._prompts = fill_template(self.template, class_names, self.dataset_name)
-        self.clip.tokenize(
-            self._prompts
-        )  # a class name that is too long is found here, not in the first batch
+        self.clip.tokenize(self._prompts)  # reports a class name that is too long now
 
     def encode_text(self) -> Features:
         """g (C, D) of the filled template."""

@@ -1,117 +1,53 @@
-"""Training and testing on kept features of the frozen towers instead of images."""
+"""Training and testing on cached features of the frozen towers instead of images."""
 
-import hashlib
-import json
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Optional
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import BaseDataset
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmpretrain.structures import DataSample
-from torch.utils.data import BatchSampler, DataLoader, Dataset
-from tqdm import tqdm
+from torch.utils.data import BatchSampler, DataLoader
 
 from ...datasets.deterministic import random_steps
 from ...datasets.randomness import forked_random_state
-from ...foreground.fvgpt import FVGPT, stack_masks
 from ...io.errors import UserError
 from ...io.log_once import log_once
 from ...registry import HOOKS
-from ...tuners.classifier import CLIPClassifier, CLIPDataPreprocessor, unwrapped
+from ...tuners.classifier import CLIPDataPreprocessor, FrozenTowerClassifier, unwrapped
+from ..cached_features import (
+    CachedFeatures,
+    SeededView,
+    encode_views,
+    feature_loader,
+    file_identities,
+)
 from ..feature_cache import FeatureCache
 
-EVALUATION_BATCH = 1000
-
-
-class CachedFeatures(Dataset):
-    """The images of a data set as :meth:`~fvgpt.tuners.classifier.CLIPClassifier.extract_feat` gave them.
-
-    Args:
-        dataset: that the features are of.
-        arrays: name -> (V, N, ...), V views of N images.
-        labels: (N,).
-        seed: of the choice of the view, which is drawn anew for each image and epoch where there are several.
-    """
-
-    def __init__(
-        self,
-        dataset: BaseDataset,
-        arrays: Dict[str, np.ndarray],
-        labels: Sequence[int],
-        seed: int = 0,
-    ):
-        self.dataset, self.labels, self.seed, self.epoch = dataset, list(labels), seed, 0
-        self.arrays = arrays
-        self.views = len(next(iter(arrays.values())))
-        self._choose_views()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the views of an epoch, by the seed and its number."""
-        self.epoch = epoch
-        self._choose_views()
-
-    def _choose_views(self) -> None:
-        self.view = np.random.default_rng([self.seed, self.epoch]).integers(
-            self.views, size=len(self.labels)
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> dict:
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: List[int]) -> dict:
-        """A whole batch, as the data preprocessor takes it."""
-        inputs = {
-            name: torch.from_numpy(array[self.view[indices], indices])
-            for name, array in self.arrays.items()
-        }
-        return dict(
-            inputs=inputs, data_samples=[DataSample().set_gt_label(self.labels[i]) for i in indices]
-        )
-
-
-class SeededView(Dataset):
-    """The images of a data set under random numbers that follow from seed, view and image, whichever worker loads them.
-
-    Args:
-        dataset: with a random pipeline, or not.
-        seed: of the run. view: number of the view.
-    """
-
-    def __init__(self, dataset: BaseDataset, seed: int, view: int):
-        self.dataset, self.seed, self.view = dataset, seed, view
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict:
-        seed = np.random.SeedSequence([self.seed, self.view, index]).generate_state(1)[0]
-        with forked_random_state(int(seed)):
-            return self.dataset[index]
+EVALUATION_BATCH = 1000  # images
+LAYOUT = 2  # of the stored arrays; entries of other layouts are not read
 
 
 @HOOKS.register_module()
 class FeatureCacheHook(Hook):
-    """Keep what the frozen towers say of the images on disk, and train and test on that.
+    """Cache the frozen features of the images on disk, and train and test on them.
 
-    Exact where the pipeline draws no random numbers: all tests, and tuners that train on squashed images. Training with random
-    crops is another method: ``views`` crops of each image are drawn once, one of which is chosen for each image and epoch.
-    Features are found again by the weights, the pipeline, and name, size and time of all image and mask files; tuners whose
-    image tower is CLIP's share them. Where nothing can be kept (a tuner that trains its image tower, ``views`` not given)
-    images are used as always.
+    This is exact if the pipeline draws no random numbers: for all tests, and for tuners that train on
+    squashed images. With random crops it changes the method: ``views`` crops of each image are drawn
+    once, and one of them is chosen for each image and epoch. The cache key covers the weights, the
+    pipeline, and name, size and time of all image and mask files; tuners that leave CLIP's image
+    tower as it is share entries. If nothing can be cached (a tuner that trains its image tower, or
+    random crops without ``views``), images are used as usual.
 
     Args:
         cache_dir: folder of the cache.
-        views: random views an image in training; None keeps none.
+        views: number of random views per image in training; None caches no random views.
         max_gb: size of the cache, see :class:`~fvgpt.engine.feature_cache.FeatureCache`.
         batch_size: of the pass through the towers.
+
+    Raises:
+        UserError: ``views`` is less than 1.
     """
 
     priority = 'LOW'
@@ -128,7 +64,7 @@ class FeatureCacheHook(Hook):
         self.cache, self.views, self.batch_size = FeatureCache(cache_dir, max_gb), views, batch_size
 
     def before_train(self, runner: Runner) -> None:
-        """Train on kept features where the pipeline draws no random numbers, or ``views`` are given."""
+        """Train on cached features if the pipeline draws no random numbers, or with ``views``."""
         loop = runner.train_loop
         steps = random_steps(loop.dataloader.dataset)
         views = self.views if steps else 1
@@ -140,16 +76,16 @@ class FeatureCacheHook(Hook):
             return
         cached = self._cached(runner, loop.dataloader, views, training=True)
         if cached is not None:
-            loop.dataloader = feature_loader(loop.dataloader, cached, loop.dataloader.batch_sampler)
+            loop.dataloader = feature_loader(cached, loop.dataloader.batch_sampler)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Choose the epoch's views."""
+        """Choose the views of the epoch."""
         dataset = runner.train_loop.dataloader.dataset
         if isinstance(dataset, CachedFeatures):
             dataset.set_epoch(runner.epoch)
 
     def before_test(self, runner: Runner) -> None:
-        """Test on kept features where the pipeline draws no random numbers."""
+        """Test on cached features if the pipeline draws no random numbers."""
         loop = runner.test_loop
         if isinstance(loop.dataloader.dataset, CachedFeatures):
             return
@@ -163,12 +99,12 @@ class FeatureCacheHook(Hook):
         cached = self._cached(runner, loader, 1, training=False)
         if cached is not None:
             batches = BatchSampler(loader.sampler, EVALUATION_BATCH, drop_last=False)
-            loop.dataloader = feature_loader(loader, cached, batches)
+            loop.dataloader = feature_loader(cached, batches)
 
     def _cached(
         self, runner: Runner, loader: DataLoader, views: int, training: bool
     ) -> Optional[CachedFeatures]:
-        model: CLIPClassifier = unwrapped(runner.model)
+        model: FrozenTowerClassifier = unwrapped(runner.model)
         dataset: BaseDataset = loader.dataset
         identity = model.cache_key(training)
         files = file_identities(dataset)
@@ -181,6 +117,7 @@ class FeatureCacheHook(Hook):
         amp = type(runner.optim_wrapper).__name__ == 'AmpOptimWrapper' if training else False
         seed = runner.seed or 0
         key = dict(
+            layout=LAYOUT,
             towers=identity,
             pipeline=repr(dataset.pipeline),
             files=files,
@@ -191,7 +128,8 @@ class FeatureCacheHook(Hook):
         )
 
         def make() -> Dict[str, np.ndarray]:
-            # Whether features were found or made changes no random number after it: loaders draw one when they start
+            # Loaders draw a random number when they start: whether features were found or made must
+            # not change the numbers after it
             with forked_random_state(seed), torch.autocast(key['device'], enabled=amp):
                 rounds = [SeededView(dataset, seed, view) for view in range(views)]
                 return encode_views(model, rounds, self.batch_size, loader.num_workers)
@@ -203,55 +141,3 @@ class FeatureCacheHook(Hook):
         arrays = self.cache.get(key, make)
         labels = [int(dataset.get_data_info(i)['gt_label']) for i in range(len(dataset))]
         return CachedFeatures(dataset, arrays, labels, seed)
-
-
-def feature_loader(loader: DataLoader, cached: CachedFeatures, batches: BatchSampler) -> DataLoader:
-    """A loader in place of ``loader``, of the same images in the same order, without workers."""
-    return DataLoader(cached, batch_sampler=batches, collate_fn=lambda batch: batch)
-
-
-@torch.no_grad()
-def encode_views(
-    model: CLIPClassifier, views: Sequence[SeededView], batch_size: int, workers: int
-) -> Dict[str, np.ndarray]:
-    """``extract_feat`` of all images of each view: name -> (views, N, ...)."""
-    was_training = model.training
-    model.eval()
-    rounds: List[Dict[str, np.ndarray]] = []
-    for number, dataset in enumerate(views, 1):
-        print_log(
-            f'encoding {len(dataset)} images once for all epochs and runs (view {number} of {len(views)})',
-            'current',
-        )
-        loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=pseudo_collate)
-        parts = list(_encoded(model, tqdm(loader, disable=None)))
-        rounds.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    model.train(was_training)
-    return {name: np.stack([arrays[name] for arrays in rounds]) for name in rounds[0]}
-
-
-def _encoded(model: CLIPClassifier, batches) -> Iterator[Dict[str, np.ndarray]]:
-    for batch in batches:
-        data = model.data_preprocessor(batch)
-        images, samples = data['inputs'], data['data_samples']
-        if isinstance(model, FVGPT) and model.compensation and 'mask' in samples[0]:
-            features = model.extract_feat(images, stack_masks(samples, images))
-        else:
-            features = model.extract_feat(images)
-        yield {name: rows.float().cpu().numpy() for name, rows in features.items()}
-
-
-def file_identities(dataset: BaseDataset) -> Optional[str]:
-    """sha256 over name, size and time of all image and mask files and the labels; None where items are no files."""
-    identities = []
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
-        if 'img_path' not in info:
-            return None
-        entry: list = [int(info['gt_label'])]
-        for path in (info['img_path'], info.get('mask_path')):
-            if path is not None:
-                stat = Path(path).stat()
-                entry += [str(path), stat.st_size, stat.st_mtime_ns]
-        identities.append(entry)
-    return hashlib.sha256(json.dumps(identities).encode()).hexdigest()

@@ -12,7 +12,7 @@ from ...datasets.wrapped import innermost
 from ...registry import HOOKS
 from ...tuners.checkpoint import load_parameters
 from ...tuners.classifier import CLIPClassifier, unwrapped
-from ...tuners.provenance import PROVENANCE, check_provenance, provenance
+from ...tuners.provenance import PROVENANCE, Provenance
 from .run_record import check_continuation, git_state, split_hash, versions, write_record
 
 KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the smoothing windows
@@ -41,10 +41,9 @@ class ProvenanceHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         """Add the provenance; turn what would be pickled into tensors and plain values."""
-        meta = checkpoint['meta']
         dataset = innermost(runner.train_dataloader.dataset)
-        meta[PROVENANCE] = dict(
-            provenance(unwrapped(runner.model)),
+        provenance = Provenance.of_model(
+            unwrapped(runner.model),
             seed=runner.seed,
             recipe=runner.cfg.get('recipe_hash'),
             subset=getattr(dataset, 'subset', None),
@@ -54,6 +53,7 @@ class ProvenanceHook(Hook):
             versions=versions(),
             git=git_state(),
         )
+        checkpoint['meta'][PROVENANCE] = provenance.to_dict()
         hub = checkpoint['message_hub']
         hub['log_scalars'] = {
             key: _to_tensors(buffer) if isinstance(buffer, HistoryBuffer) else buffer
@@ -67,24 +67,17 @@ class ProvenanceHook(Hook):
         Raises:
             ValueError: it is of another model, or a run cannot be resumed from it; says what differs.
         """
-        recorded = checkpoint.get('meta', {}).get(PROVENANCE, {})
+        recorded = Provenance.of_checkpoint(checkpoint)
         model: CLIPClassifier = unwrapped(runner.model)
-        check_provenance(recorded, model, 'the checkpoint')
+        recorded.check_fits(model, 'the checkpoint')
         if runner._resume:
-            check_continuation(
-                recorded,
-                checkpoint['state_dict'],
-                model,
-                innermost(runner.train_dataloader.dataset),
-            )
-        origin = (
-            f'the checkpoint of {recorded["model"]}' if 'model' in recorded else 'the checkpoint'
-        )
-        load_parameters(
-            model, checkpoint['state_dict'], origin
-        )  # MMEngine would only warn of what does not fit
-        if recorded.get('class_names'):
-            model.set_trained_classes(recorded['class_names'])
+            dataset = innermost(runner.train_dataloader.dataset)
+            check_continuation(recorded, checkpoint['state_dict'], model, dataset)
+        origin = f'the checkpoint of {recorded.model}' if recorded.model else 'the checkpoint'
+        # MMEngine itself would only warn of parameters that do not fit
+        load_parameters(model, checkpoint['state_dict'], origin)
+        if recorded.class_names:
+            model.set_trained_classes(recorded.class_names)
         hub = checkpoint.get('message_hub')
         if isinstance(hub, dict):
             hub['log_scalars'] = {

@@ -20,6 +20,7 @@ from mmengine.dist import get_world_size, is_main_process
 from ...io.errors import UserError
 from ...io.json_file import read_json, write_json
 from ...tuners.classifier import CLIPClassifier
+from ...tuners.provenance import Provenance
 
 RUN_FILE = 'run.json'
 
@@ -98,41 +99,42 @@ def write_record(runner, part: str, split: Optional[str] = None) -> None:
 
 
 def check_continuation(
-    recorded: Dict[str, Any], state: Dict[str, torch.Tensor], model: CLIPClassifier, dataset: Any
+    recorded: Provenance, state: Dict[str, torch.Tensor], model: CLIPClassifier, dataset: Any
 ) -> None:
-    """Refuse to resume a training run on other data, other classes, another tuner or another number of processes.
+    """Refuse to resume training on other data or classes, another tuner or number of processes.
 
     Args:
-        recorded: provenance of the checkpoint. state: its parameters.
-        model: whose frozen tuner, if it has one, is loaded already. dataset: of training images.
+        recorded: provenance of the checkpoint.
+        state: parameters in the checkpoint.
+        model: its frozen tuner, if it has one, is already loaded.
+        dataset: of training images.
 
     Raises:
-        ValueError: names what differs.
+        UserError: names what differs.
     """
-    now = dict(
-        class_names=list(dataset.metainfo.get('classes', ())),
-        split=split_hash(dataset),
-        processes=get_world_size(),
-    )
-    for key, what in (
-        ('class_names', 'classes'),
-        ('split', 'list of training images'),
-        ('processes', 'number of processes'),
+    was_classes, classes = list(recorded.class_names), list(dataset.metainfo.get('classes', ()))
+    if was_classes and was_classes != classes:
+        lengths = len(was_classes), len(classes)
+        was, now = next(((a, b) for a, b in zip(was_classes, classes) if a != b), lengths)
+        raise _changed('classes', was, now)
+    for what, before, now in (
+        ('list of training images', recorded.split, split_hash(dataset)),
+        ('number of processes', recorded.processes, get_world_size()),
     ):
-        if recorded.get(key) is not None and recorded[key] != now[key]:
-            was, is_now = recorded[key], now[key]
-            if key == 'class_names':
-                was, is_now = next(
-                    ((a, b) for a, b in zip(was, is_now) if a != b), (len(was), len(is_now))
-                )
-            raise UserError(
-                f'the run cannot be resumed: its {what} changed, from {was!r} to {is_now!r}. Set it as it was, '
-                'or begin anew in another --work-dir'
-            )
+        if before is not None and before != now:
+            raise _changed(what, before, now)
     if hasattr(model, 'tuner'):
         for key, value in model.tuner.state_dict().items():
             if not torch.equal(value.cpu(), state.get(f'tuner.{key}', torch.empty(0))):
                 raise UserError(
-                    f'the run cannot be resumed: the tuner below FVG-PT is another one, {key} differs. Give the '
-                    'model.backbone_checkpoint it was begun with, or begin anew in another --work-dir'
+                    'the run cannot be resumed: the tuner below FVG-PT is a different one, '
+                    f'{key} differs. Give the model.backbone_checkpoint it was started with, or '
+                    'start again in another --work-dir'
                 )
+
+
+def _changed(what: str, before: object, now: object) -> UserError:
+    return UserError(
+        f'the run cannot be resumed: its {what} changed, from {before!r} to {now!r}. Set it as it '
+        'was, or start again in another --work-dir'
+    )

@@ -14,7 +14,7 @@ from ...io.atomic_write import atomic_write
 from ...io.errors import UserError
 from ...io.literals import literal_values
 from ...tuners.checkpoint import read_checkpoint
-from ...tuners.provenance import PROVENANCE
+from ...tuners.provenance import Provenance
 
 _TRAINING_KEYS = (
     'model',
@@ -76,7 +76,7 @@ def recipe_hash(config: Dict[str, Any]) -> str:
 
 def changed_settings(config: Dict[str, Any], meta: Dict[str, Any]) -> List[str]:
     """What a recipe has otherwise than the run that wrote a checkpoint with this ``meta``; empty where nothing is."""
-    if meta.get(PROVENANCE, {}).get('recipe') == recipe_hash(config):
+    if Provenance.of_checkpoint(dict(meta=meta)).recipe == recipe_hash(config):
         return []
     try:
         before = training_settings(

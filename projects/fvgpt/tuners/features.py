@@ -1,0 +1,42 @@
+"""What the frozen towers give for a batch of images, as values with named fields."""
+
+from typing import Dict, NamedTuple, Optional
+
+from torch import Tensor
+
+Features = Dict[str, Tensor]
+"""Named tensors with one row per image, or one per class.
+
+``feature`` (N, D) is the final feature in CLIP's joint space, not L2-normalised. A tuner adds
+what its own logits rule needs.
+"""
+
+
+class ViewFeatures(NamedTuple):
+    """Features of one view (the full image, or its foreground) of B images.
+
+    Attributes:
+        clip: (B, D) feature of the original CLIP, not L2-normalised; None if it was not computed.
+        tuned: what the tuner's own image tower gives, rows (B, ...); empty if the tuner uses the
+            original CLIP's image tower.
+    """
+
+    clip: Optional[Tensor] = None
+    tuned: Features = {}
+
+
+class FrozenFeatures(NamedTuple):
+    """Everything that FVG-PT and the tuners need of a batch of images once the towers are frozen.
+
+    It is computed from images by ``extract_feat``, or read from the feature cache. As a named
+    tuple it passes through MMEngine's data preprocessors, which move its tensors to the device.
+
+    Attributes:
+        full: of the full view x.
+        foreground: of the foreground view x_fg; None without masks.
+        area: (B,) foreground share A(m) of the image, in [0, 1]; None without masks.
+    """
+
+    full: ViewFeatures
+    foreground: Optional[ViewFeatures] = None
+    area: Optional[Tensor] = None
