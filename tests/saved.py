@@ -13,7 +13,7 @@ from torch import nn
 from fvgpt.clip import FrozenCLIP
 from fvgpt.registry import MODELS
 from fvgpt.tuners.classifier import tuner_of
-from fvgpt.tuners.provenance import PROVENANCE, provenance
+from fvgpt.tuners.provenance import PROVENANCE, Provenance
 
 TRAINED = ['cat', 'dog', 'Yo_Yo']
 LOAD = dict(
@@ -68,7 +68,7 @@ def save_model(
         )
     ).pretty_text
     meta = dict(
-        {'cfg': text, 'dataset_meta': dict(dataset_name=None), PROVENANCE: provenance(model)},
+        {'cfg': text, 'dataset_meta': dict(dataset_name=None), PROVENANCE: Provenance.of_model(model).to_dict()},
         **changes,
     )
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)

@@ -12,7 +12,7 @@ from fvgpt.engine.hooks.class_names import warn_of_untrained
 from fvgpt.engine.hooks.provenance import ProvenanceHook
 from fvgpt.engine.hooks.run_record import check_continuation, git_state, split_hash
 from fvgpt.engine.runner.resume import changed_settings, newest_checkpoint, recipe_hash
-from fvgpt.tuners.provenance import PROVENANCE, provenance
+from fvgpt.tuners.provenance import PROVENANCE, Provenance
 
 from ...foreground.test_fvgpt import BASE, build
 from ...tuners.test_tuners import BUILDERS
@@ -186,7 +186,7 @@ def test_parameters_that_do_not_fit_are_an_error_where_mmengine_warns(fvgpt, cha
     ):
         ProvenanceHook().after_load_checkpoint(
             SimpleNamespace(model=model, _resume=False),
-            dict(state_dict=state, meta={PROVENANCE: provenance(model)}),
+            dict(state_dict=state, meta={PROVENANCE: Provenance.of_model(model).to_dict()}),
         )
 
 
