@@ -68,7 +68,11 @@ def save_model(
         )
     ).pretty_text
     meta = dict(
-        {'cfg': text, 'dataset_meta': dict(dataset_name=None), PROVENANCE: Provenance.of_model(model).to_dict()},
+        {
+            'cfg': text,
+            'dataset_meta': dict(dataset_name=None),
+            PROVENANCE: Provenance.of_model(model).to_dict(),
+        },
         **changes,
     )
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)

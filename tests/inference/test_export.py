@@ -111,7 +111,7 @@ def test_a_rule_of_the_tuners_own_is_not_called_a_product(make):
 @pytest.mark.parametrize('plug_in, branch', [(True, 'open'), (True, 'new'), (False, 'base')])
 def test_cocoops_own_logits_are_refused(make, tmp_path, plug_in, branch):
     onnx_or_skip()
-    with pytest.raises(ValueError, match='CoCoOp encodes the classes anew for each image'):
+    with pytest.raises(ValueError, match='CoCoOp encodes the classes again for each image'):
         onnx_export.export_onnx(make('cocoop', plug_in, branch), tmp_path / 'out')
 
 

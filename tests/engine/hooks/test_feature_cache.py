@@ -164,13 +164,13 @@ def test_of_several_processes_one_does_the_work(tmp_path):
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 9))
 def test_batches_hold_the_features_and_labels_of_their_images(seed, views, count):
     table = np.arange(views * count * 2, dtype=np.float32).reshape(views, count, 2)
-    data = CachedFeatures(None, dict(clip=table), list(range(count)), seed)
+    data = CachedFeatures(None, {'full.clip': table}, list(range(count)), seed)
     for epoch in (0, 1):
         data.set_epoch(epoch)
         indices = np.random.default_rng(seed).integers(count, size=4).tolist()
         batch = data.__getitems__(indices)
         assert [int(sample.gt_label) for sample in batch['data_samples']] == indices
-        rows = batch['inputs']['clip'].numpy()
+        rows = batch['inputs'].full.clip.numpy()
         assert np.array_equal(rows, table[data.view[indices], indices])
     assert data.view.max() < views
 
@@ -271,7 +271,8 @@ def test_random_crops_are_kept_only_when_a_number_of_views_is_given(tmp_path, da
     _, second = run(tmp_path, data_root, 'second', **kept)
     assert all(torch.equal(first[key], second[key]) for key in first)
     shapes = {
-        np.load(p, mmap_mode='r').shape[:2] for p in (tmp_path / 'cache').glob('*/fg.clip.npy')
+        np.load(p, mmap_mode='r').shape[:2]
+        for p in (tmp_path / 'cache').glob('*/foreground.clip.npy')
     }
     assert shapes == {(3, 40)}
 
