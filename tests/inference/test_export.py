@@ -180,7 +180,7 @@ def test_broken_and_mixed_bundles_are_refused(make, tmp_path):
         bundle.load_bundle(path)
     content = json.loads(path.read_text())
     for change, complaint in (
-        ({'format': 'x'}, 'no bundle of the format'),
+        ({'format': 'x'}, 'not a bundle of the format'),
         ({'preprocessing': {}}, "it lacks 'pipeline'"),
         ({'model': dict(type='os.system')}, 'not registered'),
         ({'preprocessing': dict(pipeline=[dict(type='os.system')])}, 'not registered'),

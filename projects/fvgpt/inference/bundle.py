@@ -68,7 +68,11 @@ def load_bundle(path: str, device: str = 'cpu') -> FVGPTInferencer:
         pipeline = content['preprocessing']['pipeline']
         model, recorded, name, classes, branch = (content[key] for key in _READ_KEYS)
         provenance = Provenance.from_dict(recorded)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise UserError(
+            f'{file} is not a bundle of the format {FORMAT}: it lacks {error}'
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f'{file} is not a bundle of the format {FORMAT}: {error}') from error
     check_types(model, MODELS, PREPROCESSOR)
     check_types(pipeline, TRANSFORMS)
