@@ -1,4 +1,5 @@
-"""What the commands in this folder share: options, and one line instead of a traceback for wrong input."""
+"""What the commands in this folder share: options, and one line instead of a traceback for wrong
+input."""
 
 import argparse
 import os

@@ -64,7 +64,8 @@ def test_mmpretrains_own_commands(ours, options, tmp_path):
 
 
 def test_mmpretrains_command_resumes(ours, options, tmp_path):
-    """A finished stage 1 is taken, and the newest checkpoint that can be read; what other settings made is refused."""
+    """A finished stage 1 is taken, and the newest checkpoint that can be read; what other settings
+    made is refused."""
     arguments = (THEIRS / 'train.py', RECIPE, '--work-dir', tmp_path, '--cfg-options', *options)
     run(*arguments, cwd=tmp_path)
     (tmp_path / 'epoch_2.pth').write_bytes(b'cut')
@@ -76,7 +77,8 @@ def test_mmpretrains_command_resumes(ours, options, tmp_path):
 
 
 def test_the_commands_that_mim_composes(ours, options, tmp_path):
-    """``mim train fvgpt`` and ``mim test fvgpt``, as openmim 0.3.9 calls the tools (``mim/commands/train.py``)."""
+    """``mim train fvgpt`` and ``mim test fvgpt``, as openmim 0.3.9 calls the tools
+    (``mim/commands/train.py``)."""
     common = ('--launcher', 'none', '--work-dir', tmp_path, '--cfg-options', *options)
     run(MIM / 'train.py', RECIPE, *common, cwd=tmp_path)
     assert_same(ours, tmp_path)

@@ -1,4 +1,5 @@
-"""A wrong type or key in a config is one line, before anything is built, whichever part it is in."""
+"""A wrong type or key in a config is one line, before anything is built, whichever part it is
+in."""
 
 import pytest
 from mmengine.config import Config

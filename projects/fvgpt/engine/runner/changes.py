@@ -1,4 +1,5 @@
-"""What was changed in a config since its file was read: by options of a command, or by a Python program."""
+"""What was changed in a config since its file was read: by options of a command, or by a Python
+program."""
 
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple
@@ -14,7 +15,8 @@ def as_written(config: Config) -> Optional[Config]:
 
 
 def with_bases(path: str) -> Iterator[Config]:
-    """The config of a file, and then that of each file that it has as ``_base_``, directly or not."""
+    """The config of a file, and then that of each file that it has as ``_base_``, directly or
+    not."""
     yield Config.fromfile(path)
     for base in Config._get_base_files(path):
         yield from with_bases(Config._get_cfg_path(base, path)[0])
@@ -23,7 +25,8 @@ def with_bases(path: str) -> Iterator[Config]:
 def changes(before: Config, now: Config) -> Dict[str, Any]:
     """The options, ``{'train_cfg.max_epochs': 5, ...}``, that make ``before`` what ``now`` is.
 
-    Keys that are gone are left out, unless the ``type`` beside them has changed too: then the whole part has.
+    Keys that are gone are left out, unless the ``type`` beside them has changed too: then the whole
+    part has.
     """
     return dict(_changes(before.to_dict(), now.to_dict(), ''))
 

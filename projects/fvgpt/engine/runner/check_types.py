@@ -1,4 +1,5 @@
-"""The parts of a config before any of them is built: their types exist, and take the keys that they are given."""
+"""The parts of a config before any of them is built: their types exist, and take the keys that they
+are given."""
 
 import inspect
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
@@ -37,7 +38,8 @@ class Part(NamedTuple):
     """A part of a config.
 
     Attributes:
-        name: its key, with dots. value: its config. registry: of its type, a name in ``mmengine.registry``.
+        name: its key, with dots. value: its config. registry: of its type, a name in
+            ``mmengine.registry``.
         kind: what such parts are called in messages.
         default: the type if it names none. complete: whether nothing is added before it is built.
     """
@@ -54,8 +56,8 @@ def check_config(config: Config) -> None:
     """Look at every part that a Runner builds.
 
     Raises:
-        UserError: names the key of a type that is not registered, of a parameter that its type does not have, or that has a value
-            of another kind; says what may have been meant.
+        UserError: names the key of a type that is not registered, of a parameter that its type does
+            not have, or that has a value of another kind; says what may have been meant.
     """
     for group in _TOGETHER:
         missing = [key for key in group if config.get(key) is None]
@@ -174,7 +176,8 @@ def _check_keys(
         if key not in taken:
             raise UserError(f'{part.name}: {name} has no parameter {key!r}{suggest(key, taken)}')
         hint = taken[key].annotation
-        if is_ours(kind) and value != taken[key].default and not fits(value, hint):
+        checked = part.kind == 'model' and is_ours(kind)  # data sets check their values themselves
+        if checked and value != taken[key].default and not fits(value, hint):
             shown = getattr(hint, '__name__', None) if inspect.isclass(hint) else str(hint)
             raise UserError(
                 f'{part.name}.{key} must be {str(shown).replace("typing.", "")}, not {value!r}'
@@ -192,7 +195,8 @@ def _nested(
     taken: Dict[str, inspect.Parameter],
     registry: Registry,
 ) -> Iterator[Part]:
-    """The parts inside a part. Other people's models hold dicts with a ``type`` of any registry: of those, only names of models
+    """The parts inside a part. Other people's models hold dicts with a ``type`` of any registry: of
+    those, only names of models
     are looked at."""
     kinds = dict(DATASETS='dataset', TRANSFORMS='transform', OPTIMIZERS='optimizer')
     for key, value in values.items():

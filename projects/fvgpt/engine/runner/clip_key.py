@@ -12,7 +12,8 @@ _ABSENT = object()  # in place of a value that is not there
 
 
 def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
-    """Key and config of the tuner: the model, or what stands in it, below test-time augmentation too."""
+    """Key and config of the tuner: the model, or what stands in it, below test-time augmentation
+    too."""
     name, part = 'model', config.get('model')
     for inner in ('module', 'tuner'):
         if isinstance(part, dict) and isinstance(part.get(inner), dict):
@@ -23,8 +24,9 @@ def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
 def settle_clip(config: Config, before: Optional[Config] = None) -> None:
     """Make ``clip`` at the top of a recipe and the ``clip`` of its tuner equal, in place.
 
-    If they differ, each key has the value that was changed since the nearest file (the recipe's own, then its bases) in
-    which they are equal. So either may be set: by an option, in a config of one's own, or in Python.
+    If they differ, each key has the value that was changed since the nearest file (the recipe's
+    own, then its bases) in which they are equal. So either may be set: by an option, in a config of
+    one's own, or in Python.
 
     Args:
         config: the recipe. before: it before it was changed, for one that comes from no file.

@@ -10,10 +10,11 @@ from .options import check_loader
 
 
 def check_inputs(config: Config, parts: Sequence[str] = PARTS) -> None:
-    """Build each data set of a resolved recipe, so that a wrong path is one error in the first second.
+    """Build each data set of a resolved recipe, so that a wrong path is one error in the first
+    second.
 
-    Of those with masks the list of images is read too: a missing or wrong mask is not found when stage 1 is over. Nor is a wrong
-    key of the loader of a test.
+    Of those with masks the list of images is read too: a missing or wrong mask is not found when
+    stage 1 is over. Nor is a wrong key of the loader of a test.
 
     Raises:
         UserError: names the key or file.

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Union
+from typing import Dict, Iterator, List, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -31,13 +31,15 @@ from .stage_one import tuner_checkpoint, tuner_config
 class PromptTuningRunner(Runner):
     """MMEngine's Runner for recipes of prompt tuners and of FVG-PT.
 
-    ``runner_type = 'PromptTuningRunner'`` in a recipe makes every command that builds its Runner by ``RUNNERS.build``
-    (mmpretrain's, MIM's, ours) give the same run:
+    ``runner_type = 'PromptTuningRunner'`` in a recipe makes every command that builds its Runner by
+    ``RUNNERS.build`` (mmpretrain's, MIM's, ours) give the same run:
 
-    - :meth:`from_cfg` resolves the recipe (:func:`~.resolve.resolve`) and checks it, its inputs and its checkpoints.
-    - :meth:`train` keeps other runs out of the work dir, with ``resume`` goes on from the newest whole checkpoint there, and
-      tunes the tuner first (``tuner_recipe``) unless it has a checkpoint (``model.backbone_checkpoint``, ``load_from``, or a
-      finished stage 1 in ``<work_dir>/tuner``).
+    - :meth:`from_cfg` resolves the recipe (:func:`~.resolve.resolve`) and checks it, its inputs and
+      its checkpoints.
+    - :meth:`train` keeps other runs out of the work dir, with ``resume`` goes on from the newest
+      whole checkpoint there, and tunes the tuner first (``tuner_recipe``) unless it has a
+      checkpoint (``model.backbone_checkpoint``, ``load_from``, or a finished stage 1 in
+      ``<work_dir>/tuner``).
     - :meth:`test` prints the table and writes ``<work_dir>/results.json``.
 
     Args:
@@ -53,11 +55,12 @@ class PromptTuningRunner(Runner):
     def from_cfg(cls, cfg: Union[Config, dict]) -> 'PromptTuningRunner':
         """The Runner of a recipe.
 
-        A recipe that begins with a checkpoint (``load_from`` without ``resume``) may be one to be tested: its training images are
-        not looked at before :meth:`train`.
+        A recipe that begins with a checkpoint (``load_from`` without ``resume``) may be one to be
+        tested: its training images are not looked at before :meth:`train`.
 
         Raises:
-            UserError: a key, a file or a checkpoint is wrong; says which, before anything long begins.
+            UserError: a key, a file or a checkpoint is wrong; says which, before anything long
+                begins.
         """
         config = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
         config.recipe_hash = recipe_hash(config)
@@ -82,14 +85,16 @@ class PromptTuningRunner(Runner):
         return runner
 
     def claimed(self) -> AbstractContextManager[None]:
-        """Keep other runs out of the work dir, over training and test; training does so by itself."""
+        """Keep other runs out of the work dir, over training and test; training does so by
+        itself."""
         return claimed(self.work_dir, self._lock)
 
     def train(self) -> torch.nn.Module:
         """Train, both stages.
 
         Raises:
-            UserError: another run is at work in the work dir; what is there was made with other settings; wrong input.
+            UserError: another run is at work in the work dir; what is there was made with other
+                settings; wrong input.
         """
         if 'train' not in self._checked_parts:
             check_inputs(self.cfg, ['train', 'val'])
@@ -118,13 +123,14 @@ class PromptTuningRunner(Runner):
         return metrics
 
     def _choose_checkpoint(self) -> None:
-        """What ``resume`` goes on from: ``load_from``, or the newest checkpoint in the work dir, or nothing."""
-        if self._load_from:
-            meta = read_checkpoint(self._load_from).get('meta', {})
-            check_settings(self.cfg, Path(self._load_from), meta)
+        """What ``resume`` goes on from: ``load_from``, or the newest checkpoint in the work dir,
+        or nothing."""
+        given: Optional[str] = vars(self)['_load_from']
+        if given:
+            check_settings(self.cfg, Path(given), read_checkpoint(given).get('meta', {}))
             return
-        self._load_from = newest_checkpoint(self.cfg, self.work_dir)
-        self._resume = self._load_from is not None
+        newest = newest_checkpoint(self.cfg, self.work_dir)
+        self._load_from, self._resume = newest, newest is not None
 
     def _tune(self) -> None:
         """Stage 1, unless it is done: the tuner inside the model gets its trained parameters."""
@@ -146,7 +152,8 @@ class PromptTuningRunner(Runner):
 
     @contextmanager
     def _left_as_it_is(self) -> Iterator[None]:
-        """Let another Runner be at work: afterwards this one's logger, messages, visualizer, scope and random numbers are the
+        """Let another Runner be at work: afterwards this one's logger, messages, visualizer, scope
+        and random numbers are the
         process's again, so that stage 2 does not depend on whether stage 1 was made just now."""
         kinds = (DefaultScope, MMLogger, MessageHub, type(self.visualizer))
         instances = [kind._instance_dict.copy() for kind in kinds]

@@ -44,7 +44,8 @@ def run_recipe(
 
     Args:
         path: the recipe.
-        work_dir: where checkpoints, logs and ``results.json`` go; stage 1 uses ``<work_dir>/tuner``.
+        work_dir: where checkpoints, logs and ``results.json`` go; stage 1 uses
+            ``<work_dir>/tuner``.
         options: ``--cfg-options``.
         resume: go on from the last checkpoints in ``work_dir``.
         amp: train with mixed precision.

@@ -19,11 +19,13 @@ RESOLVED = 'resolved'  # the key that notes it
 def resolve(recipe: Config) -> Config:
     """What a recipe means, written out; a resolved config stays as it is.
 
-    - Keys that were changed since the file was read are checked, and those that concern stage 1 are noted for it
-      (``tuner_options``).
-    - ``clip`` becomes that of the model, or the other way round, see :func:`~.clip_key.settle_clip`.
-    - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are handed to every data set (``seed`` also to MMEngine; other
-      people's data sets take ``data_root`` alone, those inside MMEngine's ConcatDataset have their own).
+    - Keys that were changed since the file was read are checked, and those that concern stage 1 are
+      noted for it (``tuner_options``).
+    - ``clip`` becomes that of the model, or the other way round, see
+      :func:`~.clip_key.settle_clip`.
+    - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are handed to every data set (``seed``
+      also to MMEngine; other people's data sets take ``data_root`` alone, those inside MMEngine's
+      ConcatDataset have their own).
     - The sizes in pipelines follow the CLIP, see :func:`~.image_size.fit_image_size`.
     - ``feature_cache`` becomes a hook; loaders get their defaults.
 
@@ -31,9 +33,11 @@ def resolve(recipe: Config) -> Config:
         recipe: as MMEngine reads it, with any changes; it is not changed here.
 
     Raises:
-        UserError: a key that was changed is read by nobody, or another one overwrites it, or the recipe has two CLIPs.
+        UserError: a key that was changed is read by nobody, or another one overwrites it, or the
+            recipe has two CLIPs.
     """
-    # Formatting the text by yapf, as MMEngine does per checkpoint, takes as long as a short epoch from cached features
+    # Formatting the text by yapf, as MMEngine does per checkpoint, takes as long as a short epoch
+    # from cached features
     config = Config(recipe.to_dict(), filename=recipe.filename, format_python_code=False)
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
@@ -58,7 +62,8 @@ def resolve(recipe: Config) -> Config:
 
 
 def tuner_options(options: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """Options that hold for stage 1 too: all but those of the FVGPT model; ``model.tuner.x`` becomes ``model.x``."""
+    """Options that hold for stage 1 too: all but those of the FVGPT model; ``model.tuner.x``
+    becomes ``model.x``."""
     chosen = {}
     for key, value in (options or {}).items():
         if key.startswith('model.tuner.'):

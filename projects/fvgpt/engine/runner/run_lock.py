@@ -18,7 +18,8 @@ def claimed(work_dir: str, lock: Optional[FileLock] = None) -> Iterator[None]:
     """Keep other runs out of a work dir.
 
     Args:
-        work_dir: made if it does not exist. lock: held already, or not, by the run that claims it; its own if left out.
+        work_dir: made if it does not exist. lock: held already, or not, by the run that claims it;
+            its own if left out.
 
     Raises:
         UserError: another run is at work there. WriteError: it cannot be written.

@@ -1,4 +1,5 @@
-"""What a class or function of a config takes: its parameters, and whether a value fits one of them."""
+"""What a class or function of a config takes: its parameters, and whether a value fits one of
+them."""
 
 import collections.abc
 import inspect
@@ -20,7 +21,8 @@ def is_ours(kind: Any) -> bool:
 def parameters(kind: Callable) -> Optional[Dict[str, inspect.Parameter]]:
     """Name -> parameter of everything that a type accepts by keyword; None if it accepts anything.
 
-    A class of this package that takes ``**kwargs`` hands them to the class that it extends, whose parameters are added.
+    A class of this package that takes ``**kwargs`` hands them to the class that it extends, whose
+    parameters are added.
     """
     if not inspect.isclass(kind):
         return _named(kind)
@@ -28,7 +30,7 @@ def parameters(kind: Callable) -> Optional[Dict[str, inspect.Parameter]]:
     for owner in kind.__mro__:
         if '__init__' not in vars(owner):
             continue
-        signature = inspect.signature(owner.__init__)
+        signature = inspect.signature(vars(owner)['__init__'])
         own = {
             name: parameter
             for name, parameter in list(signature.parameters.items())[1:]
@@ -65,16 +67,19 @@ def _takes_anything(signature: inspect.Signature) -> bool:
 
 
 def takes_module(hint: Any) -> bool:
-    """Whether a parameter with this annotation may be a module, so that a dict in its place is the config of one."""
+    """Whether a parameter with this annotation may be a module, so that a dict in its place is the
+    config of one."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         return any(takes_module(one) for one in typing.get_args(hint))
     return inspect.isclass(hint) and issubclass(hint, nn.Module)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config can be meant for a parameter with this annotation; True if that is not known.
+    """Whether a value of a config can be meant for a parameter with this annotation; True if that
+    is not known.
 
-    Whole numbers are floats too, and lists, tuples and any other sequences are one another: MMEngine's configs mix them.
+    Whole numbers are floats too, and lists, tuples and any other sequences are one another:
+    MMEngine's configs mix them.
     """
     if typing.get_origin(hint) in (typing.Union, UnionType):
         return any(fits(value, one) for one in typing.get_args(hint))

@@ -12,11 +12,13 @@ from .resolve import resolve
 
 
 def tuner_config(config: Config) -> Optional[Config]:
-    """The resolved recipe of stage 1, in ``<work_dir>/tuner``; None if there is none, or the tuner has a checkpoint.
+    """The resolved recipe of stage 1, in ``<work_dir>/tuner``; None if there is none, or the tuner
+    has a checkpoint.
 
     Args:
-        config: the resolved recipe of stage 2. Of ``data_root``, ``layout``, ``num_shots``, ``seed`` and ``clip`` its own hold for
-            stage 1; of all else what was changed after the file was read, ``tuner_options``.
+        config: the resolved recipe of stage 2. Of ``data_root``, ``layout``, ``num_shots``,
+            ``seed`` and ``clip`` its own hold for stage 1; of all else what was changed after the
+            file was read, ``tuner_options``.
 
     Raises:
         UserError: the tuner's recipe does not exist, or what was changed leads nowhere in it.
