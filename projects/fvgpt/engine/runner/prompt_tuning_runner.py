@@ -152,9 +152,9 @@ class PromptTuningRunner(Runner):
 
     @contextmanager
     def _left_as_it_is(self) -> Iterator[None]:
-        """Let another Runner be at work: afterwards this one's logger, messages, visualizer, scope
-        and random numbers are the
-        process's again, so that stage 2 does not depend on whether stage 1 was made just now."""
+        """Let another Runner work: afterwards this one's logger, messages, visualizer, scope and
+        random numbers are current again, so that stage 2 does not depend on whether stage 1 was
+        made just now."""
         kinds = (DefaultScope, MMLogger, MessageHub, type(self.visualizer))
         instances = [kind._instance_dict.copy() for kind in kinds]
         numbers = random_state()
