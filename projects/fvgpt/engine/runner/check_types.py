@@ -195,9 +195,8 @@ def _nested(
     taken: Dict[str, inspect.Parameter],
     registry: Registry,
 ) -> Iterator[Part]:
-    """The parts inside a part. Other people's models hold dicts with a ``type`` of any registry: of
-    those, only names of models
-    are looked at."""
+    """The parts inside a part. Other people's models hold dicts with a ``type`` of any registry:
+    of those, only names of models are looked at."""
     kinds = dict(DATASETS='dataset', TRANSFORMS='transform', OPTIMIZERS='optimizer')
     for key, value in values.items():
         name = f'{part.name}.{key}'
