@@ -77,7 +77,7 @@ class Observer:
 
     def __init__(self, model: CLIPClassifier):
         self.model = beside_the_tuner(model).eval().requires_grad_(False)
-        self.sources = [Source.ZERO_SHOT, Source.TUNER]
+        self.sources: List[str] = [Source.ZERO_SHOT, Source.TUNER]
         if self.model is model:
             self.sources.append(Source.FVGPT)
         self.model.compare = True

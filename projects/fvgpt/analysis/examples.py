@@ -33,7 +33,7 @@ def example_figure(
     """
     observer.set_classes(dataset.metainfo)
     images, labels, masks, _ = observer.load([dataset[int(column.indices[i])] for i in chosen])
-    _, maps, _ = observer.look(images, labels)
+    _, maps = observer.look(images, labels)
     shown = {}  # key of the map -> heading
     if maps:
         shown[f'tuner/{ROLLOUT}'] = 'roll-out, tuner'

@@ -111,7 +111,10 @@ class Explainer:
 
     def _logits(self, signals: Signals, branch: Branch) -> Dict[str, Tensor]:
         """Logits (1, C) of everything that the model has, see :class:`Explanation`."""
-        logits = {Source.ZERO_SHOT: signals.z_clip, Source.TUNER: signals.z_tuner(branch)}
+        logits: Dict[str, Tensor] = {
+            Source.ZERO_SHOT: signals.z_clip,
+            Source.TUNER: signals.z_tuner(branch),
+        }
         if self.model.compensation is not None:
             logits['fdc'] = signals.z_fdc
         if self.model.calibration is not None:

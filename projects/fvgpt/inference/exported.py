@@ -49,7 +49,7 @@ class ImageFeatures(nn.Module):
         tuner = tuner_of(self.model)
         frozen = self.model.extract_feat(images, original=Source.ZERO_SHOT in self.names)
         tuned = tuner.features_of(frozen.full)['feature']
-        features = {Source.TUNER: F.normalize(tuned.float(), dim=-1)}
+        features: Dict[str, Tensor] = {Source.TUNER: F.normalize(tuned.float(), dim=-1)}
         if Source.ZERO_SHOT in self.names:
             features[Source.ZERO_SHOT] = F.normalize(frozen.full.clip.float(), dim=-1)
         if 'fdc' in self.names:

@@ -15,7 +15,7 @@ from ..io.errors import UserError
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.checkpoint import load_parameters, load_tuner
-from ..tuners.classifier import CLIPClassifier, gt_labels
+from ..tuners.classifier import CLIPClassifier, Inputs, gt_labels
 
 
 @MODELS.register_module()
@@ -109,16 +109,18 @@ class PriorCalibratedClassifier(CLIPClassifier):
             return images
         return (images * here.std + here.mean - there.mean) / there.std
 
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
         """L_PC, and ``trust_prior``, the mean of b, of normalised images (B, 3, H, W)."""
+        assert isinstance(inputs, Tensor), 'cache_key() is None, so nothing is cached'
         z_tuned, z_prior = self.frozen_logits(inputs)
         z_pc, b = self.calibration(z_tuned, z_prior)
         labels = gt_labels(data_samples, z_pc.device)
         loss = self.calibration_loss(z_pc, z_prior, labels)
         return dict(loss_prior=loss, trust_prior=b.detach().mean())
 
-    def logits_by_source(self, inputs: Tensor) -> Dict[str, Tensor]:
+    def logits_by_source(self, inputs: Inputs) -> Dict[str, Tensor]:
         """``calibrated``: z_PC; ``tuned`` and ``prior``: the two classifiers', (B, C) each."""
+        assert isinstance(inputs, Tensor), 'cache_key() is None, so nothing is cached'
         z_tuned, z_prior = self.frozen_logits(inputs)
         z_pc = self.calibration(z_tuned, z_prior).z_pc
         return dict(calibrated=z_pc, tuned=z_tuned, prior=z_prior)

@@ -123,7 +123,10 @@ class PromptTuner(FrozenTowerClassifier):
 
     def features_of(self, view: ViewFeatures) -> Features:
         """The image features that :meth:`logits` takes, rows (B, ...)."""
-        return self.adapt_image(view.clip) if self.image_tower_is_clip else view.tuned
+        if not self.image_tower_is_clip:
+            return view.tuned
+        assert view.clip is not None, 'extract_view() gives it to every such tuner'
+        return self.adapt_image(view.clip)
 
     def cache_key(self, training: bool) -> Optional[str]:
         """The original CLIP's weights; if the tuner has changed the image tower, its parameters

@@ -58,7 +58,9 @@ class PromptSRC(HandWrittenText, IVLP):
     def _build_classes(self, class_names: List[str]) -> None:
         super()._build_classes(class_names)
         names = [readable(name) for name in class_names]
-        total = sum(self.clip.encode_text([fill(name) for name in names]) for fill in TEMPLATES)
+        total = torch.zeros(())
+        for fill in TEMPLATES:
+            total = total + self.clip.encode_text([fill(name) for name in names])
         self.set_clip_text(total / len(TEMPLATES))  # the mean before normalisation
 
     def tuning_loss(
