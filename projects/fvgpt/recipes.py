@@ -43,8 +43,10 @@ class Tuner:
         data_sets: keys of ``DATA_SETS``.
         part: file of ``configs/_base_/models`` if it is not called as the tuner.
         schedule: file of ``configs/_base_/schedules``. schedules: data set -> another one.
-        crops: ``crop`` or ``half_crop``, the pipeline of random crops to train on; '' trains on squashed images.
-        keys: of its recipes, on any data set. quickstart: further ones for the embedded CLIP and image set.
+        crops: ``crop`` or ``half_crop``, the pipeline of random crops to train on; '' trains on
+            squashed images.
+        keys: of its recipes, on any data set.
+        quickstart: further keys for the embedded CLIP and image set.
         fvgpt: keys of its recipes with FVG-PT.
         hook: name and config of a hook of its own training, switched off under FVG-PT.
         notes: key -> comment above it.

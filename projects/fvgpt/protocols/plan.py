@@ -266,12 +266,15 @@ def column_test(
     branch: str = 'base',
     **metainfo,
 ) -> dict:
-    """The test behind a column of the table, an entry of :class:`~fvgpt.engine.runner.subset_loop.SubsetTestLoop`.
+    """The test behind a column of the table: an entry of ``test_cfg.tests``.
+
+    See :class:`~fvgpt.engine.runner.subset_loop.SubsetTestLoop`.
 
     Args:
         protocol: whose configs the data set is looked up in.
         column: name of the accuracy in ``results.json``.
-        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``; left out, the data set of the run.
+        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``; None: the data set
+            of the run.
         subset: of its classes. branch: that predicts them. metainfo: further keys for
             :class:`~fvgpt.evaluation.SubsetAccuracy`.
 

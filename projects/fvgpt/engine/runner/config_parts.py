@@ -17,8 +17,9 @@ def dataset_of_test(dataset: dict, test: dict) -> ConfigDict:
 
     Args:
         dataset: the data set of the test loader.
-        test: an entry of ``test_cfg.tests``. With a ``type`` it is a whole data set of its own, else keys that are
-            merged into ``dataset`` as MMEngine merges a config into its base (``_delete_=True`` included).
+        test: an entry of ``test_cfg.tests``. With a ``type`` it is a whole data set config of its
+            own; without one, its keys are merged into ``dataset`` as MMEngine merges a config into
+            its base (``_delete_=True`` included).
 
     Returns:
         a config of its own: nothing is changed in either argument.
@@ -31,12 +32,12 @@ def dataset_of_test(dataset: dict, test: dict) -> ConfigDict:
 
 
 def subset_tests(config: Config) -> List[ConfigDict]:
-    """The entries of ``test_cfg.tests``, for changes in place; none if the recipe has a single test."""
+    """The entries of ``test_cfg.tests``, for changes in place; none for a single test."""
     return (config.get('test_cfg') or {}).get('tests') or []
 
 
 def join_test_loaders(config: Config) -> None:
-    """Turn a list of test loaders, as recipes of fvgpt 0.1.0 have it, into one loader and ``test_cfg.tests``.
+    """Turn a list of test loaders, as in recipes of 0.1.0, into one and ``test_cfg.tests``.
 
     Raises:
         UserError: the loaders differ in more than their data set.
@@ -48,8 +49,8 @@ def join_test_loaders(config: Config) -> None:
     tests = [loader.pop('dataset') for loader in (first, *others)]
     if any(loader != first for loader in others):
         raise UserError(
-            'test_dataloader is a list of loaders that differ in more than their data set; write one loader, and the '
-            'data sets as test_cfg=dict(tests=[...])'
+            'test_dataloader is a list of loaders that differ in more than their data set; write '
+            'one loader, and the data sets as test_cfg=dict(tests=[...])'
         )
     config.test_dataloader = dict(first, dataset=tests[0])
     config.test_cfg = dict(config.get('test_cfg') or {}, tests=tests)
@@ -63,7 +64,9 @@ def loaders_of(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]
 def datasets_of(
     config: Config, parts: Sequence[str] = PARTS, joined: bool = True
 ) -> List[ConfigDict]:
-    """The data set configs that a recipe contains, for changes in place: those of its loaders, and whole ones in its tests.
+    """The data set configs that a recipe contains, for changes in place.
+
+    Those of its loaders, and those entries of ``test_cfg.tests`` that are whole data sets.
 
     Args:
         config: the recipe. parts: which of its loaders.
@@ -76,7 +79,7 @@ def datasets_of(
 
 
 def built_datasets(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]:
-    """The data set configs that are built from a recipe: of training, of validation, and one per test.
+    """The data set configs that a run builds: of training, of validation, and one per test.
 
     They are copies. Those inside a ConcatDataset come in place of it.
     """
@@ -100,6 +103,6 @@ def _members(datasets: List[Any], joined: bool) -> List[ConfigDict]:
 
 
 def is_few_shot(dataset: ConfigDict) -> bool:
-    """Whether a data set config is of our kind, which knows shots and seeds; mmpretrain's others do not."""
+    """Whether a data set is a ``FewShotDataset``; mmpretrain's own take no shots and seeds."""
     kind = DATASETS.get(dataset.type)
     return isinstance(kind, type) and issubclass(kind, FewShotDataset)

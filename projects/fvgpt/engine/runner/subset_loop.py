@@ -16,8 +16,8 @@ from .config_parts import dataset_of_test
 class SubsetTestLoop(TestLoop):
     """MMEngine's TestLoop, once per entry of ``tests``, with one result.
 
-    Metrics of all tests are merged; if one exists for ``base`` and for ``new``, their harmonic mean is added. A recipe
-    of two tests::
+    Metrics of all tests are merged; if one exists for ``base`` and for ``new``, their harmonic
+    mean is added. A recipe of two tests::
 
         test_dataloader = dict(batch_size=100, sampler=..., dataset=dict(type=..., split='test'))
         test_cfg = dict(type='SubsetTestLoop', tests=[dict(subset='base'), dict(subset='new')])
@@ -25,12 +25,12 @@ class SubsetTestLoop(TestLoop):
     Args:
         runner, evaluator, fp16: see MMEngine's TestLoop.
         dataloader: one data loader or its config.
-        tests: for each test the keys that its data set has otherwise than ``dataloader.dataset``, such as ``subset``,
-            ``split`` or ``metainfo``; an entry with a ``type`` is a whole data set config. Left out: one test, of the
-            data set as it is.
+        tests: one entry per test: the keys in which its data set differs from
+            ``dataloader.dataset``, such as ``subset``, ``split`` or ``metainfo``; an entry with a
+            ``type`` is a whole data set config. None: one test, of ``dataloader.dataset``.
 
     Raises:
-        UserError: ``dataloader`` is a list, or ``tests`` are given for a loader that has been built.
+        UserError: ``dataloader`` is a list, or ``tests`` are given with a loader that is built.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class SubsetTestLoop(TestLoop):
         if isinstance(dataloader, (list, tuple)):
             raise UserError(
                 'test_dataloader is a list; write one loader, and what its tests differ in as '
-                "test_cfg=dict(type='SubsetTestLoop', tests=[dict(subset='base'), dict(subset='new')])"
+                "test_cfg=dict(type='SubsetTestLoop', tests=[dict(subset='base'), "
+                "dict(subset='new')])"
             )
         if not isinstance(dataloader, dict):
             if tests:
