@@ -6,7 +6,7 @@ from ..datasets.class_names import readable
 from ..io.errors import UserError
 
 PLAIN_TEMPLATE = 'a photo of a {}.'
-CUSTOM = 'custom'  # stands for the template of the data set in use
+CUSTOM = 'custom'  # the template of the data set in use
 
 # Data set -> template. Data sets that are not listed use PLAIN_TEMPLATE.
 CUSTOM_TEMPLATES = dict(
