@@ -73,7 +73,8 @@ class LocalExecutor:
         jobs = jobs or max(1, gpus)
         self.train, self.pool = train, ThreadPoolExecutor(jobs)
         self.slots: queue.SimpleQueue[Dict[str, str]] = queue.SimpleQueue()
-        # The same variables as for the processes of torchrun, which share the cores, see available_workers().
+        # The same variables as for the processes of torchrun, which share the cores, see
+        # available_workers().
         share = str(max(1, cpu_count() // jobs))
         threads = dict(
             OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', share), LOCAL_WORLD_SIZE=str(jobs)
