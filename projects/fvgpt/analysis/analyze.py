@@ -18,6 +18,7 @@ from ..engine.runner.recipe import build_runner, load_recipe
 from ..evaluation import TITLES
 from ..io.errors import UserError
 from ..io.json_file import write_json
+from ..names import Source
 from ..tuners.checkpoint import read_checkpoint
 from ..tuners.provenance import Provenance
 from .attention import ROLLOUT
@@ -210,7 +211,7 @@ def draw(columns: List[Column], titles: Dict[str, str]) -> Dict[str, Figure]:
         figures['shift.png'] = shift_figure(masked, titles)
     if with_maps:
         figures['attention.png'] = attention_figure(with_maps, titles)
-    if 'fvgpt' in titles and any(
+    if Source.FVGPT in titles and any(
         'r' in column.values or 'b' in column.values for column in columns
     ):
         figures['gates.png'] = gate_figure(columns)

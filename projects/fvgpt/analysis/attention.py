@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip import ImagePass, at_least_float32
+from ..names import Source
 
 ROLLOUT, GRADCAM = 'rollout', 'gradcam'
 MAPS = {ROLLOUT: 'attention roll-out', GRADCAM: 'Grad-CAM'}
@@ -117,7 +118,7 @@ def attention_maps(
     """
     maps = {}
     for source, z in logits.items():
-        image_pass = passes[-1] if source == 'zero_shot' else passes[0]
+        image_pass = passes[-1] if source == Source.ZERO_SHOT else passes[0]
         maps[f'{source}/{ROLLOUT}'] = class_token_rollout(image_pass)
         maps[f'{source}/{GRADCAM}'] = grad_cam(passes, z.gather(1, labels[:, None]).sum())
     return maps

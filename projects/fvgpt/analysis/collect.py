@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
+from .. import names
 from ..clip import has_attention, record_image_passes
 from ..foreground.fvgpt import beside_the_tuner, stack_masks
 from ..foreground.signals import Signals
@@ -95,7 +96,7 @@ class Observer:
     def set_classes(self, metainfo: dict) -> None:
         """Change the classes to those of a data set, given by its ``metainfo``."""
         self.model.set_class_names(
-            metainfo['classes'], metainfo.get('branch', 'base'), metainfo.get('dataset_name')
+            metainfo['classes'], metainfo.get('branch', Branch.BASE), metainfo.get('dataset_name')
         )
 
     def load(self, items: List[dict]) -> Tuple[Tensor, Tensor, Optional[Tensor], List]:
@@ -202,8 +203,8 @@ class Observer:
             progress(len(found))
         meta = dataset.metainfo
         return Column(
-            meta.get('column', meta.get('subset', 'all')),
-            meta.get('branch', 'base'),
+            meta.get('column', meta.get('subset', names.Subset.ALL)),
+            meta.get('branch', Branch.BASE),
             tuple(meta['classes']),
             len(dataset),
             indices,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..evaluation import STYLES
+from ..names import Source
 from .attention import MAPS
 from .calibration import equal_parts, score_bins
 from .collect import Column
@@ -168,7 +169,7 @@ def class_figure(name: str, rows: List[ClassAccuracy], label: str) -> Figure:
     axis.barh(
         range(len(rows)),
         [row.gain for row in rows],
-        color=[STYLES['fvgpt' if row.gain >= 0 else 'tuner'][0] for row in rows],
+        color=[STYLES[Source.FVGPT if row.gain >= 0 else Source.TUNER][0] for row in rows],
     )
     axis.set_yticks(
         range(len(rows)), [row.name.replace('$', r'\$') for row in rows], fontsize='small'

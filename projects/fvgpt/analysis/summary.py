@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 
+from ..names import Source
 from .attention import MAPS
 from .calibration import auroc, expected_calibration_error, gate_summary, score_bins
 from .collect import MASKS, Column
@@ -72,7 +73,7 @@ def backbone_gate(column: Column) -> Tuple[np.ndarray, np.ndarray]:
 
     Images on which both or neither are right show nothing about b.
     """
-    tuner, clip = column.correct('tuner'), column.correct('zero_shot')
+    tuner, clip = column.correct(Source.TUNER), column.correct(Source.ZERO_SHOT)
     chosen = (tuner != clip) & column.known('b')
     b = column.values['b'][chosen] if 'b' in column.values else np.empty(0)
     return b, clip[chosen]

@@ -2,7 +2,7 @@
 
 from typing import List, Sequence
 
-SUBSETS = ('all', 'base', 'new')
+from ..names import Subset
 
 
 def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
@@ -13,8 +13,10 @@ def subset_labels(labels: Sequence[int], subset: str) -> List[int]:
 
     Args:
         labels: labels of all classes, in any order.
-        subset: one of ``SUBSETS``.
+        subset: a :class:`~fvgpt.names.Subset`.
     """
     labels = sorted(set(labels))
     half = (len(labels) + 1) // 2
-    return dict(all=labels, base=labels[:half], new=labels[half:])[subset]
+    return {Subset.ALL: labels, Subset.BASE: labels[:half], Subset.NEW: labels[half:]}[
+        Subset(subset)
+    ]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..io.device import cpu_count
 from ..io.errors import UserError
+from ..names import Subset
 from ..registry import DATASETS
 from .aircraft import LISTS
 from .class_subsets import subset_labels
@@ -249,7 +250,7 @@ class DataSetCheck:
                 except FileNotFoundError:
                     continue  # its folder does not exist, which is reported already
                 self.report.count(split, len(lists[split]), self.facts[split])
-        for subset in ('base', 'new') if 'train' in self.facts else ():
+        for subset in (Subset.BASE, Subset.NEW) if 'train' in self.facts else ():
             labels = set(subset_labels(list(names), subset))
             found = sum(sample.label in labels for sample in lists['test'])
             self.report.count(f'test_{subset}', found, self.facts.get(f'test_{subset}'))

@@ -12,8 +12,9 @@ from mmpretrain.datasets import BaseDataset
 from ..io.errors import MissingMaskError, UserError
 from ..io.log_once import log_once
 from ..io.require_path import require_path
+from ..names import Branch, Subset
 from .class_names import alike_names
-from .class_subsets import SUBSETS, subset_labels
+from .class_subsets import subset_labels
 from .few_shot_sampling import draw_subset
 from .image_lists import Sample, read_lists
 from .layouts import LAYOUTS, layout_root
@@ -70,7 +71,7 @@ class FewShotDataset(BaseDataset):
         self,
         data_root: str,
         split: str = 'train',
-        subset: str = 'all',
+        subset: str = Subset.ALL,
         num_shots: Optional[int] = None,
         seed: int = 1,
         mask_root: Optional[str] = None,
@@ -82,7 +83,7 @@ class FewShotDataset(BaseDataset):
         **kwargs,
     ):
         self.split = _choice('split', split, SPLITS)
-        self.subset = _choice('subset', subset, SUBSETS)
+        self.subset = _choice('subset', subset, tuple(Subset))
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
         if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
             raise UserError(
@@ -168,7 +169,9 @@ class FewShotDataset(BaseDataset):
                 f'{self.subset!r}'
             )
         self._metainfo.update(classes=tuple(names[label] for label in labels), subset=self.subset)
-        self._metainfo.setdefault('branch', 'new' if self.subset == 'new' else 'base')
+        self._metainfo.setdefault(
+            'branch', Branch.NEW.value if self.subset == Subset.NEW else Branch.BASE.value
+        )
         root = Path(self.data_root)
         data_list = [dict(img_path=str(root / s.path), gt_label=position[s.label]) for s in chosen]
         if self.mask_root:

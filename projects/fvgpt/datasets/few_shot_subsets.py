@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 
 from ..io.atomic_write import atomic_write
 from ..io.errors import UserError
+from ..names import Subset
 from ..registry import DATASETS
 from .few_shot import FewShotDataset
 from .few_shot_sampling import draw_subset
@@ -36,7 +37,7 @@ def subset_files(
     kind = DATASETS.get(settings.type)
     if not (isinstance(kind, type) and issubclass(kind, FewShotDataset)):
         raise UserError(f'a {settings.type} has no few-shot subsets; put it into a FewShotWrapper')
-    whole = dict(split='train', subset='all', num_shots=None, subset_file=None, mask_root=None)
+    whole = dict(split='train', subset=Subset.ALL, num_shots=None, subset_file=None, mask_root=None)
     dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[], **whole))
     names = dataset.class_names_by_label()
     samples = {split: dataset.samples(split) for split in ('train', 'val')}

@@ -7,6 +7,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
 
 from ..datasets.class_subsets import subset_labels
+from ..names import Subset
 from ..registry import METRICS
 
 _SUFFIX = '_score'
@@ -57,10 +58,10 @@ class SubsetAccuracy(BaseMetric):
         """Return ``<source>/<column>`` -> accuracy in percent."""
         meta = self.dataset_meta or {}
         labels = torch.tensor([result['label'] for result in results])
-        column = meta.get('column', meta.get('subset', 'all'))
+        column = meta.get('column', meta.get('subset', Subset.ALL))
         groups = {column: torch.ones_like(labels, dtype=torch.bool)}
         if meta.get('halves'):
-            base_labels = subset_labels(range(len(meta['classes'])), 'base')
+            base_labels = subset_labels(range(len(meta['classes'])), Subset.BASE)
             is_base = torch.isin(labels, torch.tensor(base_labels))
             groups[f'{column}_base'], groups[f'{column}_new'] = is_base, ~is_base
         metrics = {}

@@ -16,6 +16,7 @@ from ..datasets.class_folder import IMAGE_SUFFIXES
 from ..datasets.image_lists import files_below
 from ..io.device import torch_device
 from ..io.errors import MissingFileError, UserError
+from ..names import Branch, Source
 from ..registry import TRANSFORMS
 from ..tuners.classifier import CLIPClassifier, tuner_of
 from .load import load_model
@@ -48,7 +49,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
         pretrained: Union[str, Path, None] = None,
         device: Union[str, torch.device, None] = None,
         classes: Optional[Sequence[str]] = None,
-        branch: str = 'open',
+        branch: str = Branch.OPEN,
         options: Optional[dict] = None,
     ):
         device = torch_device(device)
@@ -77,7 +78,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
         classes, branch = classes or self.default_classes, branch or self.default_branch
         if not classes:
             raise UserError('the checkpoint does not say its classes: give them')
-        if branch == 'open' and not self.model.trained_class_names:
+        if branch == Branch.OPEN and not self.model.trained_class_names:
             raise UserError(
                 "the checkpoint does not say which classes it was trained on, which branch 'open' needs: choose "
                 "branch 'base' or 'new'"
@@ -252,7 +253,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
             return preds
         sources = [
             self.model.source,
-            *(source for source in ('tuner', 'zero_shot') if source != self.model.source),
+            *(source for source in (Source.TUNER, Source.ZERO_SHOT) if source != self.model.source),
         ]
         results = super().postprocess(preds, visualization)
         for result, sample in zip(results, preds):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..datasets.class_names import readable
 from ..io.errors import UserError
+from ..names import Branch
 from ..registry import LOSSES, MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.checkpoint import load_parameters, load_tuner
@@ -160,7 +161,7 @@ def name_classes(
     """Change the classes of a classifier that goes by names; others stay as they are."""
     if isinstance(model, CLIPClassifier):
         model.set_class_names(
-            class_names, 'new', dataset_name
+            class_names, Branch.NEW, dataset_name
         )  # PC is the branch of new classes, in training too
     elif hasattr(model, 'text_prototype_embeds'):
         model.prototype, model.text_prototype_embeds = (

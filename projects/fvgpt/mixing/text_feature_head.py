@@ -7,6 +7,7 @@ from mmpretrain.models import ClsHead
 from torch import Tensor, nn
 
 from ..io.errors import NotReadyError, UserError
+from ..names import Branch
 from ..registry import MODELS
 from ..tuners.base import PromptTuner
 from ..tuners.checkpoint import load_tuner
@@ -71,7 +72,10 @@ class TextFeatureHead(ClsHead):
         return self.tuner.branch
 
     def set_class_names(
-        self, class_names: Sequence[str], branch: str = 'base', dataset_name: Optional[str] = None
+        self,
+        class_names: Sequence[str],
+        branch: str = Branch.BASE,
+        dataset_name: Optional[str] = None,
     ) -> None:
         """See :meth:`~fvgpt.tuners.classifier.CLIPClassifier.set_class_names`."""
         self.tuner.set_class_names(class_names, branch, dataset_name)

@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ..evaluation import TITLES
+from ..names import Source
 from .published_numbers import AVERAGE, dataset_key, numbers, published, title
 from .statistics import HARMONIC, Row, center, paired_difference, spread
 from .work_dir import COST_COLUMNS, Run, WorkDir
@@ -165,9 +166,9 @@ def _sources(runs: Iterable[Run]) -> List[str]:
 
 def _pairs(samples: Dict[str, Sample]) -> List[Tuple[Row, Row]]:
     """Pair the rows of the tuner and of FVG-PT by their seed."""
-    if not {'tuner', 'fvgpt'} <= set(samples):
+    if not {Source.TUNER, Source.FVGPT} <= set(samples):
         return []
-    before, after = samples['tuner'].rows, samples['fvgpt'].rows
+    before, after = samples[Source.TUNER].rows, samples[Source.FVGPT].rows
     return [(before[key], after[key]) for key in before if key in after]
 
 
@@ -311,7 +312,7 @@ def _shared(
 def _label(source: str, tuner: str, variant: str) -> str:
     """Title of a line: source, tuner and variant."""
     name = TITLES.get(source, '{tuner}: ' + source).format(tuner=title(tuner))
-    if source == 'zero_shot' and tuner:
+    if source == Source.ZERO_SHOT and tuner:
         name += f' ({title(tuner)})'
     return ', '.join(filter(None, (name, variant)))
 
@@ -329,7 +330,7 @@ def _published_lines(
         behind: keys of the rows of our line. With an average these are data sets; if others than
             the papers' eleven are among them, there is nothing to compare with.
     """
-    scope = ('', scope[1]) if source == 'zero_shot' else scope
+    scope = ('', scope[1]) if source == Source.ZERO_SHOT else scope
     label = f'published: {_label(source, *scope)}'
     if dataset == AVERAGE:
         eleven = {'imagenet', *numbers()['cross_dataset_targets']}
@@ -358,8 +359,8 @@ def cost_table(work: WorkDir) -> Optional[Table]:
     measured: Dict[Tuple[str, str, str, str], List[Dict[str, Any]]] = {}
     for run in work.runs:
         if run.cost:
-            source = 'fvgpt' if 'fvgpt' in run.results else 'tuner'
-            key = (source, run.tuner, run.variant, str(run.cost.get('device', '')))
+            trained = Source.FVGPT if Source.FVGPT in run.results else Source.TUNER
+            key = (trained, run.tuner, run.variant, str(run.cost.get('device', '')))
             measured.setdefault(key, []).append(run.cost)
     lines = []
     for (source, tuner, variant, device), costs in measured.items():

@@ -11,6 +11,7 @@ from mmengine.runner import BaseLoop
 from ...datasets.few_shot import FewShotDataset
 from ...datasets.wrapped import innermost
 from ...io.errors import UserError
+from ...names import Branch
 from ...registry import HOOKS
 from ...tuners.classifier import CLIPClassifier, unwrapped
 
@@ -53,7 +54,7 @@ class ClassNamesHook(Hook):
             self._checked.add(id(dataset))
             check_labels(dataset, len(meta['classes']))
         classes_part(runner.model).set_class_names(
-            meta['classes'], meta.get('branch', 'base'), meta.get('dataset_name')
+            meta['classes'], meta.get('branch', Branch.BASE), meta.get('dataset_name')
         )
 
     def before_run(self, runner) -> None:
@@ -77,7 +78,7 @@ class ClassNamesHook(Hook):
         """The classes of the test set; a warning where they count as trained ones and were not."""
         self._set(runner, runner.test_dataloader.dataset)
         model = classes_part(runner.model)
-        if model.branch == 'base':
+        if model.branch == Branch.BASE:
             warn_of_untrained(model, 'the model')
 
 
