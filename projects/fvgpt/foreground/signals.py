@@ -1,20 +1,33 @@
 """The quantities of the paper for one batch, each derived in one place."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Dict, Tuple
+from typing import Dict, Optional, Protocol, Tuple
 
 import torch
 from torch import Tensor
 
 from ..names import Branch, Source
+from ..tuners.base import PromptTuner
 from ..tuners.features import Features, FrozenFeatures
-from .distillation_compensation import Residual
+from ..tuners.zero_shot import ZeroShotCLIP
+from .distillation_compensation import ForegroundDistillationCompensation, Residual
 from .open_world import join_branches
-from .prior_calibration import Calibrated
-from .reliability_gate import ForegroundTrust
+from .prior_calibration import Calibrated, PriorCalibration
+from .reliability_gate import ForegroundReliabilityGate, ForegroundTrust
 
-if TYPE_CHECKING:
-    from .fvgpt import FVGPT
+
+class Modules(Protocol):
+    """What signals are derived from: the frozen models and the three modules of FVG-PT."""
+
+    tuner: PromptTuner
+    prior: ZeroShotCLIP
+    reliability_gate: Optional[ForegroundReliabilityGate]
+    compensation: Optional[ForegroundDistillationCompensation]
+    calibration: Optional[PriorCalibration]
+    fixed_trust: float
+
+    def trained_columns(self, device: Optional[torch.device] = None) -> Tensor:
+        """See :class:`~fvgpt.tuners.classifier.CLIPClassifier`."""
 
 
 class Signals:
@@ -37,11 +50,11 @@ class Signals:
     ===========  ==========================================================================
 
     Args:
-        model: FVG-PT.
+        model: :class:`~fvgpt.foreground.FVGPT`.
         frozen: the batch's features.
     """
 
-    def __init__(self, model: 'FVGPT', frozen: FrozenFeatures):
+    def __init__(self, model: Modules, frozen: FrozenFeatures):
         self.model, self.frozen = model, frozen
 
     # ------------------------------------------------------------------ features
