@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvgpt.engine.hooks.class_names import classes_part
+from fvgpt.io.errors import UserError
 from fvgpt.mixing import TextFeatureHead
 from fvgpt.tuners import MMRL, CoOp
 
@@ -73,5 +74,5 @@ def test_what_is_missing_is_named(random_clip):
 
 
 def test_the_hook_of_class_names_says_where_it_does_not_belong():
-    with pytest.raises(TypeError, match='Linear is none: take the hook out of custom_hooks'):
+    with pytest.raises(UserError, match='Linear is none: take the hook out of custom_hooks'):
         classes_part(torch.nn.Linear(1, 1))
