@@ -1,5 +1,4 @@
-"""What the commands in this folder share: options, and one line instead of a traceback for wrong
-input."""
+"""Shared by the commands in this folder: common options, and one-line errors for wrong input."""
 
 import argparse
 import os
@@ -10,17 +9,17 @@ from mmengine.config import DictAction
 
 
 class KeyValues(DictAction):
-    """MMEngine's action for KEY=VALUE, with the parser's error for what has no ``=``."""
+    """MMEngine's action for KEY=VALUE; an argument without ``=`` is an error of the parser."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for value in values:
             if '=' not in value:
-                parser.error(f'argument {option_string}: {value!r} is no KEY=VALUE')
+                parser.error(f'argument {option_string}: {value!r} is not KEY=VALUE')
         super().__call__(parser, namespace, values, option_string)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -> None:
-    """Options that OpenMMLab's users expect of every command."""
+    """Add the options that OpenMMLab users expect in every command."""
     parser.add_argument('--work-dir', help=f'where {work_dir_holds}')
     parser.add_argument(
         '--seed', type=int, help='of the few-shot draw, of initial values and of the data order'
@@ -40,7 +39,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, work_dir_holds: str) -
 
 
 def run_command(args: argparse.Namespace, command: Callable[[dict], None]) -> None:
-    """Call ``command`` with the recipe options; wrong input ends with one line and exit code 1."""
+    """Call ``command`` with the recipe options; wrong input gives one line and exit code 1."""
     given = vars(args)
     os.environ.setdefault('LOCAL_RANK', str(given.get('local_rank', 0)))
     options = dict(
@@ -68,7 +67,7 @@ def refuse(message: str) -> NoReturn:
 
 
 def print_safely(text: str, file: Optional[TextIO] = None) -> None:
-    """Print text with names of somebody else's making in it, at once."""
+    """Print text that contains untrusted names, escaped and without buffering."""
     from fvgpt.io.printable import printable
 
     print(printable(text), file=file, flush=True)

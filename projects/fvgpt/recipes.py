@@ -39,16 +39,17 @@ class Tuner:
     """A row of the table: the recipes of a tuner, alone and with FVG-PT.
 
     Attributes:
-        title: of the method.
+        title: name of the method.
         data_sets: keys of ``DATA_SETS``.
-        part: file of ``configs/_base_/models`` if it is not called as the tuner.
-        schedule: file of ``configs/_base_/schedules``. schedules: data set -> another one.
-        crops: ``crop`` or ``half_crop``, the pipeline of random crops to train on; '' trains on
+        part: file of ``configs/_base_/models`` if its name is not that of the tuner.
+        schedule: file of ``configs/_base_/schedules``.
+        schedules: data set -> schedule, if it is not the same for all.
+        crops: ``crop`` or ``half_crop``, the pipeline of random crops for training; '' trains on
             squashed images.
-        keys: of its recipes, on any data set.
+        keys: keys of its recipes, on any data set.
         quickstart: further keys for the embedded CLIP and image set.
         fvgpt: keys of its recipes with FVG-PT.
-        hook: name and config of a hook of its own training, switched off under FVG-PT.
+        hook: name and config of a hook of the tuner's training, disabled in FVG-PT's recipes.
         notes: key -> comment above it.
     """
 
@@ -143,12 +144,15 @@ class Recipe:
     """One file of ``configs/fvgpt``.
 
     Attributes:
-        name: of the file, without ``.py``.
-        tuner: key of ``TUNERS``. data_set: key of ``DATA_SETS``.
-        stage: 1 tunes; 2 is FVG-PT on the tuner, whose recipe of stage 1 is run first.
-        what: it is, in a few words.
-        bases: files of its ``_base_``. keys: what it has otherwise than these.
-        comment: lines at its head. notes: key -> comment above it.
+        name: name of the file, without ``.py``.
+        tuner: key of ``TUNERS``.
+        data_set: key of ``DATA_SETS``.
+        stage: 1 trains the tuner; 2 trains FVG-PT on it, after the recipe of stage 1.
+        what: short description.
+        bases: files of its ``_base_``.
+        keys: keys that differ from the bases.
+        comment: comment lines at the top of the file.
+        notes: key -> comment above it.
     """
 
     name: str
@@ -163,12 +167,13 @@ class Recipe:
 
 
 _HALVES = [dict(subset='base'), dict(subset='new')]
-# Recipes of stage 1 that change one above: name -> base, comment, keys
+# Recipes of stage 1 that are variants of another one: name -> base, comment, keys
 _CHANGED = dict(
     coop_custom_held_out=(
         'coop_custom',
         (
-            'CoOp on the first half of your classes, by name; the other half are new classes, for the',
+            'CoOp on the first half of your classes, by name; the other half are new classes, '
+            'for the',
             'test only',
         ),
         dict(
@@ -179,8 +184,10 @@ _CHANGED = dict(
     coop_mmpretrain_dataset=(
         'coop_custom',
         (
-            'A data set type of mmpretrain in place of ours, here CustomDataset on DATA/train/<class> and',
-            'DATA/test/<class>. FewShotWrapper draws the shots for training; for testing, the type stands',
+            'A data set type of mmpretrain in place of ours, here CustomDataset on '
+            'DATA/train/<class> and',
+            'DATA/test/<class>. FewShotWrapper draws the shots for training; for testing, '
+            'the type stands',
             'alone.',
         ),
         dict(
@@ -202,7 +209,8 @@ _CHANGED = dict(
     coop_original_imagenet=(
         'coop_imagenet',
         (
-            'CoOp as its authors ran it: 16 context tokens, batches of 32, SGD .002, 50 epochs, random',
+            'CoOp as its authors ran it: 16 context tokens, batches of 32, SGD .002, '
+            '50 epochs, random',
             'crops',
         ),
         dict(
@@ -227,7 +235,8 @@ _CHANGED = dict(
     promptsrc_original_imagenet=(
         'promptsrc_imagenet',
         (
-            'PromptSRC as its authors ran it: batches of 4, 20 epochs, prompts averaged around epoch 15',
+            'PromptSRC as its authors ran it: batches of 4, 20 epochs, prompts averaged '
+            'around epoch 15',
         ),
         dict(train_dataloader=dict(batch_size=4), train_cfg=dict(max_epochs=20)),
     ),
@@ -340,7 +349,7 @@ def _fvgpt(tuning: Recipe) -> Recipe:
 
 
 def _merged(*parts: Dict[str, Any]) -> Dict[str, Any]:
-    """Nested dicts, those of later parts over those of earlier ones."""
+    """Merge nested dicts; later ones have priority."""
     merged: Dict[str, Any] = {}
     for part in parts:
         for key, value in part.items():
@@ -407,7 +416,8 @@ def metafile_text() -> str:
         f'    Config: configs/fvgpt/{recipe.name}.py\n'
         '    Metadata: {}\n'
         '    Results:\n'
-        f'      - {{Task: Image Classification, Dataset: {DATA_SETS[recipe.data_set]}, Metrics: {{}}}}\n'
+        '      - {Task: Image Classification, '
+        f'Dataset: {DATA_SETS[recipe.data_set]}, Metrics: {{}}}}\n'
         for recipe in recipes().values()
     )
     return _METAFILE + models

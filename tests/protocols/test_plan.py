@@ -140,7 +140,7 @@ def test_the_plan_grows_and_belongs_to_one_protocol(tmp_path):
     ] == ['base', 'new', 'h']
     assert content['runs'][0]['folder'] == 'coop_quickstart/seed1'
     other, runs = made('lambda_d', tmp_path)
-    with pytest.raises(ValueError, match="holds the runs of 'base_to_new'"):
+    with pytest.raises(ValueError, match="contains the runs of 'base_to_new'"):
         write_plan(other, runs, tmp_path)
 
 

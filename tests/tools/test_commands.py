@@ -57,7 +57,7 @@ def test_checkpoint_is_small_plain_and_says_where_it_comes_from(finished):
     path = work_dir / 'epoch_2.pth'
     assert path.stat().st_size < 2_000_000
     allowed = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()  # plain values only: nothing of what import fvgpt allows is needed
+    torch.serialization.clear_safe_globals()  # the file must not need what import fvgpt allows
     try:
         checkpoint = torch.load(path, weights_only=True)
     finally:
@@ -289,14 +289,15 @@ def test_wrong_input_is_one_line(arguments, message, data_root, tmp_path):
     assert last[-1].startswith('(FVGPT_TRACEBACK=1')
 
 
-def test_a_recipe_that_is_no_python_is_one_line(tmp_path):
+def test_a_recipe_that_is_not_valid_python_is_one_line(tmp_path):
     (tmp_path / 'broken.py').write_text(
         "_base_ = 'fvgpt::fvgpt/coop_quickstart.py'\nmodel = dict(\n"
     )
     done = run_tool('tools/train.py', tmp_path / 'broken.py', '--work-dir', tmp_path)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert re.search(
-        r"error: .*broken\.py, or a file .* is no Python in line 2: '\(' was never closed",
+        r'error: .*broken\.py, or one of its _base_ files, is not valid Python in line 2: '
+        r"'\(' was never closed",
         done.stderr,
     )
 
@@ -304,7 +305,7 @@ def test_a_recipe_that_is_no_python_is_one_line(tmp_path):
 def test_an_option_without_a_value_is_an_error_of_the_parser():
     done = run_tool('tools/train.py', RECIPE, '--cfg-options', 'num_shots=4', 'seed')
     assert done.returncode == 2 and done.stderr.endswith(
-        "error: argument --cfg-options: 'seed' is no KEY=VALUE\n"
+        "error: argument --cfg-options: 'seed' is not KEY=VALUE\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""One pass over a data set that stores, per image, the few numbers every analysis is made of."""
+"""One pass over a data set that stores, per image, the numbers that all analyses use."""
 
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
@@ -37,8 +37,8 @@ class Column:
         values: name -> (N,), NaN if unknown: ``label``; ``mask``, an index in :data:`MASKS`;
             ``area``, foreground share; for each source ``<source>/pred``, ``/confidence``,
             ``/p_true`` (at temperature 1), ``/shift`` (D_fg), ``/rollout``, ``/gradcam`` (shares
-            inside the mask); ``r`` and ``r_star`` of the foreground gate, if it uses the mask; ``b``
-            of the backbone gate.
+            inside the mask); ``r`` and ``r_star`` of the foreground gate, if it uses the mask;
+            ``b`` of the backbone gate.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Column:
 
 
 MASKS = ('usable', 'missing', 'empty')
-"""Values of ``mask`` in a :class:`Column`: there is a mask; there is no file; the part of the image that
-the model sees has no foreground."""
+"""Values of ``mask`` in a :class:`Column`: there is a mask; there is no file; the part of the image
+that the model sees has no foreground."""
 
 
 class Observer:
@@ -100,7 +100,8 @@ class Observer:
         )
 
     def load(self, items: List[dict]) -> Tuple[Tensor, Tensor, Optional[Tensor], List]:
-        """Normalised images (B, 3, H, W), labels (B,), masks (B, 1, H, W) or None, and data samples."""
+        """Load items: normalised images (B, 3, H, W), labels (B,), masks (B, 1, H, W) or None,
+        and data samples."""
         data = self.model.data_preprocessor(pseudo_collate(items), False)
         images, samples = data['inputs'], data['data_samples']
         masks = stack_masks(samples, images) if 'mask' in samples[0] else None
@@ -188,7 +189,10 @@ class Observer:
         num_workers: int = 0,
         progress: Callable[[int], None] = lambda count: None,
     ) -> Column:
-        """Look at a data set, or at ``max_images`` evenly spread over it; ``progress`` hears of each batch's size."""
+        """Analyse a data set, or ``max_images`` images that are evenly spread over it.
+
+        ``progress`` is called with the size of each batch.
+        """
         self.set_classes(dataset.metainfo)
         indices = spread(len(dataset), max_images)
         loader = DataLoader(
@@ -214,7 +218,7 @@ class Observer:
 
 
 def spread(length: int, count: Optional[int]) -> np.ndarray:
-    """``count`` of the indices 0 .. length - 1, evenly spread, or all."""
+    """``count`` of the indices 0 .. length - 1, evenly spread; all if ``count`` is larger."""
     return (
         np.arange(length)
         if count is None or count >= length

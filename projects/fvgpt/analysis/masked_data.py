@@ -1,4 +1,4 @@
-"""The data sets of a recipe as an analysis reads them: without augmentation, with the foreground masks that are there."""
+"""Data sets of a recipe for an analysis: without augmentation, with the existing masks."""
 
 from typing import List, Optional
 
@@ -12,7 +12,7 @@ from ..engine.runner.config_parts import built_datasets, is_few_shot
 from ..io.errors import MissingMaskError, UserError
 
 SPLITS = ('test', 'train')
-_WHOLE_IMAGE = ('Load', 'Resize')  # what the names of steps begin with that cut nothing off
+_WHOLE_IMAGE = ('Load', 'Resize')  # transforms with these prefixes do not crop
 _META_KEYS = (*PackInputs.DEFAULT_META_KEYS, 'mask_path')
 
 
@@ -21,10 +21,10 @@ def _kind(step: dict) -> str:
 
 
 def masked_pipeline(pipeline: List[dict]) -> List[dict]:
-    """A test pipeline that also loads the mask, and packs it.
+    """A test pipeline that also loads and packs the mask.
 
-    The mask is loaded, at the size that the image then has, after the steps that only resize, since ResizeEdge does not move
-    masks; whatever cuts follows.
+    The mask is loaded after the resizing steps, at the size of the resized image, because
+    ResizeEdge does not resize masks. Cropping steps follow.
     """
     steps = [
         dict(step, type='PackForegroundInputs', meta_keys=_META_KEYS)
@@ -41,14 +41,16 @@ def masked_pipeline(pipeline: List[dict]) -> List[dict]:
 def analysis_datasets(
     config: Config, split: str = 'test', mask_root: Optional[str] = None, masks: bool = True
 ) -> List[ConfigDict]:
-    """Configs of what ``tools/analyze.py`` reads.
+    """Configs of the data sets that ``tools/analyze.py`` reads.
 
     Args:
-        config: a recipe. split: ``test`` for its test data sets, ``train`` for the images that it trains on, with the test
+        config: a recipe.
+        split: ``test`` for its test data sets, ``train`` for its training images with the test
             pipeline.
-        mask_root: folder of the masks; when left out that of the data set, else of the training data set, else ``mask``
-            (``auto`` for own images).
-        masks: whether to load masks. Where one is missing, the image is left out of what needs it.
+        mask_root: folder of the masks. Default: that of the data set, or else of the training data
+            set, or else ``mask`` (``auto`` for the user's own images).
+        masks: whether to load masks. An image without a mask is left out of the analyses that need
+            one.
     """
     tests, training = built_datasets(config, ['test']), built_datasets(config, ['train'])
     if not tests or (split == 'train' and not training):
@@ -77,7 +79,7 @@ def build_dataset(config: ConfigDict) -> BaseDataset:
     """Build and read a data set of :func:`analysis_datasets`.
 
     Raises:
-        MissingMaskError: it cannot be read without masks; names the option that leaves them out.
+        MissingMaskError: masks are missing; the message names the option that leaves them out.
     """
     try:
         return DATASETS.build(config)

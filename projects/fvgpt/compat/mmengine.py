@@ -1,4 +1,4 @@
-"""Change to MMEngine's Runner: any default hook can be switched off."""
+"""Patch of MMEngine's Runner: any default hook can be disabled."""
 
 from functools import wraps
 from typing import Any, Dict, Optional
@@ -15,11 +15,11 @@ _MMENGINE_HOOKS = (
 
 
 def patch_default_hooks() -> None:
-    """Let ``default_hooks=dict(NAME=None)`` switch off hooks of any name.
+    """Let ``default_hooks=dict(NAME=None)`` disable hooks of any name.
 
-    MMEngine takes further names in ``default_hooks`` but ends with a bare AssertionError if one of
-    them is None. A recipe has to be able to switch off what its base has: FVG-PT's recipes do so
-    with the hook of their tuner's own training.
+    MMEngine accepts further names in ``default_hooks`` but raises an AssertionError without a
+    message if one of them is None. A recipe must be able to disable hooks of its base: FVG-PT's
+    recipes disable the hook of the tuner's own training.
     """
     from mmengine.runner import Runner
 

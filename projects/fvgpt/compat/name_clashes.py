@@ -1,4 +1,4 @@
-"""Names of ours that another package has registered too."""
+"""Report registered names that this package and another one have in common."""
 
 import warnings
 from contextlib import contextmanager
@@ -12,13 +12,14 @@ from .. import registry as root_registries
 
 @contextmanager
 def clashes_named(package: str) -> Iterator[None]:
-    """Import our parts; name the other package if it has registered a name of ours in MMEngine's root registries.
+    """While our parts are imported: report names that another package has already registered.
 
     Args:
-        package: the name that we are imported by.
+        package: the name by which this package is imported.
 
     Raises:
-        RuntimeError: a name is taken. Not an ImportError, whose message MMEngine's ``custom_imports`` drops.
+        RuntimeError: a name is taken in a root registry of MMEngine; the message names the other
+            package. It is not an ImportError, because ``custom_imports`` drops its message.
     """
     register = Registry.register_module
 
@@ -45,14 +46,15 @@ def _require_free(registry: Registry, names: List[str], package: str) -> None:
     for name in names:
         if name in registry.module_dict:
             raise RuntimeError(
-                f'{package} cannot be imported beside {registry.module_dict[name].__module__}: both '
-                f'register {name!r} in the {registry.name} registry of MMEngine, which holds a name once. '
-                'Import only one of them; custom_imports may name both, or one package by two names'
+                f'{package} cannot be imported beside {registry.module_dict[name].__module__}: '
+                f'both register {name!r} in the {registry.name} registry of MMEngine, in which '
+                'a name is unique. Import only one of them; custom_imports may name both, or one '
+                'package by two names'
             )
 
 
 def warn_of_hidden_names(package: str) -> None:
-    """Warn of names of ours that another scope has too, where a config of that scope gets the other one."""
+    """Warn about names that another scope also has, since its configs get the other type."""
     for registry in {
         id(entry): entry for entry in vars(root_registries).values() if isinstance(entry, Registry)
     }.values():
@@ -64,7 +66,8 @@ def warn_of_hidden_names(package: str) -> None:
         for scope, child in registry.children.items():
             for name in sorted(ours & set(child.module_dict)):
                 warnings.warn(
-                    f'{child.module_dict[name].__module__} registers a {name} too: with default_scope={scope!r} a '
-                    f"config gets that one, and {package}'s by type='mmengine.{name}'",
+                    f'{child.module_dict[name].__module__} registers a {name} too: with '
+                    f'default_scope={scope!r} a config gets that one, and '
+                    f"{package}'s by type='mmengine.{name}'",
                     stacklevel=2,
                 )

@@ -1,4 +1,4 @@
-"""A protocol: the runs of a table, as data. See ``configs/protocols``."""
+"""Plan the runs of a protocol, which give the rows of a table. See ``configs/protocols``."""
 
 import json
 from copy import deepcopy
@@ -27,12 +27,13 @@ class Run:
     """One training of one recipe with one seed, in its own process and folder.
 
     Args:
-        name: for messages.
+        name: name in messages.
         config: the resolved recipe.
-        seed: of everything.
+        seed: its seed.
         folder: the work dir.
-        product: the file that says it is done.
-        labels: tuner, dataset, variant: its place in the table; None for a tuner that others share.
+        product: file that exists if the run is done.
+        labels: tuner, dataset and variant, which are its place in the table; None for a tuner that
+            is shared by other runs.
         needs: the run that has to be done first.
     """
 
@@ -55,7 +56,7 @@ class Run:
         """Write the recipe into the folder.
 
         Raises:
-            ValueError: the folder holds a run with other settings.
+            UserError: the folder contains a run with other settings.
         """
         text = recipe_text(self.config)
         if self.recipe.is_file() and self.recipe.read_text(encoding='utf-8') != text:
@@ -63,15 +64,15 @@ class Run:
             now = self.config.to_dict()
             changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
             raise UserError(
-                f'{self.folder} was made with other settings of {", ".join(changed)}; choose another --work-dir, '
-                'or delete that folder'
+                f'{self.folder} was made with other settings of {", ".join(changed)}; '
+                'choose another --work-dir, or delete that folder'
             )
         self.recipe.parent.mkdir(parents=True, exist_ok=True)
         self.recipe.write_text(text, encoding='utf-8')
 
 
 def recipe_text(config: Config) -> str:
-    """A config as a Python file that says all of it, without bases."""
+    """The text of a Python file with the whole config, without ``_base_``."""
     return ''.join(
         f'{key} = {pformat(value, width=119, sort_dicts=False)}\n'
         for key, value in config.to_dict().items()
@@ -82,16 +83,23 @@ class Protocol(NamedTuple):
     """The content of a protocol file.
 
     Attributes:
-        path: of the file. title: of its table.
-        recipe: of a run, relative to the file, with ``{tuner}`` and ``{dataset}``.
-        tuners: tuner -> its settings. datasets: names. variants: row of the table -> its settings; the plain one is ''.
-        settings: of all runs.
-        evaluate: column -> test set of its accuracy, see :func:`column_test`; empty for the recipe's own.
-        columns: of ``results.json`` that the table shows. average: columns whose mean is a further column.
+        path: path of the file.
+        title: title of its table.
+        recipe: path of a run's recipe relative to the file, with ``{tuner}`` and ``{dataset}``.
+        tuners: tuner -> its settings.
+        datasets: names of the data sets.
+        variants: row of the table -> its settings; the name of the default variant is ''.
+        settings: settings of all runs.
+        evaluate: column -> test set of its accuracy, see :func:`column_test`; if empty, the tests
+            are those of the recipe.
+        columns: columns of ``results.json`` that the table contains.
+        average: columns whose mean is a further column.
 
-    Settings are ``options`` (keys of the FVG-PT recipe; what concerns the tuner holds for its recipe too), ``stage1`` (keys of
-    the tuner's recipe; those of its model hold inside FVG-PT too) and ``stage2`` (keys of the FVG-PT recipe alone), dicts.
-    A variant may also have a ``recipe``, a tuner also ``datasets``: data set -> its settings.
+    Settings are a dict with up to three entries, which are dicts of config keys: ``options`` (keys
+    of the FVG-PT recipe; those of the tuner also apply to stage 1), ``stage1`` (keys of the tuner's
+    recipe; those of its model also apply to FVG-PT) and ``stage2`` (keys of the FVG-PT recipe
+    only). A variant may also have a ``recipe``, and a tuner may have ``datasets``: data set -> its
+    settings.
     """
 
     path: Path
@@ -110,8 +118,8 @@ def load_protocol(path: str) -> Protocol:
     """Read and check a protocol file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a key is missing, or unknown.
+        MissingFileError: the file does not exist.
+        UserError: a key is missing or unknown.
     """
     if not Path(path).is_file():
         raise missing_file('protocol', path, '.py')
@@ -153,14 +161,17 @@ def plan(
     datasets: Optional[Sequence[str]] = None,
     options: Optional[dict] = None,
 ) -> List[Run]:
-    """All runs: the tuners that second stages share, then those of the table.
+    """All runs: first the tuners that second stages share, then the runs of the table.
 
     Args:
-        seeds: of the runs. work_dir: of all runs. tuners, datasets: the protocol's when left out; others need recipes.
-        options: of the command line, for every recipe.
+        seeds: seeds of the runs.
+        work_dir: folder of all runs.
+        tuners: default: those of the protocol; others need recipes.
+        datasets: as ``tuners``.
+        options: command-line options, applied to every recipe.
 
     Raises:
-        FileNotFoundError: there is no recipe for a tuner and data set.
+        MissingFileError: there is no recipe for a tuner and data set.
     """
     shared: Dict[Path, Run] = {}
     asked = []
@@ -217,7 +228,7 @@ def plan(
 
 
 def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Config]]:
-    """The recipe with its settings and, where it has two stages, that of its tuner with those of its own."""
+    """The recipe with its settings and, if it has two stages, the tuner's recipe with its own."""
     options, first, second = (
         {k: v for part in settings for k, v in part.get(stage, {}).items()} for stage in _STAGES
     )
@@ -254,7 +265,7 @@ def _tuner_run(config: Config, recipe: Path, seed: int, work_dir: Path) -> Run:
 
 
 def file_name(variant: str) -> str:
-    """A variant's name as a folder's: ``16 shots`` -> ``16_shots``; '' stays."""
+    """Convert a variant's name to a folder name: ``16 shots`` -> ``16_shots``; '' stays ''."""
     return ''.join(c if c.isalnum() or c in '+-.' else '_' for c in variant)
 
 
@@ -266,20 +277,21 @@ def column_test(
     branch: str = 'base',
     **metainfo,
 ) -> dict:
-    """The test behind a column of the table: an entry of ``test_cfg.tests``.
+    """The test that gives a column of the table: an entry of ``test_cfg.tests``.
 
     See :class:`~fvgpt.engine.runner.subset_loop.SubsetTestLoop`.
 
     Args:
-        protocol: whose configs the data set is looked up in.
+        protocol: the protocol, whose configs contain the data set.
         column: name of the accuracy in ``results.json``.
-        dataset: a part of ``configs/_base_/datasets`` with a ``test_dataset``; None: the data set
-            of the run.
-        subset: of its classes. branch: that predicts them. metainfo: further keys for
-            :class:`~fvgpt.evaluation.SubsetAccuracy`.
+        dataset: file of ``configs/_base_/datasets`` with a ``test_dataset``; None: the data set of
+            the run.
+        subset: subset of its classes.
+        branch: branch that predicts them.
+        metainfo: further keys for :class:`~fvgpt.evaluation.SubsetAccuracy`.
 
     Raises:
-        MissingFileError: there is no such part.
+        MissingFileError: there is no such file.
     """
     test: dict = {}
     if dataset is not None:
@@ -294,10 +306,10 @@ def column_test(
 
 
 def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:
-    """Note the runs of the table in ``protocol.json``, beside those of earlier calls.
+    """Add the runs of the table to ``protocol.json``, which lists the runs of all calls.
 
     Raises:
-        ValueError: the folder belongs to another protocol.
+        UserError: the folder belongs to another protocol.
     """
     path = work_dir / PROTOCOL_FILE
     head = dict(
@@ -311,7 +323,8 @@ def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:
         before = json.loads(path.read_text(encoding='utf-8'))
         if {key: before.get(key) for key in head} != head:
             raise UserError(
-                f'{work_dir} holds the runs of {before.get("protocol")!r}; choose another --work-dir'
+                f'{work_dir} contains the runs of {before.get("protocol")!r}; '
+                'choose another --work-dir'
             )
         known = {run['folder']: run for run in before['runs']}
     for run in runs:

@@ -1,5 +1,4 @@
-"""What was changed in a config since its file was read: by options of a command, or by a Python
-program."""
+"""Changes made to a config after its file was read: by command-line options or in Python."""
 
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple
@@ -8,25 +7,23 @@ from mmengine.config import Config
 
 
 def as_written(config: Config) -> Optional[Config]:
-    """The config as its file has it; None if it comes from no file, or the file is gone."""
+    """The config read again from its file; None if there is no file or it no longer exists."""
     if not config.filename or not Path(config.filename).is_file():
         return None
     return Config.fromfile(config.filename)
 
 
 def with_bases(path: str) -> Iterator[Config]:
-    """The config of a file, and then that of each file that it has as ``_base_``, directly or
-    not."""
+    """The config of a file, followed by those of its direct and indirect ``_base_`` files."""
     yield Config.fromfile(path)
     for base in Config._get_base_files(path):
         yield from with_bases(Config._get_cfg_path(base, path)[0])
 
 
 def changes(before: Config, now: Config) -> Dict[str, Any]:
-    """The options, ``{'train_cfg.max_epochs': 5, ...}``, that make ``before`` what ``now`` is.
+    """The options, such as ``{'train_cfg.max_epochs': 5}``, that turn ``before`` into ``now``.
 
-    Keys that are gone are left out, unless the ``type`` beside them has changed too: then the whole
-    part has.
+    Removed keys are not listed. If the ``type`` of a part changed, the whole part is one option.
     """
     return dict(_changes(before.to_dict(), now.to_dict(), ''))
 
@@ -44,7 +41,7 @@ def _changes(before: Any, now: Any, name: str) -> Iterator[Tuple[str, Any]]:
 
 
 class _Absent:
-    """In place of a value that is not there."""
+    """Stands for a missing value."""
 
 
 def _is_another(before: dict, now: dict) -> bool:
@@ -52,7 +49,7 @@ def _is_another(before: dict, now: dict) -> bool:
 
 
 def _alike(before: Any, now: Any) -> bool:
-    """Whether both are lists of as many parts, which are compared one by one."""
+    """Whether both are lists of parts with equal length, which are compared entry by entry."""
     return (
         isinstance(before, (list, tuple))
         and isinstance(now, (list, tuple))

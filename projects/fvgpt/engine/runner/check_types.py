@@ -1,5 +1,4 @@
-"""The parts of a config before any of them is built: their types exist, and take the keys that they
-are given."""
+"""Check the parts of a config before any is built: each type exists and accepts its keys."""
 
 import inspect
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
@@ -12,13 +11,13 @@ from ...io.errors import UserError
 from ...io.suggest import suggest
 from .signatures import fits, is_ours, parameters, takes_module
 
-# What MMEngine's builders take out of a part's config, or add to it, before its type sees it
+# Keys that MMEngine's builders remove from a part's config, or add to it, before they call its type
 _EXTRA_KEYS: Dict[str, Tuple[str, ...]] = {
     'optimizer wrapper': ('constructor', 'paramwise_cfg'),
     'parameter scheduler': ('convert_to_iter_based',),
     'hook': ('priority',),
 }
-# Keys of a part that hold further parts, of which registry; the parts of a model are models
+# Keys of a part that contain further parts -> their registry; the parts of a model are models
 _NESTED: Dict[str, Dict[str, str]] = {
     'model': {},
     'dataset': dict(dataset='DATASETS', datasets='DATASETS', pipeline='TRANSFORMS'),
@@ -38,10 +37,12 @@ class Part(NamedTuple):
     """A part of a config.
 
     Attributes:
-        name: its key, with dots. value: its config. registry: of its type, a name in
-            ``mmengine.registry``.
-        kind: what such parts are called in messages.
-        default: the type if it names none. complete: whether nothing is added before it is built.
+        name: dotted key of the part.
+        value: its config.
+        registry: registry of its type, a name in ``mmengine.registry``.
+        kind: what messages call such a part.
+        default: the type if the config has none.
+        complete: whether the config is complete, so that a required key may not be missing.
     """
 
     name: str
@@ -53,11 +54,11 @@ class Part(NamedTuple):
 
 
 def check_config(config: Config) -> None:
-    """Look at every part that a Runner builds.
+    """Check every part that a Runner builds.
 
     Raises:
-        UserError: names the key of a type that is not registered, of a parameter that its type does
-            not have, or that has a value of another kind; says what may have been meant.
+        UserError: a type is not registered, a type has no such parameter, or a value has the wrong
+            kind. The message names the key and the closest valid name.
     """
     for group in _TOGETHER:
         missing = [key for key in group if config.get(key) is None]
@@ -70,10 +71,10 @@ def check_config(config: Config) -> None:
 
 
 def check_model(name: str, model: Any) -> None:
-    """:func:`check_config` of a model alone; ``name`` is its key.
+    """:func:`check_config` for a model alone; ``name`` is its key.
 
     Raises:
-        UserError: as there.
+        UserError: as in :func:`check_config`.
     """
     _check(Part(name, model, 'MODELS', 'model'))
 
@@ -117,7 +118,7 @@ def _parts(config: Config) -> Iterator[Part]:
 
 
 def _named_entries(config: Mapping, *keys: str) -> Iterator[Tuple[str, Any]]:
-    """Key -> config of parts of which a recipe has one or a list."""
+    """Key -> config of a value that is one part or a list of parts."""
     for key in keys:
         entry = config.get(key)
         if isinstance(entry, (list, tuple)):
@@ -195,8 +196,11 @@ def _nested(
     taken: Dict[str, inspect.Parameter],
     registry: Registry,
 ) -> Iterator[Part]:
-    """The parts inside a part. Other people's models hold dicts with a ``type`` of any registry:
-    of those, only names of models are looked at."""
+    """The parts inside a part.
+
+    Models of other packages may contain dicts whose ``type`` is in any registry. Of these, only
+    the ones that name a model are checked.
+    """
     kinds = dict(DATASETS='dataset', TRANSFORMS='transform', OPTIMIZERS='optimizer')
     for key, value in values.items():
         name = f'{part.name}.{key}'

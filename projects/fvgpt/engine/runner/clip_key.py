@@ -1,4 +1,4 @@
-"""The CLIP of a recipe: named at the top and in the model, and one and the same."""
+"""The CLIP of a recipe: ``clip`` at the top level and in the model are kept equal."""
 
 from copy import deepcopy
 from typing import Optional, Tuple
@@ -12,8 +12,10 @@ _ABSENT = object()  # in place of a value that is not there
 
 
 def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
-    """Key and config of the tuner: the model, or what stands in it, below test-time augmentation
-    too."""
+    """Key and config of the tuner: the model itself or the ``tuner`` inside it.
+
+    The model may be wrapped for test-time augmentation.
+    """
     name, part = 'model', config.get('model')
     for inner in ('module', 'tuner'):
         if isinstance(part, dict) and isinstance(part.get(inner), dict):
@@ -24,15 +26,16 @@ def tuner_part(config: Config) -> Tuple[str, Optional[ConfigDict]]:
 def settle_clip(config: Config, before: Optional[Config] = None) -> None:
     """Make ``clip`` at the top of a recipe and the ``clip`` of its tuner equal, in place.
 
-    If they differ, each key has the value that was changed since the nearest file (the recipe's
-    own, then its bases) in which they are equal. So either may be set: by an option, in a config of
-    one's own, or in Python.
+    If they differ, they are compared with the nearest file (the recipe's own, then its bases) in
+    which they are equal, and each key takes the changed value. So either of the two can be set: by
+    an option, in a user's config, or in Python.
 
     Args:
-        config: the recipe. before: it before it was changed, for one that comes from no file.
+        config: the recipe.
+        before: the recipe before any change, if it was not read from a file.
 
     Raises:
-        UserError: a key was changed in both, or no file has them equal.
+        UserError: a key has two different new values, or the two are equal in no file.
     """
     name, part = tuner_part(config)
     if 'clip' not in config or part is None:
@@ -44,7 +47,7 @@ def settle_clip(config: Config, before: Optional[Config] = None) -> None:
 
 
 def _merged(name: str, top: dict, own: dict, common: Optional[dict]) -> ConfigDict:
-    """Key by key, of two CLIPs that were one, ``common``, the value that was changed."""
+    """Merge two CLIP configs key by key: the value that differs from ``common`` wins."""
     merged = {}
     for key in {**top, **own}:
         old, above, inside = ((clip or {}).get(key, _ABSENT) for clip in (common, top, own))

@@ -1,4 +1,4 @@
-"""The data loaders and data sets that a recipe names."""
+"""The data loaders and data sets in a recipe."""
 
 from copy import deepcopy
 from typing import Any, List, Sequence
@@ -17,12 +17,12 @@ def dataset_of_test(dataset: dict, test: dict) -> ConfigDict:
 
     Args:
         dataset: the data set of the test loader.
-        test: an entry of ``test_cfg.tests``. With a ``type`` it is a whole data set config of its
-            own; without one, its keys are merged into ``dataset`` as MMEngine merges a config into
-            its base (``_delete_=True`` included).
+        test: an entry of ``test_cfg.tests``. With a ``type`` it is a complete data set config;
+            without one, its keys are merged into ``dataset`` as MMEngine merges a config into its
+            base (including ``_delete_=True``).
 
     Returns:
-        a config of its own: nothing is changed in either argument.
+        A new config; the arguments are not changed.
     """
     if 'type' in test:
         return ConfigDict(deepcopy(dict(test)))
@@ -32,12 +32,12 @@ def dataset_of_test(dataset: dict, test: dict) -> ConfigDict:
 
 
 def subset_tests(config: Config) -> List[ConfigDict]:
-    """The entries of ``test_cfg.tests``, for changes in place; none for a single test."""
+    """The entries of ``test_cfg.tests``, not copied; an empty list if there is a single test."""
     return (config.get('test_cfg') or {}).get('tests') or []
 
 
 def join_test_loaders(config: Config) -> None:
-    """Turn a list of test loaders, as in recipes of 0.1.0, into one and ``test_cfg.tests``.
+    """Convert a list of test loaders (recipes of 0.1.0) to one loader and ``test_cfg.tests``.
 
     Raises:
         UserError: the loaders differ in more than their data set.
@@ -57,20 +57,22 @@ def join_test_loaders(config: Config) -> None:
 
 
 def loaders_of(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]:
-    """The configs of a recipe's data loaders, for changes in place."""
+    """The configs of a recipe's data loaders, not copied."""
     return [loader for part in parts if (loader := config.get(f'{part}_dataloader'))]
 
 
 def datasets_of(
     config: Config, parts: Sequence[str] = PARTS, joined: bool = True
 ) -> List[ConfigDict]:
-    """The data set configs that a recipe contains, for changes in place.
+    """The data set configs that a recipe contains, not copied.
 
-    Those of its loaders, and those entries of ``test_cfg.tests`` that are whole data sets.
+    They are those of its loaders, and the entries of ``test_cfg.tests`` that have a ``type``.
 
     Args:
-        config: the recipe. parts: which of its loaders.
-        joined: the data sets inside a ConcatDataset in place of it; else it is left out.
+        config: the recipe.
+        parts: which loaders.
+        joined: whether to return the data sets inside a ConcatDataset. If not, data sets of this
+            type are left out.
     """
     found = [loader['dataset'] for loader in loaders_of(config, parts)]
     if 'test' in parts:
@@ -79,9 +81,9 @@ def datasets_of(
 
 
 def built_datasets(config: Config, parts: Sequence[str] = PARTS) -> List[ConfigDict]:
-    """The data set configs that a run builds: of training, of validation, and one per test.
+    """Copies of the data set configs that a run builds: training, validation, and each test.
 
-    They are copies. Those inside a ConcatDataset come in place of it.
+    A ConcatDataset is replaced by the data sets inside it.
     """
     found = [loader['dataset'] for loader in loaders_of(config, [p for p in parts if p != 'test'])]
     if 'test' in parts:
@@ -103,6 +105,6 @@ def _members(datasets: List[Any], joined: bool) -> List[ConfigDict]:
 
 
 def is_few_shot(dataset: ConfigDict) -> bool:
-    """Whether a data set is a ``FewShotDataset``; mmpretrain's own take no shots and seeds."""
+    """Whether a data set is a ``FewShotDataset``; those of mmpretrain have no shots or seed."""
     kind = DATASETS.get(dataset.type)
     return isinstance(kind, type) and issubclass(kind, FewShotDataset)

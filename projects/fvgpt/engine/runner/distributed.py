@@ -1,4 +1,4 @@
-"""Processes that torchrun or Slurm started, on a machine without a GPU, too."""
+"""Distributed runs started by torchrun or Slurm, also on machines without a GPU."""
 
 import os
 import subprocess
@@ -16,7 +16,10 @@ _STARTED_BY = {
 
 
 def prepare_distributed(launcher: str) -> Optional[dict]:
-    """Start gloo where there is no GPU, which MMEngine's launchers cannot; returns the model wrapper's config.
+    """Set up the gloo backend if there is no GPU, which MMEngine's launchers do not support.
+
+    Returns:
+        The config of the model wrapper.
 
     Raises:
         ValueError: this process was not started by that launcher, or it needs a GPU.
@@ -24,7 +27,8 @@ def prepare_distributed(launcher: str) -> Optional[dict]:
     variable, command = _STARTED_BY.get(launcher, (None, None))
     if variable and variable not in os.environ:
         raise UserError(
-            f'--launcher {launcher} is for processes that {command} starts: {variable} is not set here'
+            f'--launcher {launcher} is for processes that {command} starts: '
+            f'{variable} is not set here'
         )
     if launcher == 'none' or torch.cuda.is_available():
         return None
@@ -40,7 +44,7 @@ def prepare_distributed(launcher: str) -> Optional[dict]:
 
 
 def _slurm_group() -> Dict[str, str]:
-    """torch.distributed's variables from those of Slurm, by the rules of ``mmengine.dist.init_dist``."""
+    """Set torch.distributed's variables from Slurm's, as ``mmengine.dist.init_dist`` does."""
     address = os.environ.get('MASTER_ADDR')
     if not address:
         hosts = subprocess.run(

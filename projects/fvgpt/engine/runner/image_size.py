@@ -1,4 +1,4 @@
-"""Pipelines that follow the input size of the CLIP."""
+"""Adapt pipelines to the input size of the CLIP."""
 
 from typing import Iterable, Optional
 
@@ -11,7 +11,7 @@ _SIZE_KEYS = ('scale', 'crop_size')
 
 
 def input_size(clip_name: str) -> Optional[int]:
-    """Side in pixels of what a CLIP reads; None where its config is not on this machine or says no such number."""
+    """Input size of a CLIP in pixels; None if its config is not on this machine or has none."""
     if clip_name.startswith('hf-hub:'):
         return None
     try:
@@ -25,12 +25,14 @@ def input_size(clip_name: str) -> Optional[int]:
 
 
 def fit_image_size(config: Config, datasets: Iterable[ConfigDict]) -> None:
-    """Scale the sizes in the pipelines of ``datasets`` from the recipe's ``image_size`` to what its CLIP reads.
+    """Scale the pipelines of ``datasets`` from ``image_size`` to the input size of the CLIP.
 
-    So a recipe written for 224 pixels takes ViT-L-14-336 or the embedded CLIP of 64 by the CLIP's name alone.
+    A recipe written for 224 pixels then works with ViT-L-14-336 (336 pixels) or the embedded CLIP
+    (64 pixels) if only the name of the CLIP is changed.
 
     Args:
-        config: a recipe; without ``image_size``, the size that its pipelines are written for, nothing is done.
+        config: a recipe. ``image_size`` is the size that its pipelines are written for; without
+            this key nothing is changed.
         datasets: its data sets, changed in place.
     """
     size, written = config.get('clip') and input_size(config.clip.name), config.get('image_size')

@@ -1,4 +1,4 @@
-"""The inputs of a run, before anything long begins."""
+"""Check the inputs of a run before any long work starts."""
 
 from typing import Sequence
 
@@ -10,14 +10,13 @@ from .options import check_loader
 
 
 def check_inputs(config: Config, parts: Sequence[str] = PARTS) -> None:
-    """Build each data set of a resolved recipe, so that a wrong path is one error in the first
-    second.
+    """Build each data set of a resolved recipe, so that a wrong path is reported at once.
 
-    Of those with masks the list of images is read too: a missing or wrong mask is not found when
-    stage 1 is over. Nor is a wrong key of the loader of a test.
+    The image lists of data sets with masks are read as well, and the keys of the test loaders are
+    checked; otherwise these errors would appear only after stage 1.
 
     Raises:
-        UserError: names the key or file.
+        UserError: a key or file is wrong; the message names it.
     """
     for loader in loaders_of(config, parts):
         check_loader(loader)

@@ -1,5 +1,4 @@
-"""How images are loaded where a recipe does not say: worker processes by the machine, pinned memory
-for GPUs."""
+"""Defaults of data loaders: the number of workers fits the machine, GPUs get pinned memory."""
 
 import os
 
@@ -14,20 +13,19 @@ MAX_WORKERS = 16  # of one process; more cost memory and time to start
 def available_workers() -> int:
     """Loader workers for this process: its share of the cores it may run on, at least one.
 
-    Processes of torchrun (and runs of a protocol side by side) share the cores,
-    ``LOCAL_WORLD_SIZE`` says how many. Never 0, so that random crops, which are drawn otherwise
-    without workers, do not depend on the machine.
+    Processes of torchrun (and parallel runs of a protocol) share the cores; ``LOCAL_WORLD_SIZE`` is
+    their number. Never 0, because random crops are drawn differently without workers and would
+    then depend on the machine.
     """
     return max(1, min(MAX_WORKERS, cpu_count() // int(os.environ.get('LOCAL_WORLD_SIZE', 1))))
 
 
 def set_loader_defaults(config: Config) -> None:
-    """Fill in ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data
-    loaders.
+    """Set ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders.
 
-    What the recipe has stays, unless it cannot be: mmpretrain's commands ask all loaders for pinned
-    memory and persistent workers, the one useless without a GPU and the other an error of torch
-    without workers.
+    Values in the recipe have priority, with two exceptions, because mmpretrain's commands set both
+    keys for all loaders: ``pin_memory`` is useless without a GPU, and ``persistent_workers`` without
+    workers is an error in torch.
     """
     for part in ('train', 'val', 'test'):
         loader = config.get(f'{part}_dataloader')

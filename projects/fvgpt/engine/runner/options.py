@@ -1,4 +1,4 @@
-"""Options of the command line: a misspelt one is found before anything is trained, and says what may have been meant."""
+"""Check command-line options before training, and suggest the right key for a misspelt one."""
 
 import inspect
 import re
@@ -17,8 +17,8 @@ DATASET_KEYS = (
     'layout',
     'num_shots',
     'seed',
-)  # top-level keys of a recipe that every data set takes
-# Beside a Runner's: keys that this project reads, and those that other commands of OpenMMLab do
+)  # top-level keys of a recipe that are passed to every data set
+# Known keys besides those of a Runner: read by this project or by other commands of OpenMMLab
 _FURTHER_KEYS = (
     *DATASET_KEYS,
     'clip',
@@ -35,21 +35,22 @@ _FURTHER_KEYS = (
     'recipe_hash',
 )
 
-# An option -> the key at the top that takes its place
+# Matches options that a key at the top of the recipe would overwrite
 _OVERWRITTEN = re.compile(
     rf'(?:train|val|test)_dataloader\.(?:\d\.)?dataset\.({"|".join(DATASET_KEYS)})'
 )
 
 
 def check_options(config: Config, options: Iterable[str]) -> None:
-    """Refuse options that would change nothing, or that lead nowhere.
+    """Refuse options that have no effect or do not name an existing place.
 
     Args:
-        config: the recipe before they are merged. options: keys, with dots.
+        config: the recipe before the options are merged.
+        options: dotted keys.
 
     Raises:
-        ValueError: nobody reads the key that an option begins with; a key at the top of the recipe, which holds for all of it,
-            overwrites it; or it does not say which entry of a list is meant.
+        UserError: the first key of an option is unknown; a key at the top of the recipe would
+            overwrite the option; or the option does not select an entry of a list.
     """
     known = [*config, *inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS]
     for option in options:
@@ -63,22 +64,23 @@ def check_options(config: Config, options: Iterable[str]) -> None:
         key = above and above[1]
         if key in config:
             raise UserError(
-                f'{option}=... would be overwritten by a key at the top of the recipe: give {key}=...'
+                f'{option}=... would be overwritten by a key at the top of the recipe: '
+                f'give {key}=...'
             )
         part = config.get(path[0])
         of_one_test = path[0] == 'test_dataloader' and path[1:] and path[1].isdigit()
         if of_one_test and isinstance(part, dict):
             raise UserError(
-                f'test_dataloader is one loader: give test_dataloader.{".".join(path[2:])}=... for all tests, or '
-                f'test_cfg.tests.{path[1]}.KEY=... for the data set of one'
+                f'test_dataloader is one loader: give test_dataloader.{".".join(path[2:])}=... '
+                f'for all tests, or test_cfg.tests.{path[1]}.KEY=... for the data set of one'
             )
         for depth, step in enumerate(path[1:], 1):
             if isinstance(part, (list, tuple)):
                 if not (step.isdigit() and int(step) < len(part)):
                     name = '.'.join(path[:depth])
                     raise UserError(
-                        f'{name} is a list of {len(part)} in the recipe, and {option}=... must say which entry: '
-                        f'{name}.0 is the first'
+                        f'{name} is a list of {len(part)} in the recipe, and {option}=... must '
+                        f'say which entry: {name}.0 is the first'
                     )
                 part = part[int(step)]
             else:
@@ -86,10 +88,10 @@ def check_options(config: Config, options: Iterable[str]) -> None:
 
 
 def check_loader(loader: dict) -> None:
-    """Refuse keys of a data loader that neither MMEngine nor torch takes.
+    """Refuse keys of a data loader that neither MMEngine nor torch accepts.
 
     Raises:
-        ValueError: names the key.
+        UserError: a key is unknown; the message names it.
     """
     known = [*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch']
     for key in loader:
@@ -100,11 +102,11 @@ def check_loader(loader: dict) -> None:
 
 
 def read_recipe(path: str) -> Config:
-    """A config file as MMEngine reads it.
+    """Read a config file with MMEngine.
 
     Raises:
-        FileNotFoundError: it is not there, or one of its bases; says what may have been meant.
-        ValueError: it, or one of its bases, is no Python; says the line.
+        MissingFileError: the file or one of its bases does not exist; similar names are suggested.
+        UserError: the file or one of its bases is not valid Python; the message names the line.
     """
     if not Path(path).is_file():
         raise missing_file('recipe', path, '.py')
@@ -116,7 +118,8 @@ def read_recipe(path: str) -> Config:
             f'{path}: {missing}. Paths of _base_ are relative to their file; '
             'fvgpt::fvgpt/coop_fvg_custom.py is found from anywhere'
         ) from error
-    except SyntaxError as error:  # MMEngine does not say in which file
+    except SyntaxError as error:  # which does not name the file
         raise UserError(
-            f'{path}, or a file that it has as _base_, is no Python in line {error.lineno}: {error.msg}'
+            f'{path}, or one of its _base_ files, is not valid Python in line {error.lineno}: '
+            f'{error.msg}'
         ) from error

@@ -36,14 +36,13 @@ class PromptTuningRunner(Runner):
 
     - :meth:`from_cfg` resolves the recipe (:func:`~.resolve.resolve`) and checks it, its inputs and
       its checkpoints.
-    - :meth:`train` keeps other runs out of the work dir, with ``resume`` goes on from the newest
-      whole checkpoint there, and tunes the tuner first (``tuner_recipe``) unless it has a
-      checkpoint (``model.backbone_checkpoint``, ``load_from``, or a finished stage 1 in
+    - :meth:`train` locks the work dir against other runs, continues from the newest complete
+      checkpoint there if ``resume`` is set, and runs stage 1 (``tuner_recipe``) unless the tuner
+      has a checkpoint (``model.backbone_checkpoint``, ``load_from``, or a finished stage 1 in
       ``<work_dir>/tuner``).
     - :meth:`test` prints the table and writes ``<work_dir>/results.json``.
 
-    Args:
-        as for MMEngine's Runner.
+    The arguments are those of MMEngine's Runner.
     """
 
     def __init__(self, *args, **kwargs):
@@ -53,14 +52,14 @@ class PromptTuningRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Union[Config, dict]) -> 'PromptTuningRunner':
-        """The Runner of a recipe.
+        """Build the Runner of a recipe.
 
-        A recipe that begins with a checkpoint (``load_from`` without ``resume``) may be one to be
-        tested: its training images are not looked at before :meth:`train`.
+        A recipe with a checkpoint (``load_from`` without ``resume``) may be used for testing only.
+        Its training images are therefore not checked before :meth:`train`.
 
         Raises:
-            UserError: a key, a file or a checkpoint is wrong; says which, before anything long
-                begins.
+            UserError: a key, a file or a checkpoint is wrong. This is raised before any long work
+                starts.
         """
         config = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
         config.recipe_hash = recipe_hash(config)
@@ -73,7 +72,7 @@ class PromptTuningRunner(Runner):
             if tuner is not None:
                 check_config(tuner)
             with claimed(config.work_dir):
-                pass  # what is wrong with the work dir is said before anything is built
+                pass  # errors of the work dir are reported before anything is built
         for checkpoint in (begins_with, config.model.get('backbone_checkpoint')):
             if checkpoint:
                 read_checkpoint(checkpoint)
@@ -85,16 +84,15 @@ class PromptTuningRunner(Runner):
         return runner
 
     def claimed(self) -> AbstractContextManager[None]:
-        """Keep other runs out of the work dir, over training and test; training does so by
-        itself."""
+        """Lock the work dir for training and test together; :meth:`train` alone does so itself."""
         return claimed(self.work_dir, self._lock)
 
     def train(self) -> torch.nn.Module:
-        """Train, both stages.
+        """Train both stages.
 
         Raises:
-            UserError: another run is at work in the work dir; what is there was made with other
-                settings; wrong input.
+            UserError: another run uses the work dir, its content was made with other settings, or
+                the input is wrong.
         """
         if 'train' not in self._checked_parts:
             check_inputs(self.cfg, ['train', 'val'])
@@ -123,8 +121,7 @@ class PromptTuningRunner(Runner):
         return metrics
 
     def _choose_checkpoint(self) -> None:
-        """What ``resume`` goes on from: ``load_from``, or the newest checkpoint in the work dir,
-        or nothing."""
+        """Set the checkpoint to resume from: ``load_from``, or the newest one in the work dir."""
         given: Optional[str] = vars(self)['_load_from']
         if given:
             check_settings(self.cfg, Path(given), read_checkpoint(given).get('meta', {}))
@@ -133,7 +130,7 @@ class PromptTuningRunner(Runner):
         self._load_from, self._resume = newest, newest is not None
 
     def _tune(self) -> None:
-        """Stage 1, unless it is done: the tuner inside the model gets its trained parameters."""
+        """Run stage 1 unless it is done, and load the trained parameters into the model's tuner."""
         config = tuner_config(self.cfg)
         if config is None:
             return
@@ -143,7 +140,7 @@ class PromptTuningRunner(Runner):
             print_log(f'stage 1 is done: {final}', 'current')
         else:
             config.resume = bool(self.cfg.get('resume'))
-            with self._left_as_it_is():
+            with self._keep_global_state():
                 type(self).from_cfg(config).train()
             barrier()  # the main process writes it, all read it
         unwrapped(self.model).load_backbone(str(final))
@@ -151,10 +148,12 @@ class PromptTuningRunner(Runner):
         self.dump_config()
 
     @contextmanager
-    def _left_as_it_is(self) -> Iterator[None]:
-        """Let another Runner work: afterwards this one's logger, messages, visualizer, scope and
-        random numbers are current again, so that stage 2 does not depend on whether stage 1 was
-        made just now."""
+    def _keep_global_state(self) -> Iterator[None]:
+        """Restore this Runner's global state after another Runner has been used.
+
+        The state is the logger, message hub, visualizer, scope and random numbers. Stage 2 then
+        gives the same result whether stage 1 ran in this process or earlier.
+        """
         kinds = (DefaultScope, MMLogger, MessageHub, type(self.visualizer))
         instances = [kind._instance_dict.copy() for kind in kinds]
         numbers = random_state()

@@ -1,4 +1,4 @@
-"""Recipes by their path: read, train and evaluate; what the commands call."""
+"""Read, train and evaluate recipes by their path, as the commands do."""
 
 from typing import Dict, Optional
 
@@ -18,7 +18,8 @@ def load_recipe(path: str, options: Optional[dict] = None) -> Config:
     """Read a recipe, apply command-line options and resolve it, see :func:`~.resolve.resolve`.
 
     Raises:
-        MissingFileError: no such file. UserError: an option begins with a key that nobody reads.
+        MissingFileError: the file does not exist.
+        UserError: the first key of an option is unknown.
     """
     return resolve(_read(path, options))
 
@@ -44,10 +45,10 @@ def run_recipe(
 
     Args:
         path: the recipe.
-        work_dir: where checkpoints, logs and ``results.json`` go; stage 1 uses
+        work_dir: folder for checkpoints, logs and ``results.json``; stage 1 uses
             ``<work_dir>/tuner``.
         options: ``--cfg-options``.
-        resume: go on from the last checkpoints in ``work_dir``.
+        resume: continue from the last checkpoints in ``work_dir``.
         amp: train with mixed precision.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         test: evaluate at the end.
@@ -81,7 +82,7 @@ def evaluate_recipe(
 
 
 def build_runner(config: Config, work_dir: str, launcher: str = 'none') -> PromptTuningRunner:
-    """The Runner of a recipe, which need not name ours (``runner_type``).
+    """Build the Runner of a recipe; its ``runner_type`` may be another than ours.
 
     Raises:
         UserError: wrong input, see :class:`~.prompt_tuning_runner.PromptTuningRunner`.

@@ -1,4 +1,4 @@
-"""From a recipe as it was read to the config of a run, in one pass."""
+"""Turn a recipe as read from its file into the config of a run, in one pass."""
 
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -17,24 +17,24 @@ RESOLVED = 'resolved'  # the key that notes it
 
 
 def resolve(recipe: Config) -> Config:
-    """What a recipe means, written out; a resolved config stays as it is.
+    """Expand a recipe to a complete config. A resolved config is returned unchanged.
 
     - Keys that were changed since the file was read are checked, and those that concern stage 1 are
-      noted for it (``tuner_options``).
-    - ``clip`` becomes that of the model, or the other way round, see
+      stored for it (``tuner_options``).
+    - ``clip`` at the top and ``clip`` of the model become equal, see
       :func:`~.clip_key.settle_clip`.
-    - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are handed to every data set (``seed``
-      also to MMEngine; other people's data sets take ``data_root`` alone, those inside MMEngine's
-      ConcatDataset have their own).
-    - The sizes in pipelines follow the CLIP, see :func:`~.image_size.fit_image_size`.
+    - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are passed to every data set, and
+      ``seed`` to MMEngine. Data sets of other packages get ``data_root`` only; those inside
+      MMEngine's ConcatDataset have their own.
+    - Pipelines are scaled to the input size of the CLIP, see :func:`~.image_size.fit_image_size`.
     - ``feature_cache`` becomes a hook; loaders get their defaults.
 
     Args:
-        recipe: as MMEngine reads it, with any changes; it is not changed here.
+        recipe: as MMEngine reads it, with any changes; it is not modified.
 
     Raises:
-        UserError: a key that was changed is read by nobody, or another one overwrites it, or the
-            recipe has two CLIPs.
+        UserError: a changed key is unknown or is overwritten by another one, or the recipe has two
+            different CLIPs.
     """
     # Formatting the text by yapf, as MMEngine does per checkpoint, takes as long as a short epoch
     # from cached features
@@ -62,8 +62,10 @@ def resolve(recipe: Config) -> Config:
 
 
 def tuner_options(options: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """Options that hold for stage 1 too: all but those of the FVGPT model; ``model.tuner.x``
-    becomes ``model.x``."""
+    """Options that also apply to stage 1: all except those of the FVGPT model.
+
+    ``model.tuner.x`` becomes ``model.x``.
+    """
     chosen = {}
     for key, value in (options or {}).items():
         if key.startswith('model.tuner.'):

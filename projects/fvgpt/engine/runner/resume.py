@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: from its latest whole checkpoint, with the settings it was begun with."""
+"""Resume a stopped run from its latest complete checkpoint, with unchanged settings."""
 
 import hashlib
 import json
@@ -24,13 +24,14 @@ _TRAINING_KEYS = (
     'train_cfg',
     'randomness',
 )
-# Keys at any depth that decide how fast and where, not what; of a tuner's checkpoint its parameters are compared
+# Keys at any depth that affect speed and paths only, not results. Of a tuner's checkpoint the
+# parameters are compared, not the path.
 _NO_MATTER = (
     'num_workers',
     'persistent_workers',
     'prefetch_factor',
     'pin_memory',
-    'collate_fn',  # a batch as a list or a tensor: the data preprocessor takes both
+    'collate_fn',  # a batch as a list or a tensor: the data preprocessor accepts both
     'cache_dir',
     'max_text_tokens',
     'backbone_checkpoint',
@@ -39,10 +40,13 @@ _CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')  # as CheckpointHook name
 
 
 class AtomicWriteBackend(LocalBackend):
-    """MMEngine's local files, written whole or not at all: ``backend_args=dict(backend='atomic_write')``."""
+    """MMEngine's local file backend with atomic writes.
+
+    It is used by ``backend_args=dict(backend='atomic_write')``.
+    """
 
     def put(self, obj: bytes, filepath: str) -> None:
-        """Write a file, by another name until it is whole."""
+        """Write a file under a temporary name and rename it when it is complete."""
         with atomic_write(Path(filepath)) as partial:
             super().put(obj, partial)
 
@@ -51,7 +55,10 @@ register_backend('atomic_write', AtomicWriteBackend, force=True)
 
 
 def training_settings(config: Dict[str, Any]) -> Dict[str, Any]:
-    """What a training run depends on, as ``{'optim_wrapper.optimizer.lr': .002, ...}``; weights and data by their names."""
+    """The settings that determine a training run, as ``{'optim_wrapper.optimizer.lr': .002, ...}``.
+
+    Weights and data are represented by their names.
+    """
     chosen = {key: config.get(key) for key in _TRAINING_KEYS}
     return dict(
         _leaves({**chosen, 'feature_cache.views': (config.get('feature_cache') or {}).get('views')})
@@ -68,14 +75,17 @@ def _leaves(value: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
 
 
 def recipe_hash(config: Dict[str, Any]) -> str:
-    """Identity of :func:`training_settings`."""
+    """Hash of :func:`training_settings`."""
     return hashlib.sha256(
         json.dumps(training_settings(config), sort_keys=True).encode()
     ).hexdigest()[:16]
 
 
 def changed_settings(config: Dict[str, Any], meta: Dict[str, Any]) -> List[str]:
-    """What a recipe has otherwise than the run that wrote a checkpoint with this ``meta``; empty where nothing is."""
+    """Differences between a recipe and the run that wrote a checkpoint with this ``meta``.
+
+    One text per changed setting; empty if there are none.
+    """
     if Provenance.of_checkpoint(dict(meta=meta)).recipe == recipe_hash(config):
         return []
     try:
@@ -93,22 +103,23 @@ def changed_settings(config: Dict[str, Any], meta: Dict[str, Any]) -> List[str]:
 
 
 def check_settings(config: Config, checkpoint: Path, meta: Dict[str, Any]) -> None:
-    """Refuse to take a checkpoint in a work dir for one of this recipe's training.
+    """Check that a checkpoint in a work dir was trained with the settings of this recipe.
 
     Raises:
-        ValueError: names the settings that differ.
+        UserError: settings differ; the message names them.
     """
     changes = changed_settings(config, meta)
     if changes:
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise UserError(
-            f'{checkpoint} was trained with other settings than this recipe has: {"; ".join(changes[:4])}{more}. '
+            f'{checkpoint} was trained with other settings than this recipe has: '
+            f'{"; ".join(changes[:4])}{more}. '
             f'Choose another --work-dir, delete {checkpoint.parent}, or set them as they were'
         )
 
 
 def numbered_checkpoints(work_dir: str) -> List[Path]:
-    """The checkpoints in a work dir, the earliest first."""
+    """The checkpoints in a work dir, earliest first."""
     numbered = {
         int(match[1]): file
         for file in Path(work_dir).glob('*.pth')
@@ -118,12 +129,13 @@ def numbered_checkpoints(work_dir: str) -> List[Path]:
 
 
 def newest_checkpoint(config: Config, work_dir: str) -> Optional[str]:
-    """The checkpoint that a run goes on from, None where there is none yet.
+    """The checkpoint to resume a run from; None if there is none yet.
 
-    The file ``last_checkpoint`` is not asked: MMEngine may be killed while it writes that.
+    The file ``last_checkpoint`` is not used, because a run may be killed while MMEngine writes it.
 
     Raises:
-        ValueError: all checkpoints there are broken, or of other settings; names what differs.
+        UserError: every checkpoint there is broken or was trained with other settings; the message
+            names what differs.
     """
     problem: Optional[ValueError] = None
     for file in reversed(numbered_checkpoints(work_dir)):

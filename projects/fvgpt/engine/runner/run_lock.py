@@ -10,19 +10,20 @@ from filelock import FileLock, Timeout
 from ...io.atomic_write import explain_write_errors
 from ...io.errors import UserError
 
-RUN_LOCK = '.running'  # in a work dir, held by the process that trains there
+RUN_LOCK = '.running'  # in the work dir; held by the process that trains there
 
 
 @contextmanager
 def claimed(work_dir: str, lock: Optional[FileLock] = None) -> Iterator[None]:
-    """Keep other runs out of a work dir.
+    """Context manager that locks a work dir against other runs.
 
     Args:
-        work_dir: made if it does not exist. lock: held already, or not, by the run that claims it;
-            its own if left out.
+        work_dir: created if it does not exist.
+        lock: the lock of this run, which may already hold it; default: a new one.
 
     Raises:
-        UserError: another run is at work there. WriteError: it cannot be written.
+        UserError: another run uses the work dir.
+        WriteError: the work dir is not writable.
     """
     if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
         yield  # the first process of a distributed run holds the lock for all
@@ -41,5 +42,5 @@ def claimed(work_dir: str, lock: Optional[FileLock] = None) -> Iterator[None]:
 
 
 def run_lock(work_dir: str) -> FileLock:
-    """The lock of a work dir, not held yet; whoever has it may claim the work dir again."""
+    """The lock of a work dir, not acquired yet. Its owner may acquire it several times."""
     return FileLock(Path(work_dir) / RUN_LOCK, timeout=0)

@@ -1,5 +1,4 @@
-"""What a class or function of a config takes: its parameters, and whether a value fits one of
-them."""
+"""Parameters of the classes and functions that configs name, and whether a value fits one."""
 
 import collections.abc
 import inspect
@@ -19,10 +18,10 @@ def is_ours(kind: Any) -> bool:
 
 
 def parameters(kind: Callable) -> Optional[Dict[str, inspect.Parameter]]:
-    """Name -> parameter of everything that a type accepts by keyword; None if it accepts anything.
+    """Name -> parameter of all keyword arguments of a type; None if it accepts any keyword.
 
-    A class of this package that takes ``**kwargs`` hands them to the class that it extends, whose
-    parameters are added.
+    A class of this package with ``**kwargs`` passes them to its base class, whose parameters are
+    added.
     """
     if not inspect.isclass(kind):
         return _named(kind)
@@ -36,7 +35,7 @@ def parameters(kind: Callable) -> Optional[Dict[str, inspect.Parameter]]:
             for name, parameter in list(signature.parameters.items())[1:]
             if parameter.kind in _NAMED
         }
-        # a parameter of a class above is optional here: its heir may give it
+        # optional, because the derived class may supply parameters of its base class
         found = {**(own if not found else _optional(own)), **found}
         if not _takes_anything(signature):
             return found
@@ -67,19 +66,17 @@ def _takes_anything(signature: inspect.Signature) -> bool:
 
 
 def takes_module(hint: Any) -> bool:
-    """Whether a parameter with this annotation may be a module, so that a dict in its place is the
-    config of one."""
+    """Whether a parameter with this annotation may be a module, and a dict the config of one."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         return any(takes_module(one) for one in typing.get_args(hint))
     return inspect.isclass(hint) and issubclass(hint, nn.Module)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config can be meant for a parameter with this annotation; True if that
-    is not known.
+    """Whether a config value fits a parameter with this annotation; True if that is unknown.
 
-    Whole numbers are floats too, and lists, tuples and any other sequences are one another:
-    MMEngine's configs mix them.
+    Integers are accepted as floats, and any sequence in place of another, since MMEngine's configs
+    mix lists and tuples.
     """
     if typing.get_origin(hint) in (typing.Union, UnionType):
         return any(fits(value, one) for one in typing.get_args(hint))

@@ -1,4 +1,4 @@
-"""Stage 1 of a recipe of FVG-PT: the tuner's own recipe, with what was changed in this one."""
+"""Stage 1 of an FVG-PT recipe: the tuner's own recipe with the changes made to this one."""
 
 import os
 from copy import deepcopy
@@ -12,16 +12,17 @@ from .resolve import resolve
 
 
 def tuner_config(config: Config) -> Optional[Config]:
-    """The resolved recipe of stage 1, in ``<work_dir>/tuner``; None if there is none, or the tuner
-    has a checkpoint.
+    """The resolved recipe of stage 1, with the work dir ``<work_dir>/tuner``.
+
+    None if stage 1 is not needed: the recipe has no stage 1, or its tuner has a checkpoint.
 
     Args:
-        config: the resolved recipe of stage 2. Of ``data_root``, ``layout``, ``num_shots``,
-            ``seed`` and ``clip`` its own hold for stage 1; of all else what was changed after the
-            file was read, ``tuner_options``.
+        config: the resolved recipe of stage 2. Its ``data_root``, ``layout``, ``num_shots``,
+            ``seed`` and ``clip`` also apply to stage 1; of the other keys, those that were changed
+            after the file was read (``tuner_options``).
 
     Raises:
-        UserError: the tuner's recipe does not exist, or what was changed leads nowhere in it.
+        UserError: the tuner's recipe does not exist, or it does not have a key that was changed.
     """
     if not config.get('tuner_recipe') or config.model.get('backbone_checkpoint'):
         return None
@@ -41,5 +42,5 @@ def tuner_config(config: Config) -> Optional[Config]:
 
 
 def tuner_checkpoint(config: Config) -> Path:
-    """The checkpoint of a finished stage 1 with this recipe."""
+    """Path of the checkpoint that stage 1 with this recipe writes at its end."""
     return Path(config.work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'

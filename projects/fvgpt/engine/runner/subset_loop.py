@@ -26,11 +26,11 @@ class SubsetTestLoop(TestLoop):
         runner, evaluator, fp16: see MMEngine's TestLoop.
         dataloader: one data loader or its config.
         tests: one entry per test: the keys in which its data set differs from
-            ``dataloader.dataset``, such as ``subset``, ``split`` or ``metainfo``; an entry with a
-            ``type`` is a whole data set config. None: one test, of ``dataloader.dataset``.
+            ``dataloader.dataset``, such as ``subset``, ``split`` or ``metainfo``. An entry with a
+            ``type`` is a complete data set config. None: one test, of ``dataloader.dataset``.
 
     Raises:
-        UserError: ``dataloader`` is a list, or ``tests`` are given with a loader that is built.
+        UserError: ``dataloader`` is a list, or ``tests`` are given with an already built loader.
     """
 
     def __init__(

@@ -10,16 +10,17 @@ from ...registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupCosineLR(_ParamScheduler):
-    """Constant warm-up, then half a cosine that starts at the full rate and is cut off before it reaches zero.
+    """Constant warm-up, then a half cosine from the full rate that ends before it reaches zero.
 
-    Epoch e < warmup_epochs runs at ``warmup_lr``, later ones at lr0 / 2 (1 + cos(pi (e - warmup_epochs) / E)), with E
-    the number of epochs of the whole run, as Dassl schedules it.
+    Epoch e < warmup_epochs has the rate ``warmup_lr``, a later one lr0 / 2
+    (1 + cos(pi (e - warmup_epochs) / E)), where E is the number of epochs of the whole run, as in
+    Dassl.
 
     Args:
-        optimizer: filled in by the runner.
+        optimizer: set by the runner.
         warmup_lr: absolute rate of the warm-up.
-        warmup_epochs: 0 switches it off.
-        end: E; the runner fills in the train loop's ``max_epochs``.
+        warmup_epochs: number of warm-up epochs; 0 disables the warm-up.
+        end: E; the runner sets it to ``max_epochs`` of the train loop.
         kwargs: as for MMEngine's schedulers.
     """
 
