@@ -96,17 +96,17 @@ class FVGPT(FrozenTowerClassifier):
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
         self.compensation: Optional[ForegroundDistillationCompensation] = (
             build_seeded({**size, **compensation}, 1, 'ForegroundDistillationCompensation')
-            if compensation
+            if compensation is not None
             else None
         )
         # The gate serves the distillation only: without FDC there is nothing to gate.
         self.reliability_gate: Optional[ForegroundReliabilityGate] = (
             build_seeded(reliability_gate, 2, 'ForegroundReliabilityGate')
-            if compensation and reliability_gate
+            if compensation is not None and reliability_gate is not None
             else None
         )
         self.calibration: Optional[PriorCalibration] = (
-            build_seeded(calibration, 3, 'PriorCalibration') if calibration else None
+            build_seeded(calibration, 3, 'PriorCalibration') if calibration is not None else None
         )
         self.gate_loss = LOSSES.build({'type': 'ReliabilityLoss', **gate_loss})
         self.distillation_loss = LOSSES.build(
@@ -137,9 +137,14 @@ class FVGPT(FrozenTowerClassifier):
             part.set_class_names(class_names, dataset_name=self.dataset_name)
 
     def set_trained_classes(self, class_names: Sequence[str]) -> None:
-        """Record the classes of the training set, for the tuner too."""
+        """Record the classes of the training set.
+
+        The tuner takes them too, unless it knows its own: its parameters may belong to classes in
+        another order (Tip-Adapter), or to others, than those that FVG-PT is trained on.
+        """
         super().set_trained_classes(class_names)
-        self.tuner.set_trained_classes(class_names)
+        if not self.tuner.trained_class_names:
+            self.tuner.set_trained_classes(class_names)
 
     # ------------------------------------------------------------------ features of the frozen models
     @property
@@ -219,7 +224,8 @@ class FVGPT(FrozenTowerClassifier):
                 "backbone_checkpoint to the tuner's checkpoint (tools/train.py does so by itself)"
             )
         with torch.no_grad():
-            signals = self.signals(self.frozen(inputs, data_samples))
+            frozen = self.frozen(inputs, data_samples)
+        signals = self.signals(frozen)
         labels = gt_labels(data_samples, signals.full['feature'].device)
         terms: Dict[str, Tensor] = {}
         if self.compensation is not None:

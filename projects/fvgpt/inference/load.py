@@ -90,7 +90,7 @@ def build_model(
         )
     recorded.check_fits(model, source)
     load_parameters(model, state, source)
-    model.set_trained_classes(recorded.class_names)
+    recorded.set_trained_classes(model)
     model._config = config
     return model.eval()
 

@@ -70,7 +70,10 @@ class PromptTuner(FrozenTowerClassifier):
     @abstractmethod
     def encode_text(self) -> Features:
         """Text features of the current classes, rows (C, ...), differentiable in the tuner's
-        parameters."""
+        parameters.
+
+        It runs in every training step: what is constant belongs in ``_build_classes``.
+        """
 
     @torch.no_grad()
     def cached_text(self) -> Features:
@@ -83,7 +86,7 @@ class PromptTuner(FrozenTowerClassifier):
         if version != self._text_version:
             self._text_cache.clear()
             self._text_version = version
-        key = (self.dataset_name, *self.class_names)
+        key = (self.dataset_name, *self.class_names, None, *self.trained_class_names)
         if key not in self._text_cache:
             self._text_cache[key] = self.encode_text()
         return self._text_cache[key]

@@ -65,7 +65,7 @@ def load_tuner(tuner: CLIPClassifier, path: str) -> None:
     content = read_checkpoint(path)
     provenance = Provenance.of_checkpoint(content)
     provenance.check_fits(tuner, path)
-    tuner.set_trained_classes(provenance.class_names)
+    tuner.set_trained_classes(provenance.tuner_class_names or provenance.class_names)
     state = content['state_dict']
     of_tuner = {key[len(_TUNER) :]: value for key, value in state.items() if key.startswith(_TUNER)}
     load_parameters(tuner, of_tuner or state, path)

@@ -97,9 +97,13 @@ class CLIPClassifier(BaseClassifier):
         self.branch = Branch(branch)
         names = check_class_names(class_names)
         if names != self.class_names or dataset_name != self.dataset_name:
-            self.dataset_name = dataset_name
-            self._build_classes(names)
-            self.class_names = names
+            before = self.class_names, self.dataset_name
+            self.class_names, self.dataset_name = names, dataset_name
+            try:
+                self._build_classes(names)
+            except BaseException:
+                self.class_names, self.dataset_name = before
+                raise
         return self
 
     def set_trained_classes(self, class_names: Sequence[str]) -> None:

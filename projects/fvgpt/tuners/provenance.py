@@ -13,6 +13,8 @@ PROVENANCE = 'fvgpt'  # key below the checkpoint's ``meta``
 # What has to be the same in a checkpoint and in the model that loads it -> its name in messages
 _MUST_AGREE = dict(tuner='tuner', clip='CLIP', quick_gelu='quick_gelu', clip_weights='CLIP weights')
 
+_NAMES = ('class_names', 'tuner_class_names')
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -23,6 +25,7 @@ class Provenance:
         clip: name of the CLIP. quick_gelu: its activation. clip_weights: sha256 of its weights.
         precision: of the towers, ``float32`` unless ``clip.precision`` was set.
         class_names: classes of the training set, in label order.
+        tuner_class_names: those of the tuner below FVG-PT, if they are others.
         seed, subset, num_shots: of the few-shot draw.
         split: sha256 of the list of training images.
         recipe: hash of the training settings. processes: number of ranks.
@@ -37,6 +40,7 @@ class Provenance:
     clip_weights: Optional[str] = None
     precision: Optional[str] = None
     class_names: Tuple[str, ...] = ()
+    tuner_class_names: Tuple[str, ...] = ()
     seed: Optional[int] = None
     recipe: Optional[str] = None
     subset: Optional[str] = None
@@ -54,17 +58,21 @@ class Provenance:
         A model without a CLIP of its own (``PriorCalibratedClassifier``) records its class only.
         """
         names = tuple(model.trained_class_names or model.class_names)
-        clip = getattr(tuner_of(model), 'clip', None)
+        tuner = tuner_of(model)
+        clip = getattr(tuner, 'clip', None)
         if clip is None:
             return cls(model=type(model).__name__, class_names=names, **run)
         return cls(
             model=type(model).__name__,
-            tuner=type(tuner_of(model)).__name__,
+            tuner=type(tuner).__name__,
             clip=clip.name,
             quick_gelu=clip.quick_gelu,
             clip_weights=clip.weight_hash,
             precision=clip.precision or 'float32',
             class_names=names,
+            tuner_class_names=()
+            if tuner.trained_class_names in ((), names)
+            else tuner.trained_class_names,
             **run,
         )
 
@@ -75,12 +83,14 @@ class Provenance:
         Raises:
             ValueError: the class names are not a list of strings.
         """
-        names = recorded.get('class_names') or ()
-        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f'class_names is {str(names)[:80]}')
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in recorded.items() if key in known}
-        return cls(**{**values, 'class_names': tuple(names)})
+        for key in _NAMES:
+            names = values.get(key) or ()
+            if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+                raise ValueError(f'{key} is {str(names)[:80]}')
+            values[key] = tuple(names)
+        return cls(**values)
 
     @classmethod
     def of_checkpoint(cls, content: Mapping[str, Any]) -> 'Provenance':
@@ -97,9 +107,17 @@ class Provenance:
     def to_dict(self) -> Dict[str, Any]:
         """Plain values of what is known, for ``meta``, JSON files and :meth:`from_dict`."""
         values = {key: value for key, value in asdict(self).items() if value not in (None, {}, ())}
-        if 'class_names' in values:
-            values['class_names'] = list(values['class_names'])
+        for key in _NAMES:
+            if key in values:
+                values[key] = list(values[key])
         return values
+
+    def set_trained_classes(self, model: CLIPClassifier) -> None:
+        """Let a model know which classes it, and its tuner, was trained on."""
+        if self.tuner_class_names:
+            tuner_of(model).set_trained_classes(self.tuner_class_names)
+        if self.class_names:
+            model.set_trained_classes(self.class_names)
 
     def check_fits(self, model: CLIPClassifier, path: str) -> None:
         """Refuse to load a checkpoint of another tuner or another CLIP into a model.

@@ -76,8 +76,7 @@ class ProvenanceHook(Hook):
         origin = f'the checkpoint of {recorded.model}' if recorded.model else 'the checkpoint'
         # MMEngine itself would only warn of parameters that do not fit
         load_parameters(model, checkpoint['state_dict'], origin)
-        if recorded.class_names:
-            model.set_trained_classes(recorded.class_names)
+        recorded.set_trained_classes(model)
         hub = checkpoint.get('message_hub')
         if isinstance(hub, dict):
             hub['log_scalars'] = {
