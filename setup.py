@@ -16,19 +16,22 @@ packages = ['fvgpt'] + [f'fvgpt.{package}' for package in find_packages('project
 setup(
     name='fvgpt',
     version='0.1.0',
-    description='FVG-PT: foreground view-guided prompt tuning for CLIP, a plug-in for MMEngine and MMPretrain',
+    description='FVG-PT: foreground view-guided prompt tuning for CLIP, '
+                'a plug-in for MMEngine and MMPretrain',
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10',
     package_dir={'fvgpt': 'projects/fvgpt'},
     packages=packages,
-    # .mim as mim and MMEngine's config loader look for it; its configs and tools are links to ours
-    package_data={'fvgpt': ['assets/*.json', 'assets/*/*', '.mim/*.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml',
-                            '.mim/tools/*.py', '.mim/tools/*.sh', '.mim/tools/*.bash']},
-    # mmcv or mmcv-lite serves; neither is required here, so that a full mmcv is never replaced
+    # mim and MMEngine's config loader search .mim; its configs and tools are links to ours
+    package_data={'fvgpt': ['assets/*.json', 'assets/*/*', '.mim/*.yml', '.mim/configs/**/*.py',
+                            '.mim/configs/**/*.yml', '.mim/tools/*.py', '.mim/tools/*.sh',
+                            '.mim/tools/*.bash']},
+    # mmcv or mmcv-lite is needed; neither is required here, so that a full mmcv is never replaced
     install_requires=requirements('runtime'),
     extras_require=dict({extra: requirements(extra)
-                         for extra in ('demo', 'export', 'segment-rembg', 'segment-transformers', 'slurm', 'tests')},
+                         for extra in ('demo', 'export', 'segment-rembg', 'segment-transformers',
+                                       'slurm', 'tests')},
                         lite=['mmcv-lite>=2.0,<2.4']),
 )

@@ -1,4 +1,7 @@
-"""How Sphinx builds the documentation: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
+"""Sphinx settings.
+
+Build: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``.
+"""
 
 import sys
 from pathlib import Path
@@ -21,7 +24,7 @@ highlight_language = 'none'  # of indented blocks, which hold commands and formu
 myst_heading_anchors = 4  # as GitHub makes them
 
 autodoc_inherit_docstrings = (
-    False  # those of MMEngine's base classes are for MMEngine's documentation
+    False  # docstrings of MMEngine's base classes belong to MMEngine's documentation
 )
 autodoc_member_order = 'bysource'
 maximum_signature_line_length = 100

@@ -1,9 +1,10 @@
-"""Measure the fast ways against the plain ones on this machine.
+"""Measure the optimised computations against the plain ones on this machine.
 
     python tools/benchmark.py all --json figures.json
 
-Both ways take turns in one run, towers have random weights. text: CoOp's text step. stage1, stage2: a training step from kept
-features against one with all towers. inference: FVG-PT beside CLIP's image encoder.
+Both take turns in one run; the towers have random weights. text: CoOp's text step. stage1, stage2:
+a training step from cached features against one with all towers. inference: FVG-PT compared with
+CLIP's image encoder.
 """
 
 import argparse
@@ -27,13 +28,16 @@ def main() -> None:
         help='number of ImageNet class names (default: %(default)s)',
     )
     parser.add_argument(
-        '--repeats', type=int, default=5, help='of which the median counts (default: %(default)s)'
+        '--repeats',
+        type=int,
+        default=5,
+        help='repetitions, of which the median counts (default: %(default)s)',
     )
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
     parser.add_argument(
-        '--precision', choices=['bf16', 'fp16'], help='of the towers (default: float32)'
+        '--precision', choices=['bf16', 'fp16'], help='precision of the towers (default: float32)'
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures to this file')
     args = parser.parse_args()
 
     def benchmark(options: dict) -> None:
@@ -43,7 +47,8 @@ def main() -> None:
 
         if not 1 <= args.classes <= 1000 or args.repeats < 1:
             refuse(
-                '--classes must lie between 1 and 1000, the ImageNet names, and --repeats be at least 1'
+                '--classes must lie between 1 and 1000, the ImageNet names, '
+                'and --repeats be at least 1'
             )
         torch_device(args.device)
         if args.json and not args.json.absolute().parent.is_dir():

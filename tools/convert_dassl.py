@@ -1,11 +1,12 @@
-"""Bring a checkpoint of the original trainers (Dassl's model.pth.tar-N) into this project, or take one back out.
+"""Import checkpoints of the original trainers (Dassl's model.pth.tar-N), or export ours.
 
     python tools/convert_dassl.py model.pth.tar-10 coop.pth --tuner CoOp
     python tools/convert_dassl.py epoch_10.pth coop.safetensors --export
 
-Import reads tensors only (nothing is unpickled), keeps the trained parameters and writes a checkpoint that
-``model.backbone_checkpoint`` takes. Export writes the trained parameters of one of our checkpoints as a plain
-safetensors file; its keys are ours, see fvgpt/dassl.py for the originals' names.
+Import reads tensors only (no code in the file is run) and writes the trained parameters as a
+checkpoint for ``model.backbone_checkpoint``. Export writes the trained parameters of one of our
+checkpoints as a safetensors file with our keys; fvgpt/inference/dassl.py contains the names of the
+originals.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""Write a trained model for other programs: ONNX, and a bundle of one safetensors and one JSON file.
+"""Export a trained model: ONNX, and a bundle of one safetensors and one JSON file.
 
-    python tools/export.py work_dirs/coop_fvg_quickstart/epoch_10.pth --out exported --classes "red star" "blue ring"
+    python tools/export.py work_dirs/coop_fvg_quickstart/epoch_10.pth --out exported \\
+        --classes "red star" "blue ring"
 
-onnx: classifier.onnx (images -> logits and probabilities of the classes and the branch), image_features.onnx with
-text_features.safetensors (unit features, for classes that change), onnx.json. Each graph is compared with torch by ONNX
-Runtime; the largest difference is printed, and a graph that differs by more than 1e-3 is not kept.
+onnx: classifier.onnx (images -> logits and probabilities of the classes and the branch),
+image_features.onnx with text_features.safetensors (unit features, for changing classes), and
+onnx.json. The outputs of each graph in ONNX Runtime are compared with torch; the largest difference
+is printed, and a graph that differs by more than 1e-3 is deleted.
 bundle: bundle.safetensors and bundle.json, which fvgpt.inference.bundle.load_bundle reads back.
 """
 
@@ -41,7 +43,8 @@ def export(args: argparse.Namespace, options: dict) -> None:
             print(f'{args.out}/{name}: differs from torch by at most {difference:.1e}')
     if args.format != 'onnx':
         print(
-            f'{export_bundle(inferencer, args.out, args.overwrite)}: read it with fvgpt.inference.bundle.load_bundle'
+            f'{export_bundle(inferencer, args.out, args.overwrite)}: '
+            'read it with fvgpt.inference.bundle.load_bundle'
         )
 
 

@@ -1,9 +1,9 @@
 """Write the recipes of configs/fvgpt from the table in projects/fvgpt/recipes.py.
 
     python tools/make_recipes.py            # after a change of the table
-    python tools/make_recipes.py --check    # name the files that differ from it, and write nothing
+    python tools/make_recipes.py --check    # list the files that differ from it, write nothing
 
-Files that the table does not name stay as they are. With --check the exit code is 1 if a file differs.
+Files that are not in the table are not changed. With --check the exit code is 1 if a file differs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--check', action='store_true', help='write nothing, name what differs')
+    parser.add_argument('--check', action='store_true', help='write nothing, list what differs')
     args = parser.parse_args()
 
     def make(_: dict) -> None:

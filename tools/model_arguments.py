@@ -1,4 +1,4 @@
-"""What the commands that use a trained model share: which model, and for which classes."""
+"""Shared by the commands that use a trained model: options for the model and the classes."""
 
 import argparse
 import sys
@@ -14,11 +14,11 @@ BRANCHES = ('open', 'base', 'new')
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say how a checkpoint is read."""
+    """Add the options for reading a checkpoint."""
     parser.add_argument(
         '--config',
         metavar='RECIPE',
-        help='the recipe it was trained with; left out, the one it carries',
+        help='the recipe it was trained with (default: the one in the checkpoint)',
     )
     parser.add_argument(
         '--cfg-options',
@@ -28,30 +28,32 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='change keys of the recipe, e.g. clip.pretrained=/weights/ViT-B-16.pt',
     )
-    parser.add_argument('--device', help='a torch device; the GPU where there is one when left out')
+    parser.add_argument('--device', help='a torch device (default: the GPU if there is one)')
 
 
 def add_class_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say what is recognised."""
+    """Add the options for the classes."""
     parser.add_argument(
-        '--classes', nargs='+', metavar='NAME', help='class names, any; left out, those of training'
+        '--classes', nargs='+', metavar='NAME', help='any class names (default: those of training)'
     )
     parser.add_argument(
-        '--classes-file', metavar='FILE', help='the same from a text file, one name a line'
+        '--classes-file', metavar='FILE', help='class names from a text file, one per line'
     )
     parser.add_argument(
         '--branch',
         choices=BRANCHES,
         default='open',
-        help='open: classes of training are told from others by their names; base, new: all are of one kind',
+        help='open: base classes are recognised by their names, all others are new; '
+        'base, new: all classes are of this kind',
     )
 
 
 def read_classes(args: argparse.Namespace) -> Optional[List[str]]:
-    """The class names of the command line, with a warning of those that read alike.
+    """The class names of the command line, with a warning about names that look alike.
 
     Raises:
-        FileNotFoundError, ValueError: the file of names is missing, empty or no text, or both options are given.
+        UserError: the file of names is missing, empty or not a text file, or both options are
+            given.
     """
     if args.classes and args.classes_file:
         refuse('give --classes or --classes-file, not both')
@@ -76,14 +78,14 @@ def _read_file(path: str) -> List[str]:
             if line.strip()
         ]
     except UnicodeDecodeError as error:
-        refuse(f'{file} is no text in UTF-8: {error}')
+        refuse(f'{file} is not UTF-8 text: {error}')
     if not names:
-        refuse(f'{file} has no class names; write one a line')
+        refuse(f'{file} has no class names; write one per line')
     return names
 
 
 def open_model(args: argparse.Namespace, options: dict, **kwargs) -> 'FVGPTInferencer':
-    """The inferencer for ``--checkpoint`` and the options above."""
+    """Build the inferencer for ``--checkpoint`` and the options above."""
     from fvgpt.inference.inferencer import FVGPTInferencer
 
     model, pretrained = (args.config, args.checkpoint) if args.config else (args.checkpoint, None)

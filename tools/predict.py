@@ -1,10 +1,12 @@
-"""Classify images with a trained model, by any class names.
+"""Classify images with a trained model into any classes, given by their names.
 
-    python tools/predict.py photos/ cat.jpg --checkpoint work_dirs/coop_fvg_quickstart/epoch_10.pth --classes cat dog "red bus"
+    python tools/predict.py photos/ cat.jpg --classes cat dog "red bus" \\
+        --checkpoint work_dirs/coop_fvg_quickstart/epoch_10.pth
 
-Images are files or folders, which are searched for images at any depth. A table by default; with --json one line of JSON an
-image: {"path": ..., "predictions": [{"class": ..., "score": ...}, ...]}, and a key for each further model with --compare.
-Exit code 1 for wrong input, also where --skip-unreadable left no image at all.
+Images are files or folders, which are searched recursively. The output is a table, or with --json
+one line of JSON per image: {"path": ..., "predictions": [{"class": ..., "score": ...}, ...]}, and
+with --compare a key for each further model. The exit code is 1 for wrong input, also if
+--skip-unreadable leaves no image at all.
 """
 
 import argparse
@@ -25,17 +27,17 @@ def main() -> None:
     add_model_arguments(parser)
     add_class_arguments(parser)
     parser.add_argument(
-        '--topk', type=int, default=5, help='how many classes an image (default: 5)'
+        '--topk', type=int, default=5, help='number of classes per image (default: 5)'
     )
     parser.add_argument(
-        '--compare', action='store_true', help='also what the tuner and zero-shot CLIP say'
+        '--compare', action='store_true', help='also predict with the tuner and zero-shot CLIP'
     )
-    parser.add_argument('--json', action='store_true', help='JSON lines in place of the table')
+    parser.add_argument('--json', action='store_true', help='JSON lines instead of the table')
     parser.add_argument(
-        '--batch-size', type=int, default=32, metavar='N', help='images in one pass (default: 32)'
+        '--batch-size', type=int, default=32, metavar='N', help='images per pass (default: 32)'
     )
     parser.add_argument(
-        '--skip-unreadable', action='store_true', help='go on after a file that is no image'
+        '--skip-unreadable', action='store_true', help='skip files that are not images'
     )
     parser.add_argument(
         '--show-dir',
@@ -90,7 +92,7 @@ def predict(args: argparse.Namespace, options: dict) -> None:
 
 
 class JsonLines:
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def write(self, path: str, top: Dict[str, list]) -> None:
         keys = ['predictions', *list(top)[1:]]

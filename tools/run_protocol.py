@@ -1,11 +1,12 @@
 """Make all runs of a protocol over seeds and print the table.
 
-    python tools/run_protocol.py configs/protocols/base_to_new.py --tuners coop kgcoop --datasets dtd eurosat \
-        --cfg-options data_root=/data
+    python tools/run_protocol.py configs/protocols/base_to_new.py --tuners coop kgcoop \\
+        --datasets dtd eurosat --cfg-options data_root=/data
 
-Every run is a process with a folder of its own below the work dir; second stages that need the same tuner share it. What is
-done is skipped, so the same command goes on after a kill or a failure, and further tuners, data sets or seeds are added by
-naming them. The tables are written to <work-dir>/report (tools/report.py makes them again).
+Every run is a process with its own folder in the work dir; second stages share the tuner of stage
+1. Finished runs are skipped, so the same command continues after a kill or a failure, and the same
+command with further tuners, data sets or seeds adds their runs. The tables are written to
+<work-dir>/report (tools/report.py writes them again).
 
 On a Slurm cluster: --executor slurm --slurm-options slurm_partition=gpu timeout_min=600
 """

@@ -1,8 +1,9 @@
 """Evaluate a finished run on base and new classes.
 
-    python tools/test.py configs/fvgpt/coop_fvg_quickstart.py work_dirs/coop_fvg_quickstart/epoch_10.pth
+    python tools/test.py configs/fvgpt/coop_fvg_quickstart.py \\
+        work_dirs/coop_fvg_quickstart/epoch_10.pth
 
-Needs the recipe, the CLIP weights and that one checkpoint; no masks.
+Needs only the recipe, the CLIP weights and the checkpoint; no masks.
 """
 
 import argparse

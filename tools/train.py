@@ -2,9 +2,10 @@
 
     python tools/train.py configs/fvgpt/coop_fvg_quickstart.py
 
-A recipe of FVG-PT runs both stages: it tunes the prompt tuner first (unless a finished one is in <work-dir>/tuner, or
-model.backbone_checkpoint names one), trains FVG-PT on it, evaluates zero-shot CLIP, the tuner and FVG-PT on base and new
-classes, prints one table and writes <work-dir>/results.json. On several processes: tools/dist_train.sh.
+A recipe of FVG-PT runs both stages: it trains the prompt tuner (unless a finished one is in
+<work-dir>/tuner, or model.backbone_checkpoint names one), trains FVG-PT on it, evaluates zero-shot
+CLIP, the tuner and FVG-PT on base and new classes, prints one table and writes
+<work-dir>/results.json. For several processes: tools/dist_train.sh.
 """
 
 import argparse
@@ -33,7 +34,9 @@ def main() -> None:
     def train(options: dict) -> None:
         from fvgpt.engine.runner.recipe import run_recipe
 
-        gc.freeze()  # MMEngine collects garbage for every data set; of the millions of objects imported none is
+        # MMEngine runs the garbage collector for every data set. It then skips the millions of
+        # objects that the imports made, none of which is garbage.
+        gc.freeze()
         run_recipe(
             args.config,
             args.work_dir or os.path.join('work_dirs', Path(args.config).stem),

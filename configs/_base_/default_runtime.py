@@ -1,6 +1,6 @@
 custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
-runner_type = 'PromptTuningRunner'  # the same run by every command: stage 1, resuming, the table
+runner_type = 'PromptTuningRunner'  # stage 1, resuming and the table in every command
 seed = 1
 randomness = dict(seed=seed)
 
@@ -9,7 +9,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # two, so that one is whole while the other is written
+    # two, so that one is complete while the other is written
     checkpoint=dict(
         type='CheckpointHook',
         interval=1,

@@ -1,4 +1,5 @@
-# One CoOp trained on two roots with one class list: MMEngine's ConcatDataset of two of our data sets
+# One CoOp trained on two roots with one class list: MMEngine's ConcatDataset of two of our data
+# sets
 _base_ = '../fvgpt/coop_quickstart.py'
 _train = _base_.train_dataloader.dataset
 train_dataloader = dict(
@@ -8,7 +9,7 @@ train_dataloader = dict(
         type='ConcatDataset',
         datasets=[
             dict(_train, data_root='data/quickstart', num_shots=8),
-            # here a second drawing, with backgrounds that do not go with the classes
+            # here drawn again, with backgrounds that are not correlated with the classes
             dict(
                 _train,
                 data_root='data/quickstart_uncorrelated',

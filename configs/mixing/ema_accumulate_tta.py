@@ -1,4 +1,5 @@
-# FVG-PT with a moving average of its weights, gradients of two batches a step, and tests on an image and its mirror image
+# FVG-PT with a moving average of its weights, gradients of two batches per step, and tests on an
+# image and its mirror image
 _base_ = '../fvgpt/coop_fvg_quickstart.py'
 optim_wrapper = dict(accumulative_counts=2)
 custom_hooks = [

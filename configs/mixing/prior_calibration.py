@@ -1,10 +1,12 @@
-# Prior Calibration of a tuned CoOp with mmpretrain's own CLIPZeroShot, here with the sizes and weights of the embedded CLIP
+# Prior Calibration of a tuned CoOp with mmpretrain's own CLIPZeroShot, here with the sizes and
+# weights of the embedded CLIP
 _base_ = ['../_base_/datasets/quickstart.py', 'mmpretrain::_base_/default_runtime.py']
 custom_imports = dict(imports=['fvgpt', 'fvgpt.mixing.mmpretrain_clip'], allow_failed_imports=False)
 model = dict(
     type='PriorCalibratedClassifier',
     tuned=dict(type='CoOp', clip=dict(type='FrozenCLIP', name='quickstart'), n_ctx=4),
-    tuned_checkpoint='work_dirs/coop_quickstart/epoch_10.pth',  # of tools/train.py configs/fvgpt/coop_quickstart.py
+    # made by: python tools/train.py configs/fvgpt/coop_quickstart.py
+    tuned_checkpoint='work_dirs/coop_quickstart/epoch_10.pth',
     prior=dict(
         type='CLIPZeroShot',
         vision_backbone=dict(

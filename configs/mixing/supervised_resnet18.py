@@ -1,4 +1,5 @@
-# mmpretrain's ImageClassifier and ResNet-18, from scratch, with the foreground views of our data set as teachers
+# mmpretrain's ImageClassifier and ResNet-18, from scratch, with the foreground views of our data
+# set as teachers
 _base_ = ['../_base_/datasets/quickstart.py', 'mmpretrain::_base_/default_runtime.py']
 custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
 model = dict(

@@ -1,5 +1,5 @@
-# A ResNet-18 of mmpretrain whose classes are the text features of a tuned CLIP: network and projection are trained on the base
-# classes, and tested on the new ones too
+# A ResNet-18 of mmpretrain whose classes are the text features of a tuned CLIP: network and
+# projection are trained on the base classes, and also tested on the new ones
 _base_ = './supervised_resnet18.py'
 model = dict(
     data_preprocessor=dict(type='ClsDataPreprocessor'),
@@ -8,7 +8,8 @@ model = dict(
         type='TextFeatureHead',
         in_channels=512,
         tuner=dict(type='CoOp', clip=dict(type='FrozenCLIP', name='quickstart'), n_ctx=4),
-        checkpoint='work_dirs/coop_quickstart/epoch_10.pth',  # of tools/train.py configs/fvgpt/coop_quickstart.py
+        # made by: python tools/train.py configs/fvgpt/coop_quickstart.py
+        checkpoint='work_dirs/coop_quickstart/epoch_10.pth',
         logit_scale=20.0,
     ),
 )

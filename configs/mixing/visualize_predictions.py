@@ -1,5 +1,6 @@
-# Pictures of every 77th prediction by mmpretrain's visualizer, below <work-dir>/<time>/vis_data/vis_image. They are named like
-# their images, so of images with one name in several folders the last is kept.
+# Pictures of every 77th prediction by mmpretrain's visualizer, in
+# <work-dir>/<time>/vis_data/vis_image. They have the names of their images, so if several folders
+# contain the same name, the last image overwrites the others.
 _base_ = '../fvgpt/coop_fvg_quickstart.py'
 default_hooks = dict(
     visualization=dict(

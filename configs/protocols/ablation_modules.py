@@ -1,4 +1,4 @@
-# Table 3: which of the three modules is worth what, on CoOp
+# Table 3: contribution of each of the three modules, on CoOp
 _base_ = './base_to_new.py'
 title = 'Modules of FVG-PT'
 tuners = ['coop']

@@ -1,5 +1,5 @@
-# What the adapters read (raw or unit features, decision O10) and how their residual starts (decision O8), on CoOp; the default
-# start, zero, is the full row of ablation_modules.py
+# Input of the adapters (raw or unit features, decision O10) and initial value of their residual
+# (decision O8), on CoOp; the default initial value, zero, is the full row of ablation_modules.py
 _base_ = './base_to_new.py'
 title = 'Input and start of the adapters'
 tuners = ['coop']

@@ -1,4 +1,5 @@
-# Table 7: what tuning and inference cost, MMRL alone and FVG-PT on it (with --jobs 1: runs side by side slow each other)
+# Table 7: cost of tuning and inference, MMRL alone and FVG-PT on it (use --jobs 1: parallel runs
+# slow each other down)
 _base_ = './base_to_new.py'
 title = 'Cost'
 tuners = ['mmrl']

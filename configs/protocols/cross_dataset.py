@@ -1,5 +1,5 @@
-# Table 2: tune on all of ImageNet's classes, test on ten other data sets; the source is predicted by the base branch, the
-# targets by the new one (decision O25)
+# Table 2: tune on all classes of ImageNet, test on ten other data sets; the base branch predicts
+# the source, the new branch the targets (decision O25)
 title = 'Cross-dataset transfer from ImageNet'
 tuners = dict(
     coop={},

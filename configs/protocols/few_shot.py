@@ -1,5 +1,5 @@
-# 1 to 16 shots of all classes, base branch (decision O26), the last epoch; PromptSRC and MMRL in the settings that
-# FVG-PT's configs have for it, the others as always
+# 1 to 16 shots of all classes, base branch (decision O26), the last epoch; PromptSRC and MMRL in
+# the few-shot settings of FVG-PT's configs, the others with their usual settings
 _base_ = './base_to_new.py'
 title = 'Few-shot classification'
 _late = dict(  # prompts averaged around epoch 45 of 50

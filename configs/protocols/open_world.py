@@ -1,4 +1,4 @@
-# Base-to-new, and all classes at once without a word on which of them are new (docs/protocols.md)
+# Base-to-new, and all classes at once without telling which of them are new (docs/protocols.md)
 _base_ = './base_to_new.py'
 title = 'Open world'
 evaluate = dict(

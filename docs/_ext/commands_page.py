@@ -1,4 +1,4 @@
-"""The page of all commands in tools/, with the options that they take."""
+"""The page of all commands in tools/ with their options."""
 
 import argparse
 import ast
@@ -18,7 +18,7 @@ _HELP = dict(COLUMNS='110', NO_COLOR='1')
 
 
 def commands() -> List[Path]:
-    """The files of tools/ that are commands; the others are what these share."""
+    """The files of tools/ that are commands, not modules shared by them."""
     return sorted(
         path
         for path in TOOLS.iterdir()
@@ -34,7 +34,7 @@ def _has_main(path: Path) -> bool:
 
 
 def parser_of(command: Path) -> argparse.ArgumentParser:
-    """The parser of a command in Python, caught where it would begin to parse."""
+    """The argument parser of a Python command: its ``main`` is run until it starts to parse."""
     caught: List[argparse.ArgumentParser] = []
 
     def catch(parser, *_, **__):
@@ -52,7 +52,7 @@ def parser_of(command: Path) -> argparse.ArgumentParser:
 
 
 def help_text(command: Path) -> str:
-    """What ``--help`` says; of a shell script its first comment."""
+    """The output of ``--help``; for a shell script, its first comment."""
     if command.suffix == '.sh':
         lines = command.read_text().splitlines()[1:]
         return '\n'.join(
@@ -66,8 +66,8 @@ def help_text(command: Path) -> str:
 
 HEAD = """# Commands
 
-Every command in `tools/` with what its `--help` says. Wrong input ends a command with one line and exit code 1;
-`FVGPT_TRACEBACK=1` shows where it was raised."""
+Every command in `tools/` with the output of its `--help`. Wrong input ends a command with one line
+and exit code 1; `FVGPT_TRACEBACK=1` shows where it was raised."""
 
 
 def page() -> str:

@@ -1,4 +1,4 @@
-"""The keys that a user sets at the top of a recipe, with their defaults as the code has them."""
+"""The keys of a recipe that users set, with their defaults, which are read from the code."""
 
 import inspect
 from functools import cache
@@ -20,38 +20,39 @@ class Key(NamedTuple):
 
 KEYS = {
     'For the whole recipe, both stages': [
-        Key('data_root', 'folder below which images and masks lie'),
+        Key('data_root', 'folder with the images and masks'),
         Key(
             'layout',
-            '`coop` or `archives`: how folders lie below it, see [data sets](../datasets.md#where-files-lie)',
+            'of the folders in it, `coop` or `archives`, see '
+            '[data sets](../datasets.md#where-files-lie)',
         ),
-        Key('num_shots', 'training images a class; `None` takes all'),
+        Key('num_shots', 'training images per class; `None`: all'),
         Key(
             'seed',
-            'of the few-shot draw, of initial values and of the order of images; `--seed` is the same',
+            'of the few-shot draw, the initial values and the order of images; same as `--seed`',
         ),
         Key('clip.name', 'an open_clip model, `quickstart`, `local-dir:FOLDER` or `hf-hub:NAME`'),
         Key(
-            'clip.pretrained', 'its weights: a tag, a file, or `None` where the name brings its own'
+            'clip.pretrained', 'its weights: a tag, a file, or `None` if the name includes them'
         ),
         Key(
             'clip.quick_gelu',
-            'activation of a weights file that does not say it: `True` for those of OpenAI',
+            'activation of a weights file that does not contain it: `True` for those of OpenAI',
         ),
         Key('clip.precision', '`bf16` or `fp16`: the towers in autocast'),
-        Key('clip.max_text_tokens', 'prompt tokens whose activations are kept at a time'),
+        Key('clip.max_text_tokens', 'prompt tokens whose activations are in memory at a time'),
     ],
     'Data': [
         Key('train_dataloader.batch_size', 'of one process'),
         Key(
             'train_dataloader.num_workers',
-            'left out: [by the cores](../feature_cache.md#loader-workers)',
+            'default: [by the number of cores](../feature_cache.md#loader-workers)',
         ),
         Key('train_dataloader.dataset.subset', '`all`, `base` or `new` classes to train on'),
         Key('train_dataloader.dataset.mask_root', 'folder of the masks, relative to `data_root`'),
         Key(
             'train_dataloader.dataset.mask_suffix',
-            "of mask files where it differs from the images', such as `.png`",
+            "suffix of mask files if it differs from the images', such as `.png`",
         ),
         Key(
             'train_dataloader.dataset.missing_mask',
@@ -59,13 +60,14 @@ KEYS = {
         ),
         Key(
             'train_dataloader.dataset.subset_file',
-            'images to train on, in place of drawing them, see '
+            'list of training images, which are then not drawn, see '
             '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)',
         ),
         Key('test_dataloader.batch_size', 'of all tests'),
         Key(
             'test_cfg.tests',
-            'one test each, what its data set has otherwise than `test_dataloader.dataset`',
+            'one entry per test: the keys in which its data set differs from '
+            '`test_dataloader.dataset`',
         ),
     ],
     'Training': [
@@ -73,7 +75,7 @@ KEYS = {
         Key('train_cfg.max_epochs', 'epochs of either stage'),
         Key('param_scheduler.warmup_epochs', 'epochs at the warm-up rate'),
         Key('param_scheduler.warmup_lr', 'that rate'),
-        Key('default_hooks.checkpoint.max_keep_ckpts', 'checkpoints that stay'),
+        Key('default_hooks.checkpoint.max_keep_ckpts', 'number of checkpoints on disk'),
         Key('default_hooks.logger.interval', 'iterations between two lines of the log'),
     ],
     'FVG-PT (recipes with `_fvg`)': [
@@ -83,17 +85,17 @@ KEYS = {
         Key('model.compensation', '`None` switches FDC off, and FRG with it'),
         Key('model.calibration', '`None` switches PC off'),
         Key('model.distillation_loss', 'its `loss_weight` is λ_d'),
-        Key('model.prior_template', 'prompt of untouched CLIP'),
+        Key('model.prior_template', 'prompt of the original CLIP'),
         Key('model.fg_fill', 'background of the foreground view: `mean` or `black`'),
         Key('model.tuner.n_ctx', 'any key of the tuner, for both stages'),
     ],
-    'Kept features': [
+    'Cached features': [
         Key(
             'feature_cache.cache_dir',
-            'folder; giving any of these keys switches the [cache](../feature_cache.md) on',
+            'folder; any of these keys switches the [cache](../feature_cache.md) on',
         ),
-        Key('feature_cache.views', 'random crops an image that are kept; `None` keeps none'),
-        Key('feature_cache.max_gb', 'size of the folder'),
+        Key('feature_cache.views', 'random crops per image in the cache; `None`: no random crops'),
+        Key('feature_cache.max_gb', 'maximum size of the folder'),
         Key('feature_cache.batch_size', 'of the pass through the towers'),
     ],
 }
@@ -105,7 +107,7 @@ def _config(recipe: str) -> Config:
 
 
 def default(key: Key) -> Any:
-    """The value of a key in its recipe, or of the parameter that it is.
+    """The value of a key in its recipe, or the default of the parameter of that name.
 
     Raises:
         KeyError: it is neither.

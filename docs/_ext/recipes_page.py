@@ -19,7 +19,7 @@ def recipes(folder: str) -> List[Path]:
 
 
 def first_comment(path: Path) -> str:
-    """The comment at the head of a file as one line, or nothing; that it is generated is left out."""
+    """The comment at the top of a file as one line, without the mark of generated files."""
     lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line != MARK]
     head = lines[
         : next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
@@ -28,7 +28,7 @@ def first_comment(path: Path) -> str:
 
 
 def bases(path: Path) -> List[str]:
-    """What a file's ``_base_`` names, as it is written."""
+    """The entries of a file's ``_base_`` as written there."""
     match = re.search(
         r'^_base_ = (\[.*?\]|\S+)$', path.read_text(encoding='utf-8'), re.MULTILINE | re.DOTALL
     )
@@ -36,7 +36,7 @@ def bases(path: Path) -> List[str]:
 
 
 def about(path: Path) -> str:
-    """What a recipe is: its first comment; without one, what it puts on another recipe, or its model and its data."""
+    """Description of a recipe: its first comment, or else the stage 1 or the bases it builds on."""
     if first_comment(path):
         return _text(first_comment(path))
     stage_1 = re.search(
@@ -51,7 +51,7 @@ def about(path: Path) -> str:
 
 
 def _text(comment: str) -> str:
-    """A comment as Markdown in a cell of a table."""
+    """A comment as Markdown for a table cell."""
     return re.sub(r'([*_|<\[\]])', r'\\\1', comment)
 
 
@@ -82,7 +82,7 @@ def tuner_of(path: Path) -> str:
 
 
 def _published() -> List[str]:
-    """A table of where the pieces of each data set are published, from the ``facts`` of its part."""
+    """A table of the sources of each data set, from the ``facts`` of its file."""
     lines = ['', '| data set | pieces |', '|---|---|']
     for path in sorted((CONFIGS / '_base_' / 'datasets').glob('*.py')):
         facts = Config.fromfile(path).get('facts', {})
@@ -102,9 +102,9 @@ Every file of `configs/`. A recipe is trained by `python tools/train.py FILE`, a
 
 ## Keys to set
 
-In a config of your own, or on the command line as `--cfg-options KEY=VALUE`. Defaults are those of `coop_fvg_imagenet.py`,
-or of the parameter; other recipes differ. Any other key of a recipe can be set the same way: those of a `type` are its
-parameters in the reference."""
+In a config of your own, or on the command line as `--cfg-options KEY=VALUE`. Defaults are those of
+`coop_fvg_imagenet.py`, or of the parameter; other recipes differ. Any other key of a recipe can be
+set the same way: those of a `type` are its parameters in the reference."""
 
 
 def page() -> str:
@@ -114,6 +114,6 @@ def page() -> str:
     lines += ['', '## Protocols', *_table(recipes('protocols'))]
     lines += ['', '## Mixed with parts of OpenMMLab', *_table(recipes('mixing'))]
     lines += ['', '## Where data sets are published', *_published()]
-    lines += ['', '## Parts', '', 'What recipes are put together from, in `configs/_base_/`.']
+    lines += ['', '## Parts', '', 'The files in `configs/_base_/` that recipes are built from.']
     lines += _table(sorted((CONFIGS / '_base_').rglob('*.py')))
     return '\n'.join(lines) + '\n'

@@ -1,4 +1,4 @@
-"""Pages that are generated from the code: the reference of all registered parts, the recipes, and the commands."""
+"""Pages generated from the code: the reference of registered parts, recipes, and commands."""
 
 import re
 from importlib import import_module
@@ -18,8 +18,8 @@ from fvgpt.segmentation import SEGMENTERS
 
 class Page(NamedTuple):
     title: str
-    modules: List[str]  # parts of the package whose registered types it lists
-    others: List[str]  # what is not registered and belongs here too
+    modules: List[str]  # modules of the package whose registered types the page lists
+    others: List[str]  # types that are not registered and are listed too
 
 
 PAGES = {
@@ -92,7 +92,8 @@ class Part(NamedTuple):
 
 
 def registered_parts() -> List[Part]:
-    """Everything that the package registers, in MMEngine's root registries, in those below them, and among the segmenters."""
+    """All registered types of the package: in MMEngine's root registries, in their children, and
+    in the registry of segmenters."""
     modules = (
         mmengine.registry,
         mmpretrain.registry,
@@ -118,10 +119,10 @@ def _with_children(registries) -> Iterator[Registry]:
 
 
 def page_of(part: Part) -> str:
-    """The page of a part: that of the longest module that it is in.
+    """The page of a part: the one that lists the innermost module around it.
 
     Raises:
-        ValueError: none is.
+        ValueError: no page lists such a module.
     """
     module = part.type.__module__.removeprefix('fvgpt.') + '.'
     fitting = [
@@ -132,13 +133,14 @@ def page_of(part: Part) -> str:
     ]
     if not fitting:
         raise ValueError(
-            f'docs/_ext/reference.py: no page lists {part.name} of {part.type.__module__}; add its module to one'
+            f'docs/_ext/reference.py: no page lists {part.name} of {part.type.__module__}; '
+            'add its module to one'
         )
     return max(fitting)[1]
 
 
 def public_path(kind: type) -> str:
-    """Where a type is imported from: the first package above its module that has it."""
+    """The import path of a type: the outermost package around its module that contains it."""
     names = kind.__module__.split('.')
     paths = ('.'.join(names[:n]) for n in range(2, len(names) + 1))
     return next(
@@ -198,7 +200,7 @@ def pages() -> Dict[str, str]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the generated pages, and the copies of files that are pages as well; what is as it was is left as it is."""
+    """Write the generated pages and the copies of files that are pages too, if they changed."""
     content = {folder / f'{name}.md': text for name, text in pages().items()}
     content.update(
         {
@@ -215,7 +217,7 @@ def write_pages(folder: Path) -> None:
 
 
 def add_navigation(app, docname: str, source: List[str]) -> None:
-    """Sphinx event ``source-read``: make tables of contents of the lists in index.md, which GitHub shows as lists."""
+    """Sphinx event ``source-read``: turn the lists of index.md into tables of contents."""
     if docname != 'index':
         return
     for section in re.split(r'^## ', source[0], flags=re.MULTILINE)[1:]:

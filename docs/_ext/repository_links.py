@@ -1,4 +1,4 @@
-"""Relative links of the Markdown files: written for GitHub, checked, and turned for the built pages."""
+"""Relative links of the Markdown files: written for GitHub, checked, and adapted for Sphinx."""
 
 import os
 import re
@@ -46,12 +46,13 @@ def anchors(text: str) -> List[str]:
 
 
 def broken_links(document: Path) -> List[str]:
-    """Relative links of a document that lead nowhere, each as one line."""
+    """Relative links of a document without a target, one line per link."""
     text, found = document.read_text(encoding='utf-8'), []
     for match in links(text):
         path, _, anchor = match[0].partition('#')
         target = (document.parent / path).resolve() if path else document
-        where = f'{document.relative_to(ROOT)}, line {text[: match.start()].count(chr(10)) + 1}: {match[0]}'
+        line = text[: match.start()].count('\n') + 1
+        where = f'{document.relative_to(ROOT)}, line {line}: {match[0]}'
         if is_external(match[0]):
             continue
         if not target.exists() or ROOT not in target.parents:
@@ -72,7 +73,7 @@ def _pages() -> Dict[Path, Path]:
 
 
 def turn_links(app, docname: str, source: List[str]) -> None:
-    """Sphinx event ``source-read``: let links lead to the pages of COPIED files, and start from them."""
+    """Sphinx event ``source-read``: adapt links to, and in, the pages of COPIED files."""
     page = DOCS / f'{docname}.md'
     folder = (ROOT / COPIED[docname]).parent if docname in COPIED else page.parent
     pages, text, end, turned = _pages(), source[0], 0, []

@@ -1,4 +1,4 @@
-# What base-to-new training and tests share: 16 images a class of the base half, tests on both halves
+# Base-to-new: trains on 16 images per class of the base half, tests on both halves
 _base_ = './test_only.py'
 num_shots = 16
 train_dataloader = dict(

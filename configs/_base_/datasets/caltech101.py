@@ -1,4 +1,4 @@
-# Caltech101: BACKGROUND_Google and Faces_easy are in no list
+# Caltech101: without the classes BACKGROUND_Google and Faces_easy
 _base_ = './base_to_new.py'
 facts = dict(
     title='Caltech101',

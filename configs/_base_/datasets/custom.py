@@ -1,4 +1,5 @@
-# Your own images, all classes of them: data_root is a folder of class folders, or a CSV or JSON list (docs/own_data.md)
+# Your own images with all their classes: data_root is a folder of class folders, or a CSV or JSON
+# list (docs/own_data.md)
 _base_ = '../pipelines/clip_224.py'
 data_root = 'data/own'
 num_shots = 16

@@ -1,9 +1,10 @@
-# The embedded image set, drawn to data_root on first use: 64 x 64 pixels, 20 base and 20 new classes
+# The embedded image set, drawn to data_root on first use: 64 x 64 pixels, 20 base and 20 new
+# classes
 _base_ = './base_to_new.py'
 data_root = 'data/quickstart'
 image_size = 64
-# The object stands anywhere in the image and fills about a seventh of it: crops down to 8 % of the area, as for photographs,
-# would often miss it, so all crops here are the gentler ones.
+# The object is anywhere in the image and fills about a seventh of it. Crops of only 8 % of the area,
+# as for photographs, would often miss it, so all crops are at least half of the area.
 foreground_pipeline, crop_pipeline = (
     [dict(step, scale=64) if step['type'] == 'PairedRandomResizedCrop' else step for step in steps]
     for steps in (_base_.half_foreground_pipeline, _base_.half_crop_pipeline)
@@ -12,7 +13,7 @@ half_foreground_pipeline, half_crop_pipeline = foreground_pipeline, crop_pipelin
 _plain_pipeline = [
     _base_.squash_pipeline[0],
     dict(type='PackInputs'),
-]  # the images have the input size already
+]  # the images already have the input size
 dataset = dict(
     type='QuickstartWorld',
     data_root=data_root,

@@ -1,4 +1,5 @@
-# StanfordCars: the images lie in cars_train and cars_test below img_dir; class names begin with the year
+# StanfordCars: the images are in img_dir/cars_train and img_dir/cars_test; class names begin with
+# the year
 _base_ = './base_to_new.py'
 facts = dict(
     title='StanfordCars',

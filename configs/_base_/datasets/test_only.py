@@ -1,4 +1,4 @@
-# A test set: all classes, and where pieces that many data sets share are published
+# A test set of all classes, and the source of the files that many data sets share
 _base_ = '../pipelines/clip_224.py'
 data_root = 'data'
 layout = 'coop'  # or 'archives', that of the released foreground archives

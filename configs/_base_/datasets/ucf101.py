@@ -1,4 +1,5 @@
-# UCF101: middle frames of the clips of https://www.crcv.ucf.edu/data/UCF101.php, which CoOp publishes
+# UCF101: middle frames, published by CoOp, of the clips of
+# https://www.crcv.ucf.edu/data/UCF101.php
 _base_ = './base_to_new.py'
 facts = dict(
     title='UCF101',

@@ -1,8 +1,9 @@
-# PIL bicubic throughout, as CLIP was trained with; EXIF orientation is ignored, as the public implementations do
-image_size = 224  # what the sizes below are written for; load_recipe scales them where the CLIP reads another one
+# PIL bicubic throughout, as in the training of CLIP; EXIF orientation is ignored, as in the public
+# implementations
+image_size = 224  # size of the pipelines below; they are scaled if the CLIP has another input size
 _load = dict(type='LoadImage')
 
-# the released CoOp configs: squash to the input size, no augmentation (decision O18)
+# as in the released CoOp configs: squash to the input size, no augmentation (decision O18)
 squash_pipeline = [
     _load,
     dict(
@@ -10,7 +11,7 @@ squash_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
-# random crop and flip, the mask moved along; MMRL crops more gently; the same without masks for tuners
+# random crop and flip of image and mask; MMRL has larger crops; for tuners the same without masks
 foreground_pipeline = [
     _load,
     dict(type='LoadForegroundMask'),

@@ -150,7 +150,8 @@ def fvgpt(random_clip):
 
 
 def recorded(**changes):
-    return dict(class_names=BASE, split=split_hash(IMAGES), processes=1, **changes)
+    given = dict(class_names=tuple(BASE), split=split_hash(IMAGES), processes=1)
+    return Provenance(**{**given, **changes})
 
 
 def test_a_run_is_continued_on_the_same_data_classes_and_tuner_only(fvgpt):
@@ -163,7 +164,7 @@ def test_a_run_is_continued_on_the_same_data_classes_and_tuner_only(fvgpt):
         (dict(processes=4), 'its number of processes changed, from 4 to 1'),
     ):
         with pytest.raises(ValueError, match=message):
-            check_continuation({**recorded(), **changes}, state, model, IMAGES)
+            check_continuation(recorded(**changes), state, model, IMAGES)
     with pytest.raises(ValueError, match=r'the tuner below FVG-PT is another one, ctx differs'):
         check_continuation(
             recorded(), {**state, 'tuner.ctx': state['tuner.ctx'] + 1}, model, IMAGES
