@@ -234,7 +234,7 @@ def _():
     DATASETS.build(dict(type='FewShotWrapper', dataset=foreign(), data_root='photos'))
 
 
-@row(ERRORS, 'loss that is no number')
+@row(ERRORS, 'loss that is not finite')
 def _():
     train(Path('.'), Diverging(5, float('nan'), in_loss=True))
 

@@ -1,4 +1,4 @@
-"""Where our parts are registered: MMEngine's root registries, so every OpenMMLab scope finds them by name."""
+"""Registries of this project: MMEngine's root registries, which every OpenMMLab scope searches."""
 
 from mmengine.registry import (
     DATA_SAMPLERS,

@@ -1,4 +1,4 @@
-"""One pass over the data: the same predictions as evaluation, masks that are counted, numbers that follow their formulas."""
+"""One pass over the data: predictions equal evaluation's, masks are counted, formulas hold."""
 
 import numpy as np
 import pytest

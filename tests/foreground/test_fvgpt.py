@@ -1,4 +1,4 @@
-"""The contracts of FVG-PT, on a tuner that is written here: FVGPT knows a tuner only through its contract."""
+"""The contracts of FVG-PT, on tuners defined here: FVGPT uses a tuner only by its interface."""
 
 import itertools
 
@@ -15,7 +15,7 @@ BASE, NEW = ['cat', 'dog', 'yellow-crested cockatoo'], ['St. Bernard', 'Yo_Yo']
 
 
 class ShiftedNames(PromptTuner):
-    """A tuner of a few lines: CLIP's text features of the bare names, all shifted by one learned vector."""
+    """A minimal tuner: CLIP's text features of the class names plus one learned vector."""
 
     def __init__(self, clip):
         super().__init__(clip)
@@ -29,7 +29,7 @@ class ShiftedNames(PromptTuner):
 
 
 class ShiftedImages(ShiftedNames):
-    """The same with an image side of its own, and other logits for new classes than for base ones (as MMRL has)."""
+    """The same with its own image features, and different logits for new classes, as in MMRL."""
 
     image_tower_is_clip = False
     logits_are_cosine = False
@@ -230,7 +230,7 @@ def test_training_changes_the_plug_in_and_nothing_else(tuner):
     assert tuner.clip.weight_hash == clip_before
     after = group(model, 'compensation', 'reliability_gate', 'calibration')
     changed = {k for k in after if not torch.equal(after[k], plug_in_before[k])}
-    # with a residual that starts at zero the first layer of an adapter moves from the second step on
+    # If the residual starts at zero, the first layer of an adapter changes from the second step on
     assert set(after) - changed <= {k for k in after if '.down.' in k}
 
 
@@ -276,7 +276,8 @@ def test_each_module_can_be_switched_off(tuner, fdc, frg, pc):
 def test_without_a_gate_the_foreground_is_trusted_as_configured(tuner):
     full = build(tuner, reliability_gate=None, fixed_trust=0.0)(*batch(0), mode='loss')
     assert full['trust_foreground'].item() == 0
-    # at the start z_FDC = z_full, so distilling from the full view alone costs nothing where the logits are the tuner's own
+    # Initially z_FDC = z_full, so distillation from the full view alone has a loss of zero if the
+    # tuner's logits are plain cosines
     if tuner.image_tower_is_clip:
         assert full['loss_distill'].item() == pytest.approx(0, abs=1e-5)
 
@@ -332,7 +333,7 @@ def test_missing_masks_and_masks_of_another_size_are_errors(tuner):
     with pytest.raises(ValueError, match='LoadForegroundMask'):
         model(*batch(0, with_masks=False), mode='loss')
     images, samples = batch(0)
-    with pytest.raises(ValueError, match='moved one without the other'):
+    with pytest.raises(ValueError, match='changed one without the other'):
         model(images[..., :24], samples, mode='loss')
 
 

@@ -1,4 +1,4 @@
-"""Gates, adapters and branches: inside their bounds, finite and differentiable, whatever comes in."""
+"""Gates, adapters and branches: within their bounds, finite and differentiable, for any input."""
 
 import math
 
@@ -54,7 +54,8 @@ def test_statistics_are_inside_their_bounds_and_gates_between_zero_and_one(
 
 @pytest.mark.parametrize('size', [30.0, 1e30])
 def test_with_huge_weights_gates_reach_their_ends_and_no_further(size):
-    # in float32 sigmoid is 1 from 17 on; trust is a weight, for which 0 and 1 are as good, and its loss takes the logit
+    # In float32 the sigmoid is 1 from 17 on; 0 and 1 are valid weights, and the loss of the trust
+    # reads its logit
     gate = BackboneReliabilityGate(layers=1)
     for sign in (-1, 1):
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A small copy of the embedded image set, and a way to run a mixed config briefly as MMEngine does."""
+"""A small copy of the embedded image set, and a fixture that runs a mixed config for one epoch."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def small(entry, root: Path):
 
 @pytest.fixture
 def runner_of(world, tmp_path):
-    """``runner_of(name, options)``: the Runner of ``configs/mixing/<name>.py``, on the small copy, for one epoch."""
+    """``runner_of(name, options)``: Runner of ``configs/mixing/<name>.py``, one epoch, small copy."""
 
     def build(name: str, options: dict = {}) -> Runner:
         config = Config.fromfile(ROOT / 'configs' / 'mixing' / f'{name}.py')

@@ -1,4 +1,4 @@
-"""Foreground distillation for a plain classifier: the loss as it is written down, and what it does not touch."""
+"""Foreground distillation for a plain classifier: its loss by the formula, and what it changes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Prior Calibration between a tuned classifier and mmpretrain's own CLIP, with the same weights as ours or others."""
+"""Prior Calibration of a tuned classifier with mmpretrain's CLIP, of the same or other weights."""
 
 import copy
 from types import FunctionType
@@ -93,7 +93,7 @@ def test_our_default_runtime_records_where_the_gate_comes_from(tuned, runner_of,
 
 
 def test_mmpretrains_clip_with_our_weights_is_our_clip(quickstart_clip, prior):
-    """Weights, tokens, epsilon, activation: one that is wrong moves the logits."""
+    """Weights, tokens, epsilon, activation: any that is wrong changes the logits."""
     model = pair(quickstart_clip, prior)
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     ours = ZeroShotCLIP(quickstart_clip, 'a photo of a {}', NAMES)(images, mode='tensor')
@@ -121,10 +121,10 @@ def test_the_prior_may_have_names_of_its_own(quickstart_clip, prior):
 
 @pytest.fixture
 def chinese_clip(tmp_path):
-    """A ChineseCLIP of one layer a tower with random weights and a vocabulary of a few characters, and its checkpoint."""
+    """ChineseCLIP with one layer per tower, random weights and few characters; its checkpoint."""
     if isinstance(MODELS.get('mmpretrain.ChineseCLIP'), FunctionType):
         pytest.skip(
-            'mmpretrain leaves ChineseCLIP out without its multimodal extra and an older transformers'
+            'mmpretrain has no ChineseCLIP without its multimodal extra and an older transformers'
         )
     (tmp_path / 'vocab.txt').write_text(
         '\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', *'红星蓝环绿方']), encoding='utf-8'

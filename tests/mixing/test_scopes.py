@@ -18,7 +18,9 @@ def test_a_recipe_by_its_prefix_trains_and_tests_in_other_scopes(tmp_path, world
 _base_ = 'fvgpt::fvgpt/coop_quickstart.py'
 default_scope = {default_scope!r}
 train_cfg = dict(max_epochs=1)
-train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage'), dict(type='PackForegroundInputs')]))
+train_dataloader = dict(
+    dataset=dict(pipeline=[dict(type='LoadImage'), dict(type='PackForegroundInputs')])
+)
 """)
     config = Config.fromfile(path)
     config.work_dir = str(tmp_path / 'work')

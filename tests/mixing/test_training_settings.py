@@ -1,4 +1,4 @@
-"""OpenMMLab's moving average, gradient accumulation, test-time augmentation, visualizer and ConcatDataset on our models."""
+"""OpenMMLab's EMA, gradient accumulation, TTA, visualizer and ConcatDataset with our models."""
 
 from pathlib import Path
 

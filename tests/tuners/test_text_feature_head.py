@@ -1,4 +1,4 @@
-"""A tuner's text features classify what any network says of an image, once that is projected."""
+"""A tuner's text features as the classifier of any network's projected features."""
 
 import pytest
 import torch
@@ -73,6 +73,6 @@ def test_what_is_missing_is_named(random_clip):
         TextFeatureHead(8, CoOp(random_clip))((torch.randn(2, 8),))
 
 
-def test_the_hook_of_class_names_says_where_it_does_not_belong():
-    with pytest.raises(UserError, match='Linear is none: take the hook out of custom_hooks'):
+def test_the_hook_of_class_names_refuses_a_model_without_class_names():
+    with pytest.raises(UserError, match='Linear is not one: take the hook out of custom_hooks'):
         classes_part(torch.nn.Linear(1, 1))

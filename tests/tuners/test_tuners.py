@@ -182,7 +182,7 @@ def test_bad_settings_name_the_key(random_clip, settings, message):
 
 
 def test_the_open_world_takes_each_class_by_its_own_rule(tuner):
-    """Trained classes get the logits of the base rule and others those of the new rule, wherever they stand in the list."""
+    """Trained classes get the base rule's logits, others the new rule's, in any class order."""
     images, new = torch.randn(2, 3, 32, 32), ['St. Bernard', 'Yo_Yo']
     with torch.no_grad():
         tuner.set_class_names(NAMES)

@@ -1,4 +1,4 @@
-"""The demo page, and the explanation of a prediction that it shows."""
+"""The demo page, and the explanations of predictions that it shows."""
 
 from .explain import Explainer, Explanation
 

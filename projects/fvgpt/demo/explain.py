@@ -17,17 +17,17 @@ from ..segmentation.mask_file import THRESHOLD
 
 
 class Explanation(NamedTuple):
-    """One image of S x S pixels, as the model reads it.
+    """Explanation of one image of S x S pixels, after the model's transforms.
 
     Attributes:
         classes: C names.
-        scores: probabilities (C,) of ``zero_shot`` CLIP, the ``tuner``, the branches ``fdc`` and
-            ``pc``, and ``open``, as far as the model has them.
+        scores: probabilities (C,) of those that the model has: ``zero_shot`` CLIP, the ``tuner``,
+            the branches ``fdc`` and ``pc``, and ``open``.
         r: trust in the foreground view; None without that gate.
         b: trust in the original CLIP; None without that gate.
         full, foreground: (S, S, 3) uint8 RGB.
         mask: (S, S) bool.
-        attention: roll-out from the class token (S, S), from 0 to 1; None if the tower has no class
+        attention: roll-out from the class token (S, S), in [0, 1]; None if the tower has no class
             token.
     """
 
@@ -56,7 +56,7 @@ class Explainer:
 
     @property
     def titles(self) -> Dict[str, str]:
-        """Titles of the scores of an explanation."""
+        """Titles for the page, by key of :attr:`Explanation.scores`."""
         tuner = type(self.inferencer.tuner).__name__
         return dict(
             zero_shot='zero-shot CLIP',
@@ -68,7 +68,11 @@ class Explainer:
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray, classes: Optional[Sequence[str]] = None) -> Explanation:
-        """Explain an image (H, W, 3) uint8 in RGB, for class names of any kind.
+        """Explain the prediction for one image.
+
+        Args:
+            image: (H, W, 3) uint8, RGB.
+            classes: any class names; by default those of training.
 
         Raises:
             UserError: a class name is empty or too long, or there are none.
@@ -110,7 +114,7 @@ class Explainer:
         )
 
     def _logits(self, signals: Signals, branch: Branch) -> Dict[str, Tensor]:
-        """Logits (1, C) of everything that the model has, see :class:`Explanation`."""
+        """Logits (1, C) by key of :attr:`Explanation.scores`."""
         logits: Dict[str, Tensor] = {
             Source.ZERO_SHOT: signals.z_clip,
             Source.TUNER: signals.z_tuner(branch),
@@ -124,7 +128,7 @@ class Explainer:
         return logits
 
     def _as_read(self, image: np.ndarray) -> Tensor:
-        """(3, S, S) uint8, BGR as mmcv has it, after the recipe's transforms."""
+        """The recipe's transforms of an RGB image: (3, S, S) uint8, BGR as in mmcv."""
         size = image.shape[:2]
         data = self.inferencer.pipeline(
             dict(img=np.ascontiguousarray(image[..., ::-1]), img_shape=size, ori_shape=size)
@@ -132,7 +136,7 @@ class Explainer:
         return data['inputs']
 
     def _pixels_of(self, image: Tensor) -> np.ndarray:
-        """The picture of a normalised image (3, S, S)."""
+        """A normalised image (3, S, S) as (S, S, 3) uint8."""
         preprocessor = self.inferencer.model.data_preprocessor
         return _pixels(
             (image * preprocessor.std + preprocessor.mean).round().clamp(0, 255).byte().cpu()
@@ -144,7 +148,7 @@ def _pixels(image: Tensor) -> np.ndarray:
 
 
 def _spread(patches: Tensor, size: Sequence[int]) -> np.ndarray:
-    """A map over patches (1, rows, columns) as (S, S), from 0 to 1."""
+    """A map over patches (1, rows, columns), interpolated to (S, S) and scaled to [0, 1]."""
     spread = F.interpolate(
         patches[None].float(), tuple(size), mode='bilinear', align_corners=False
     )[0, 0]

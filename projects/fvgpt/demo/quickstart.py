@@ -8,9 +8,9 @@ from ..engine.runner.resume import recipe_hash
 
 
 def quickstart_checkpoint(recipe: Path) -> Path:
-    """Return the checkpoint of a finished run of the quickstart recipe.
+    """Checkpoint of a finished run of the quickstart recipe.
 
-    It is the user's run in ``work_dirs``, if there is one, or else a run in a cache folder
+    It is the user's run in ``work_dirs`` if there is one. Otherwise it is a run in a cache folder
     (``~/.cache/fvgpt``), which is trained now if it does not exist.
 
     Args:

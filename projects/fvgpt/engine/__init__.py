@@ -1,4 +1,4 @@
-"""What runs a recipe: hooks, and the Runner that resolves it."""
+"""Running a recipe: hooks of MMEngine, the feature cache, and the Runner that resolves recipes."""
 
 from . import hooks, runner
 

@@ -1,4 +1,4 @@
-"""Frozen features of a data set, computed once and read in place of its images."""
+"""Frozen features of a data set, computed once and read instead of its images."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ _TUNED = 'tuned.'
 
 
 class CachedFeatures(Dataset):
-    """The images of a data set as frozen features; items are whole batches.
+    """The images of a data set as frozen features, read in whole batches.
 
     Args:
-        dataset: that the features are of.
+        dataset: whose images were encoded.
         arrays: name -> (V, N, ...), V views of N images, named as by :func:`flatten`.
         labels: (N,).
-        seed: of the choice of one view for each image and epoch, if there are several.
+        seed: of the choice of one view per image and epoch.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CachedFeatures(Dataset):
         self._choose_views()
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the views of an epoch, from the seed and its number."""
+        """Choose one view per image; the choice depends on the seed and ``epoch`` only."""
         self.epoch = epoch
         self._choose_views()
 
@@ -61,7 +61,7 @@ class CachedFeatures(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: List[int]) -> dict:
-        """A whole batch, as the data preprocessor takes it."""
+        """A whole batch: ``inputs``, frozen features with rows (B, ...), and ``data_samples``."""
         rows = {
             name: torch.from_numpy(array[self.view[indices], indices])
             for name, array in self.arrays.items()
@@ -71,11 +71,12 @@ class CachedFeatures(Dataset):
 
 
 class SeededView(Dataset):
-    """The images of a data set, augmented with random numbers that depend on seed, view and image
-    only, whichever worker loads them.
+    """The images of a data set, with random transforms that depend on seed, view and image only.
+
+    So the result does not depend on the worker that loads an image.
 
     Args:
-        dataset: with a random pipeline, or not.
+        dataset: its pipeline may be random or deterministic.
         seed: of the run.
         view: number of the view.
     """
@@ -93,7 +94,10 @@ class SeededView(Dataset):
 
 
 def flatten(frozen: FrozenFeatures) -> Dict[str, Tensor]:
-    """Frozen features as named tensors, rows (B, ...), the form in which they are stored."""
+    """Frozen features as one dict of tensors with rows (B, ...), the form in which they are stored.
+
+    Keys: ``full.clip``, ``full.tuned.NAME``, the same with ``foreground``, and ``area``.
+    """
     flat: Dict[str, Tensor] = {}
     for name in _VIEWS:
         view: Optional[ViewFeatures] = getattr(frozen, name)
@@ -128,7 +132,14 @@ def feature_loader(cached: CachedFeatures, batches: BatchSampler) -> DataLoader:
 def encode_views(
     model: FrozenTowerClassifier, views: Sequence[SeededView], batch_size: int, workers: int
 ) -> Dict[str, np.ndarray]:
-    """Frozen features of all images of each view: name -> (views, N, ...), see :func:`flatten`."""
+    """Frozen features of all images: name -> (V, N, ...), names as by :func:`flatten`.
+
+    Args:
+        model: extracts the features, in evaluation mode.
+        views: V views of the N images.
+        batch_size: images per pass.
+        workers: of the loader.
+    """
     was_training = model.training
     model.eval()
     rounds: List[Dict[str, np.ndarray]] = []
@@ -155,7 +166,7 @@ def _encode(model: FrozenTowerClassifier, batches: Iterable) -> Iterator[Dict[st
 
 
 def file_identities(dataset: BaseDataset) -> Optional[str]:
-    """sha256 over name, size and time of all image and mask files, and the labels.
+    """sha256 over the labels and name, size and modification time of all image and mask files.
 
     None if the items are not files.
     """

@@ -1,4 +1,4 @@
-"""Arrays on disk under a key of what they were made from: safe with several processes, bounded, never half-written."""
+"""Cache of arrays on disk: safe with several processes, bounded, without partial entries."""
 
 import hashlib
 import json
@@ -21,15 +21,16 @@ _HEAD = 'contents.json'
 class FeatureCache:
     """A folder of entries; an entry is a folder of ``.npy`` files with their checksums.
 
-    An entry appears whole, by renaming, and is checked when it is opened; what does not agree with its checksums is made
-    again. Entries are made under a lock a key, so that of several processes one does the work and the others wait for it.
+    An entry is renamed into place when it is complete. Its checksums are checked when it is opened;
+    if one is wrong, the entry is computed again. There is one lock per key: of several processes
+    one computes an entry and the others wait for it.
 
     Args:
-        folder: of the cache; created when missing.
-        max_gb: entries that were used longest ago are removed when all together take more (10^9 bytes).
+        folder: of the cache; created if missing.
+        max_gb: size limit of all entries, in 10^9 bytes; the least recently used are removed.
 
     Raises:
-        OSError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
 
     def __init__(self, folder: str, max_gb: float = 20.0):
@@ -40,11 +41,14 @@ class FeatureCache:
     def get(
         self, identity: Dict[str, object], make: Callable[[], Dict[str, np.ndarray]]
     ) -> Dict[str, np.ndarray]:
-        """The arrays of an identity, memory-mapped and read-only; made and stored where they are not there yet.
+        """The arrays of an entry, memory-mapped and read-only; computed and stored if missing.
 
         Args:
-            identity: all that the arrays depend on, JSON-able.
-            make: makes them.
+            identity: key of the entry: everything that the arrays depend on, as JSON values.
+            make: computes the arrays.
+
+        Raises:
+            WriteError: the entry cannot be written, or not be read back.
         """
         text = json.dumps(identity, sort_keys=True)
         entry = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -58,7 +62,7 @@ class FeatureCache:
                 arrays = self._open(entry)
                 if arrays is None:
                     raise WriteError(
-                        f'{entry} cannot be read back after writing it; is the disk sound?'
+                        f'{entry} cannot be read back after writing it; check the disk'
                     )
         self._shrink(keep=entry)
         return arrays
@@ -74,13 +78,13 @@ class FeatureCache:
                 name.removesuffix('.npy'): np.load(entry / name, mmap_mode='r', allow_pickle=False)
                 for name in head['files']
             }
-            os.utime(entry / _HEAD)  # when it was used last
+            os.utime(entry / _HEAD)  # the time of last use, for _shrink()
             return arrays
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, AttributeError) as error:
             print_log(
-                f'the cached features in {entry} are broken ({error}) and made again',
+                f'the cached features in {entry} are broken ({error}); they are computed again',
                 'current',
                 level=30,
             )
@@ -102,7 +106,13 @@ class FeatureCache:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _shrink(self, keep: Path) -> None:
-        """Remove entries, the one used longest ago first, and what killed processes left behind, until the rest fits."""
+        """Remove partial entries of killed processes, and the oldest entries above the size limit.
+
+        The oldest are those that were least recently used.
+
+        Args:
+            keep: entry that is not removed.
+        """
         with FileLock(self.folder / 'shrink.lock'):
             used, sizes = {}, {}
             for entry in self.folder.iterdir():
@@ -122,7 +132,11 @@ class FeatureCache:
                     total -= sizes[entry]
 
     def _remove(self, entry: Path) -> bool:
-        """Remove an entry, or part of one, unless somebody is writing or opening it; who has it open goes on reading."""
+        """Remove an entry, or a partial one, and return whether it was removed.
+
+        An entry that a process is writing or opening is left. Processes that have it open already
+        can still read it.
+        """
         key = entry.name.partition('.')[0]
         try:
             with FileLock(self.folder / f'{key}.lock', timeout=0):
@@ -133,7 +147,7 @@ class FeatureCache:
 
 
 def file_digest(path: Path) -> str:
-    """blake2b of a file's bytes."""
+    """blake2b of a file's bytes, 32 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     with open(path, 'rb') as file:
         while block := file.read(1 << 22):

@@ -1,4 +1,4 @@
-"""Foreground Distillation Compensation: two adapters on the frozen features, taught by both views (paper, FDC)."""
+"""Foreground Distillation Compensation (paper, FDC): adapters of the frozen features."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -36,40 +36,53 @@ class Adapter(nn.Module):
             nn.init.zeros_(self.up.bias)
 
     def forward(self, f: Tensor) -> Tensor:
-        """A(f), (N, D), of features (N, D); times the layer scale where there is one."""
+        """A(f), (N, D), of features (N, D); times the layer scale if there is one."""
         residual = self.up(F.relu(self.down(f)))
         return residual if self.scale is None else self.scale * residual
 
 
 class Residual(NamedTuple):
-    """Features (N, D) as an adapter read them, and what it adds to them (N, D)."""
+    """Input and output of an adapter.
+
+    Attributes:
+        feature: (N, D) input.
+        added: (N, D) output, the residual that is added to it.
+    """
 
     feature: Tensor
     added: Tensor
 
     def compensated(self) -> Tensor:
-        """The sum, of unit length, (N, D)."""
+        """L2Norm(feature + added), (N, D)."""
         return F.normalize(self.feature + self.added, dim=-1)
 
     @torch.no_grad()
     def relative_length(self) -> Tensor:
-        """Mean length of what is added relative to what it is added to: a collapse shows here first."""
+        """mean_n |added_n| / |feature_n|, a scalar; the first sign of a collapse in training."""
         return (self.added.norm(dim=-1) / self.feature.norm(dim=-1)).mean()
 
 
 @MODELS.register_module()
 class ForegroundDistillationCompensation(nn.Module):
-    """f~ = L2Norm(f + U_v relu(D_v f)), g~ = L2Norm(g + U_t relu(D_t g)), z_FDC = s f~.g~ (paper, FDC).
+    """Adapters of the image and text features, and the base branch's logits (paper, FDC).
+
+    f~ = L2Norm(f + U_v relu(D_v f)), g~ = L2Norm(g + U_t relu(D_t g)), z_FDC = s f~.g~.
 
     Args:
-        dim: D, dimension of the features; FVGPT fills it in.
+        dim: D, dimension of the features; set by FVGPT.
         bottleneck: hidden width of the adapters (RDBOOST_BOTTLENECK).
-        adapter_input: ``raw`` reads the encoder's features, ``unit`` L2-normalised ones (decision O10).
-        residual_init: how the residual starts. ``zero``: last layer 0, so that z_FDC equals the tuner's logits exactly.
-            ``small_weight``: last weight ~ N(0, init_scale), bias 0. ``layer_scale``: default layers times a learnable
-            scalar that starts at init_scale (one more parameter an adapter). Decision O8.
-        init_scale: RDBOOST_FDC_INIT_SCALE.
-        logit_scale: s (RDBOOST_LOGIT_SCALE). FVGPT fills in the tuned CLIP's own, which is 100 for OpenAI's weights.
+        adapter_input: ``raw`` reads the encoder's features, ``unit`` L2-normalised ones (decision
+            O10).
+        residual_init: initial residual (decision O8). ``zero``: last layer 0, so that z_FDC equals
+            the tuner's logits exactly. ``small_weight``: last weight ~ N(0, init_scale), bias 0.
+            ``layer_scale``: torch's default layers times a learned scalar that starts at
+            init_scale (one more parameter per adapter).
+        init_scale: see ``residual_init`` (RDBOOST_FDC_INIT_SCALE).
+        logit_scale: s (RDBOOST_LOGIT_SCALE); set by FVGPT to that of the tuned CLIP, which is 100
+            for OpenAI's weights.
+
+    Raises:
+        UserError: an unknown ``adapter_input`` or ``residual_init``.
     """
 
     def __init__(
@@ -91,7 +104,7 @@ class ForegroundDistillationCompensation(nn.Module):
         self.adapter_text = Adapter(dim, bottleneck, residual_init, init_scale)
 
     def residual(self, adapter: Adapter, feature: Tensor) -> Residual:
-        """What an adapter makes of raw features (N, D), outside autocast."""
+        """Residual of raw features (N, D), computed outside autocast."""
         with torch.autocast(feature.device.type, enabled=False):
             feature = at_least_float32(feature)
             if self.adapter_input == 'unit':
@@ -99,18 +112,18 @@ class ForegroundDistillationCompensation(nn.Module):
             return Residual(feature, adapter(feature))
 
     def residuals(self, f: Tensor, g: Tensor) -> Tuple[Residual, Residual]:
-        """Of raw image features (B, D) of the full view and raw text features (C, D)."""
+        """Residuals of the full view's raw image features (B, D) and raw text features (C, D)."""
         return self.residual(self.adapter_image, f), self.residual(self.adapter_text, g)
 
     def compensate(self, adapter: Adapter, feature: Tensor) -> Tensor:
-        """f~ (N, D), of unit length, of a raw feature (N, D)."""
+        """f~ or g~ (N, D), of unit length, of raw features (N, D)."""
         return self.residual(adapter, feature).compensated()
 
     def logits(self, image: Residual, text: Residual) -> Tensor:
-        """z_FDC (B, C) of :meth:`residuals`, outside autocast."""
+        """z_FDC (B, C) of :meth:`residuals`, computed outside autocast."""
         with torch.autocast(image.feature.device.type, enabled=False):
             return self.logit_scale * image.compensated() @ text.compensated().T
 
     def forward(self, f: Tensor, g: Tensor) -> Tensor:
-        """z_FDC (B, C) of raw image features (B, D) of the full view and raw text features (C, D)."""
+        """z_FDC (B, C) of raw image features (B, D) of the full view and text features (C, D)."""
         return self.logits(*self.residuals(f, g))

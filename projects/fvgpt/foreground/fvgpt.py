@@ -37,15 +37,16 @@ class FVGPT(FrozenTowerClassifier):
 
     Classes that were trained on are predicted from z_FDC (base branch), others from z_PC (new
     branch); without FDC the base branch is the tuner, without PC the new branch is z_FDC, as in the
-    paper's Table 3. In the branch ``open``, for trained and new classes together, the two are joined.
-    The two branches share no trained parameter. Masks are needed for training only.
+    paper's Table 3. The branch ``open``, for trained and new classes together, joins the two
+    (:func:`~fvgpt.foreground.open_world.join_branches`). The two branches share no trained
+    parameter. Masks are needed for training only.
 
     Args:
         tuner: a trained tuner, or its config. It is frozen here.
-        backbone_checkpoint: file with the tuner's trained parameters, written by tuning it with this
-            project.
-        reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust`` (decision
-            O22).
+        backbone_checkpoint: file with the tuner's trained parameters, written by tuning it with
+            this project.
+        reliability_gate: config of the FRG; None switches it off, then r = ``fixed_trust``
+            (decision O22).
         compensation: config of FDC; None switches it off, and FRG with it.
         calibration: config of PC; None switches it off.
         gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their
@@ -116,7 +117,11 @@ class FVGPT(FrozenTowerClassifier):
         self.register_load_state_dict_post_hook(self._after_load)
 
     def load_backbone(self, checkpoint: str) -> None:
-        """Load the tuner's trained parameters, see ``backbone_checkpoint``."""
+        """Load the tuner's trained parameters, see ``backbone_checkpoint``.
+
+        Raises:
+            MissingFileError, UserError: see :func:`~fvgpt.tuners.checkpoint.load_tuner`.
+        """
         load_tuner(self.tuner, checkpoint)
         self._tuner_is_trained = True
 
@@ -146,14 +151,14 @@ class FVGPT(FrozenTowerClassifier):
         if not self.tuner.trained_class_names:
             self.tuner.set_trained_classes(class_names)
 
-    # ------------------------------------------------------------------ features of the frozen models
+    # ------------------------------------------------------------------ frozen features
     @property
     def needs_masks(self) -> bool:
         """Whether training reads the foreground view: FDC does, PC does not."""
         return self.compensation is not None
 
     def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
-        """x_fg (B, 3, H, W) of normalised images and masks (B, 1, H, W) in {0, 1} (method: x * m)."""
+        """x_fg = x * m, (B, 3, H, W), of normalised images and masks (B, 1, H, W) in {0, 1}."""
         view = images * masks
         if self.fg_fill == 'black':
             mean, std = images.new_tensor(CLIP_MEAN), images.new_tensor(CLIP_STD)
@@ -268,10 +273,10 @@ class FVGPT(FrozenTowerClassifier):
 
 
 def beside_the_tuner(model: CLIPClassifier) -> FVGPT:
-    """FVG-PT as it is; a tuner inside an FVGPT whose modules are all switched off.
+    """FVG-PT itself, or for a tuner alone an FVGPT on it whose modules are all switched off.
 
-    So analysis and demo read one kind of :class:`Signals`, and can compare a tuner with zero-shot
-    CLIP.
+    So analysis and demo read :class:`Signals` in both cases, and can compare a tuner with
+    zero-shot CLIP.
 
     Raises:
         UserError: the model is neither.
@@ -295,10 +300,15 @@ def beside_the_tuner(model: CLIPClassifier) -> FVGPT:
 
 
 def build_seeded(config: dict, offset: int, default_type: str) -> Any:
-    """Build a module from initial values that depend on torch's seed and ``offset`` alone.
+    """Build a module whose initial values depend on torch's seed and ``offset`` only.
 
-    So switching one module off changes neither the others' start nor the random numbers of the augmentation: runs of an
-    ablation differ by the module and by nothing else.
+    So switching one module off changes neither the initial values of the others nor the random
+    numbers of the augmentation: the runs of an ablation differ in that module only.
+
+    Args:
+        config: of the module.
+        offset: added to the seed.
+        default_type: used if the config has no ``type``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch.initial_seed() + offset)
@@ -309,20 +319,21 @@ def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:
     """Foreground masks (B, 1, H, W) in {0, 1} of a batch, in the images' dtype.
 
     Raises:
-        ValueError: a sample has no mask, or one of another size than its image.
+        UserError: a sample has no mask, or one of another size than its image.
     """
     masks = []
     for sample in data_samples:
         if 'mask' not in sample:
             raise UserError(
-                'training FDC needs foreground masks, but the data samples have none: add LoadForegroundMask '
-                'and PackForegroundInputs to the pipeline, or switch FDC off with compensation=None'
+                'training FDC needs foreground masks, but the data samples have none: add '
+                'LoadForegroundMask and PackForegroundInputs to the pipeline, or switch FDC off '
+                'with compensation=None'
             )
         mask = sample.mask.reshape(1, *sample.mask.shape[-2:])
         if mask.shape[-2:] != images.shape[-2:]:
             raise UserError(
-                f'a mask of {tuple(mask.shape[-2:])} came with an image of {tuple(images.shape[-2:])}: a '
-                'transform moved one without the other'
+                f'a mask of size {tuple(mask.shape[-2:])} belongs to an image of size '
+                f'{tuple(images.shape[-2:])}: a transform changed one without the other'
             )
         masks.append(mask)
     return torch.stack(masks).to(images)

@@ -1,4 +1,4 @@
-"""The open world: one ranking of all classes, without a word on which of them are new."""
+"""The open world: one ranking of trained and new classes together."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,15 @@ from ..clip.precision import at_least_float32
 def join_branches(z_fdc: Tensor, z_pc: Tensor, trained: Tensor) -> Tensor:
     """ln p of all classes: base classes ranked by the FDC branch, new ones by the PC branch.
 
-    z_FDC and z_PC cannot be laid side by side: they come from different models, trained apart, and which of them is the
-    larger says nothing about the image. So PC, which knows all classes in one way, says how likely the base classes are as a
-    whole, and FDC shares that out among them:
+    z_FDC and z_PC are not comparable: they come from different models, trained separately. So the
+    total probability of the base classes is PC's, which treats all classes alike, and it is
+    distributed among them by FDC:
 
         p(c) = p_PC(base) p_FDC(c | base) for base classes,  p_PC(c) for the others,
 
-    with p_PC over all classes. The probabilities add up to one, the ranking within the base classes is FDC's and the one
-    within the new classes is PC's. (Not in the paper, whose user says which set is tested.)
+    with p_PC over all classes. The probabilities sum to one, the ranking within the base classes
+    is FDC's and the one within the new classes is PC's. (Not in the paper, which tests base and new
+    classes separately.)
 
     Args:
         z_fdc, z_pc: logits (B, C) of both branches over all classes.

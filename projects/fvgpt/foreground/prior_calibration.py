@@ -1,4 +1,4 @@
-"""Prior Calibration: the new branch, a per-image balance of the tuned model and untouched CLIP (paper, PC)."""
+"""Prior Calibration (paper, PC): the new branch, a per-image balance of tuned and original CLIP."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from .reliability_gate import BackboneReliabilityGate
 
 
 class Calibrated(NamedTuple):
-    """z_pc (B, C) and the trust b (B,) in untouched CLIP."""
+    """z_pc (B, C) and the trust b (B,) in the original CLIP."""
 
     z_pc: Tensor
     b: Tensor
@@ -20,7 +20,8 @@ class Calibrated(NamedTuple):
 class PriorCalibration(nn.Module):
     """z_PC = (1 - b) z_full + b z_CLIP, with b from the Backbone Reliability Gate.
 
-    The released configuration also has BDPC_USE_RG_IF_MASK, whose effect is not public; it has no counterpart (decision O21).
+    The released configuration also has BDPC_USE_RG_IF_MASK, whose effect is not public; it is not
+    implemented (decision O21).
 
     Args:
         inputs, hidden, layers, temperature (BDPC_TAU_PC), normalize_entropy: of the gate, see
@@ -32,7 +33,7 @@ class PriorCalibration(nn.Module):
         self.gate = BackboneReliabilityGate(**gate)
 
     def forward(self, z_full: Tensor, z_clip: Tensor) -> Calibrated:
-        """Calibrated logits from the tuner's and CLIP's (B, C)."""
+        """z_PC and b from the logits (B, C) of the tuner and of the original CLIP."""
         z_full, z_clip = at_least_float32(z_full), at_least_float32(z_clip)
         b = self.gate(z_full, z_clip)
         return Calibrated((1 - b[:, None]) * z_full + b[:, None] * z_clip, b)

@@ -1,4 +1,4 @@
-"""The two gates: how far to trust the foreground view (FRG), and how far to trust untouched CLIP (BRG)."""
+"""The two gates of the paper: trust in the foreground view (FRG) and in the original CLIP (BRG)."""
 
 import math
 from typing import NamedTuple, Optional, Sequence, Tuple
@@ -12,7 +12,7 @@ from ..registry import MODELS
 
 
 def entropy(p: Tensor) -> Tensor:
-    """H(p) in nats over the last dimension; 0 ln 0 = 0."""
+    """H(p) = -sum p ln p in nats, over the last dimension; 0 ln 0 = 0."""
     return torch.special.entr(p).sum(-1)
 
 
@@ -22,12 +22,16 @@ class ReliabilityGate(nn.Module):
     Sub-classes name their statistics in ``STATISTICS``.
 
     Args:
-        inputs: those that the gate sees, all when left out (Table 6 of the paper drops one at a time).
+        inputs: names of the statistics that the gate reads, by default all (Table 6 of the paper
+            drops one at a time).
         hidden: width of the hidden layers (RDBOOST_RG_HIDDEN).
         layers: number of linear layers, 1 to 3 (Table 5 of the paper; 2 is the method).
-        temperature: tau of the probabilities that the statistics are taken of.
-        normalize_entropy: divide entropies by ln C, so that they do not depend on the number of classes (option of O12;
-            the method does not).
+        temperature: tau of the probabilities p = softmax(z / tau).
+        normalize_entropy: divide entropies by ln C, so that they do not depend on the number of
+            classes (option of decision O12; the method does not).
+
+    Raises:
+        UserError: an invalid number of layers, or unknown ``inputs``.
     """
 
     STATISTICS: Tuple[str, ...]
@@ -56,16 +60,19 @@ class ReliabilityGate(nn.Module):
         self.normalize_entropy = normalize_entropy
 
     def probabilities(self, z: Tensor) -> Tensor:
-        """p = softmax(z / tau), (B, C), never in half precision; the statistics carry no gradient (decision O5)."""
+        """p = softmax(z / tau), (B, C), in float32 or float64.
+
+        The statistics have no gradient (decision O5), so z is detached.
+        """
         return (at_least_float32(z.detach()) / self.temperature).softmax(-1)
 
     def entropy(self, p: Tensor) -> Tensor:
-        """H(p), (B,), divided by ln C where configured."""
+        """H(p), (B,), in nats; divided by ln C with ``normalize_entropy``."""
         h = entropy(p)
         return h / math.log(max(p.shape[-1], 2)) if self.normalize_entropy else h
 
     def gate(self, statistics: Tensor) -> Tensor:
-        """Logit (B,) of the trust score for statistics (B, 3), outside autocast."""
+        """Logit (B,) of the trust score for statistics (B, 3), computed outside autocast."""
         with torch.autocast(statistics.device.type, enabled=False):
             return self.mlp(
                 statistics[:, self.columns].to(next(self.mlp.parameters()).dtype)
@@ -73,7 +80,13 @@ class ReliabilityGate(nn.Module):
 
 
 class ForegroundTrust(NamedTuple):
-    """logit (B,) of r; r (B,), 0 where the mask is not usable; valid (B,) bool, whether the mask is usable."""
+    """Trust in the foreground views of a batch.
+
+    Attributes:
+        logit: (B,) of r, before the check of the mask.
+        r: (B,) in [0, 1]; 0 if the mask is not usable.
+        valid: (B,) bool, whether the mask is usable: its area is within the bounds.
+    """
 
     logit: Tensor
     r: Tensor
@@ -82,12 +95,15 @@ class ForegroundTrust(NamedTuple):
 
 @MODELS.register_module()
 class ForegroundReliabilityGate(ReliabilityGate):
-    """FRG: trust score r of an image's foreground view, from u = [H(p_full) - H(p_fg), cos(p_full, p_fg), A(m)].
+    """FRG: trust score r of an image's foreground view.
+
+    It reads u = [H(p_full) - H(p_fg), cos(p_full, p_fg), A(m)].
 
     Args:
-        area_min, area_max: a foreground whose share A(m) of the image lies outside is not trusted (r = 0) and does not
-            train the gate (RDBOOST_AREA_MIN / _MAX, decision O2). None switches a bound off.
-        others: see :class:`ReliabilityGate`.
+        area_min, area_max: bounds of A(m), the foreground share of the image. A mask outside is not
+            trusted (r = 0) and does not train the gate (RDBOOST_AREA_MIN / _MAX, decision O2). None
+            switches a bound off.
+        kwargs: see :class:`ReliabilityGate`.
     """
 
     STATISTICS = ('entropy', 'cosine', 'area')
@@ -123,12 +139,15 @@ class ForegroundReliabilityGate(ReliabilityGate):
 
 @MODELS.register_module()
 class BackboneReliabilityGate(ReliabilityGate):
-    """BRG: trust score b of untouched CLIP, from s = [H(p_full), H(p_CLIP), cos(p_full, p_CLIP)]."""
+    """BRG: trust score b of the original CLIP.
+
+    It reads s = [H(p_full), H(p_CLIP), cos(p_full, p_CLIP)].
+    """
 
     STATISTICS = ('entropy_full', 'entropy_clip', 'cosine')
 
     def statistics(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
-        """s (B, 3) of the tuner's and CLIP's logits (B, C)."""
+        """s (B, 3) of the logits (B, C) of the tuner and of the original CLIP."""
         p_full, p_clip = self.probabilities(z_full), self.probabilities(z_clip)
         return torch.stack(
             [
@@ -140,5 +159,5 @@ class BackboneReliabilityGate(ReliabilityGate):
         )
 
     def forward(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
-        """b (B,) in (0, 1); float32 rounds it to 0 or 1 where the logit is beyond about -100 and 17."""
+        """b (B,) in (0, 1); float32 rounds it to 0 or 1 if its logit is below -100 or above 17."""
         return self.gate(self.statistics(z_full, z_clip)).sigmoid()

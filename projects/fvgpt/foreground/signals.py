@@ -33,8 +33,8 @@ class Modules(Protocol):
 class Signals:
     """Logits (B, C) and trust scores (B,) of a batch, named by the paper's symbols.
 
-    Each is computed when it is first read, so a prediction costs no more than it needs. Without a
-    module, its signal is what takes its place in the paper's ablation (Table 3): without FDC z_FDC is
+    Each is computed when it is first read, so a prediction computes only what it needs. A module
+    that is switched off is replaced as in the paper's ablation (Table 3): without FDC z_FDC is
     z_full, without PC z_PC is z_FDC, without FRG r is ``fixed_trust``.
 
     ===========  ==========================================================================

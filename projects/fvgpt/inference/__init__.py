@@ -1,1 +1,1 @@
-"""Trained models in use: loading, predicting, exporting, and checkpoints of the original code."""
+"""Use of trained models: loading, prediction, export, and checkpoints of the original code."""

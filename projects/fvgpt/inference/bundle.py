@@ -1,4 +1,4 @@
-"""A trained model as a bundle: one safetensors file and one JSON file, nothing pickled."""
+"""A trained model as a bundle: one safetensors file and one JSON file, without pickled objects."""
 
 from pathlib import Path
 
@@ -14,20 +14,26 @@ from .exported import FORMAT, describe, new_files, text_features
 from .inferencer import FVGPTInferencer
 from .load import PREPROCESSOR, build_model, check_types
 
-TOLERANCE = 1e-3  # largest difference of the text features from those in the bundle
+TOLERANCE = 1e-3  # largest allowed difference of the text features from those in the bundle
 _PARAMETERS, _TEXT = 'model.', 'text.'  # prefixes in the safetensors file
 _READ_KEYS = ('model', 'provenance', 'dataset_name', 'classes', 'branch')  # of the JSON file
 
 
 # ------------------------------------------------------------------ the bundle
 def export_bundle(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) -> Path:
-    """Write ``bundle.safetensors`` (trained parameters, text features) and ``bundle.json``, for :func:`load_bundle`.
+    """Write a model as a bundle that :func:`load_bundle` reads.
+
+    ``bundle.safetensors`` contains the trained parameters and the text features, ``bundle.json``
+    everything else.
 
     Args:
         inferencer, out, overwrite: see :func:`~fvgpt.inference.onnx_export.export_onnx`.
 
     Returns:
-        path of the JSON file.
+        Path of the JSON file.
+
+    Raises:
+        FileTakenError: ``out`` contains a bundle, and ``overwrite`` is False.
     """
     model = inferencer.model
     tensors = {_PARAMETERS + key: value for key, value in model.state_dict().items()}
@@ -43,7 +49,7 @@ def export_bundle(inferencer: FVGPTInferencer, out: str, overwrite: bool = False
 
 
 def load_bundle(path: str, device: str = 'cpu') -> FVGPTInferencer:
-    """The model of a bundle; its predictions equal those of the exported model.
+    """Inferencer of a bundle's model; its predictions equal those of the exported model.
 
     Args:
         path: of ``bundle.json``; the safetensors file is beside it.
@@ -51,7 +57,7 @@ def load_bundle(path: str, device: str = 'cpu') -> FVGPTInferencer:
 
     Raises:
         MissingFileError: a file is missing.
-        UserError: a file is not a bundle, or does not belong to the other file or to this CLIP.
+        UserError: the files are not a bundle, do not belong together, or are of another CLIP.
     """
     file = Path(path)
     weights = file.with_suffix('.safetensors')
@@ -96,6 +102,7 @@ def load_bundle(path: str, device: str = 'cpu') -> FVGPTInferencer:
             or not torch.allclose(stored, feature.cpu(), atol=TOLERANCE)
         ):
             raise UserError(
-                f'{weights} was not made with {file}: its text features are not those of the classes'
+                f'{weights} does not belong to {file}: its text features are not those of the '
+                'classes'
             )
     return inferencer

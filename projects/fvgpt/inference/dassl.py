@@ -1,9 +1,10 @@
-"""Parameter names of the original trainers (Dassl format) and ours, both ways.
+"""Import of checkpoints of the original trainers (Dassl format), and export as safetensors.
 
-The tables are the documentation of the mapping: a pattern of the original's name, and our name, in which ``{n}`` is the
-number (or word) found, ``{n-1}`` one less, ``{n+1}`` one more and ``{m}`` what the pattern found second (the originals
-count layers from 0 and start deep prompts at layer 1). Prompts of the layers are one stacked tensor with us; such names end
-in ``[...]``.
+``KEY_TABLES`` documents the mapping of parameter names: a regular expression of the original name,
+and our name. In our name ``{n}`` is the first group of the match (a number or a word), ``{n-1}``
+and ``{n+1}`` the number minus or plus 1, and ``{m}`` the second group. The originals count layers
+from 0, and their deep prompts start at layer 1. We stack the prompts of all layers in one tensor;
+the index in such a tensor is in brackets, ``deep_text[{n-1}]``.
 """
 
 import json
@@ -61,7 +62,7 @@ KEY_TABLES: Dict[str, List[Tuple[str, str]]] = dict(
 
 
 def our_key(name: str, tuner: str) -> str:
-    """Our name of an original parameter, '' if it is not a trained one of that tuner."""
+    """Our name of an original parameter; '' if it is not a trained parameter of that tuner."""
     for pattern, ours in KEY_TABLES[tuner]:
         found = re.fullmatch(pattern, name)
         if found:
@@ -76,14 +77,19 @@ def our_key(name: str, tuner: str) -> str:
 
 
 def from_dassl(state: Dict[str, Tensor], tuner: str) -> Dict[str, Tensor]:
-    """State dict of our tuner from that of the original trainer; what is not trained is left out.
+    """State dict of our tuner from that of the original trainer, trained parameters only.
+
+    Args:
+        state: original name -> tensor.
+        tuner: class name of the tuner.
 
     Raises:
-        ValueError: unknown tuner, or none of its parameters in ``state``.
+        UserError: an unknown tuner, or ``state`` has none of its parameters.
     """
     if tuner not in KEY_TABLES:
         raise UserError(
-            f'there is no key table for the tuner {tuner!r}; there is one for {", ".join(KEY_TABLES)}'
+            f'there is no key table for the tuner {tuner!r}; there is one for '
+            f'{", ".join(KEY_TABLES)}'
         )
     result: Dict[str, Any] = {}
     for name, value in state.items():
@@ -104,7 +110,15 @@ def from_dassl(state: Dict[str, Tensor], tuner: str) -> Dict[str, Tensor]:
 
 
 def import_checkpoint(path: str, output: Path, tuner: str) -> List[str]:
-    """Write our checkpoint of an original one; returns the keys of the state dict."""
+    """Write a checkpoint of the original code as one of ours.
+
+    Returns:
+        Keys of the state dict.
+
+    Raises:
+        MissingFileError, UserError: see :func:`~fvgpt.tuners.checkpoint.read_checkpoint` and
+            :func:`from_dassl`.
+    """
     state = from_dassl(read_checkpoint(path)['state_dict'], tuner)
     origin = Provenance(tuner=tuner, imported_from=Path(path).name)
     torch.save(
@@ -115,7 +129,14 @@ def import_checkpoint(path: str, output: Path, tuner: str) -> List[str]:
 
 
 def export_checkpoint(path: str, output: Path) -> List[str]:
-    """Write the trained parameters of one of our checkpoints as safetensors, its provenance as metadata."""
+    """Write the parameters of one of our checkpoints as safetensors, with provenance as metadata.
+
+    Returns:
+        Keys of the state dict.
+
+    Raises:
+        MissingFileError, UserError: see :func:`~fvgpt.tuners.checkpoint.read_checkpoint`.
+    """
     content = read_checkpoint(path)
     recorded = Provenance.of_checkpoint(content).to_dict()
     save_file(

@@ -1,4 +1,4 @@
-"""What an export contains: unit features, formulas of the logits, and how images are prepared."""
+"""Contents of an export: unit features, formulas of the logits, and preprocessing of images."""
 
 import os
 import tempfile
@@ -74,8 +74,11 @@ def text_features(model: CLIPClassifier) -> Dict[str, Tensor]:
 
 
 def describe(inferencer: FVGPTInferencer) -> Dict[str, Any]:
-    """The JSON file of an export: classes, provenance, preparation of images, constants, and which
-    products of features are logits."""
+    """Content of an export's JSON file.
+
+    It has the classes, the provenance, the preprocessing of images, constants, and the formulas of
+    those logits that are products of features.
+    """
     model, tuner = inferencer.model, inferencer.tuner
     preprocessor = model.data_preprocessor
     formulas = {
@@ -106,16 +109,21 @@ def describe(inferencer: FVGPTInferencer) -> Dict[str, Any]:
 
 @contextmanager
 def new_files(out: str, names: Sequence[str], overwrite: bool) -> Iterator[Path]:
-    """A folder to write files to; they move to ``out`` together at the end, if nothing failed.
+    """A temporary folder to write files to; if nothing fails, they are moved to ``out`` at the end.
+
+    Args:
+        out: folder, created if missing.
+        names: of the files.
+        overwrite: replace files in ``out``.
 
     Raises:
-        FileTakenError: one of ``names`` is in ``out`` already.
+        FileTakenError: one of ``names`` exists in ``out``, and ``overwrite`` is False.
     """
     target = Path(out)
     there = [name for name in names if (target / name).exists()]
     if there and not overwrite:
         raise FileTakenError(
-            f'{target / there[0]} is there already; choose another folder, or --overwrite'
+            f'{target / there[0]} exists already; choose another folder, or --overwrite'
         )
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix='.partial-') as folder:

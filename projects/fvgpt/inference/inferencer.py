@@ -1,4 +1,4 @@
-"""FVG-PT on anybody's images: mmpretrain's inferencer, with class names given at run time."""
+"""Predictions on any images: mmpretrain's inferencer, with class names given at run time."""
 
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Union
@@ -31,16 +31,18 @@ class FVGPTInferencer(ImageClassificationInferencer):
         inferencer('photos/', classes=['red star', 'blue ring'], batch_size=32)[0]['pred_class']
 
     Args:
-        model: a checkpoint; or a recipe, with the checkpoint as ``pretrained``; or what
-            :func:`~fvgpt.inference.load.load_model` gives.
-        pretrained: the checkpoint where ``model`` is a recipe.
-        device: a torch device; the GPU where there is one when left out.
-        classes: class names; left out, those of training.
-        branch: ``open`` (classes of training are told from others by their names), ``base`` or ``new``.
+        model: a checkpoint; or a recipe, with the checkpoint as ``pretrained``; or a model of
+            :func:`~fvgpt.inference.load.load_model`.
+        pretrained: the checkpoint, if ``model`` is a recipe.
+        device: a torch device; by default the GPU if there is one.
+        classes: class names; by default those of training.
+        branch: ``base``, ``new``, or ``open``, in which the classes of training are recognised by
+            their names.
         options: changes of the recipe's keys, e.g. ``{'clip.pretrained': FILE}``.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`~fvgpt.inference.load.load_model`; or there is no such device.
+        MissingFileError, UserError: see :func:`~fvgpt.inference.load.load_model`; or there is no
+            such device.
     """
 
     def __init__(
@@ -70,18 +72,21 @@ class FVGPTInferencer(ImageClassificationInferencer):
     def set_classes(
         self, classes: Optional[Sequence[str]] = None, branch: Optional[str] = None
     ) -> None:
-        """Change the classes and the branch; text features of a list that was there before are not computed again.
+        """Change the classes and the branch; the text features of earlier class lists are cached.
+
+        Args:
+            classes, branch: by default those given to the inferencer.
 
         Raises:
-            ValueError: it is not known which classes there are, or which of them were trained on.
+            UserError: there are no classes, or branch ``open`` without known training classes.
         """
         classes, branch = classes or self.default_classes, branch or self.default_branch
         if not classes:
-            raise UserError('the checkpoint does not say its classes: give them')
+            raise UserError('the checkpoint does not contain its classes: give class names')
         if branch == Branch.OPEN and not self.model.trained_class_names:
             raise UserError(
-                "the checkpoint does not say which classes it was trained on, which branch 'open' needs: choose "
-                "branch 'base' or 'new'"
+                'the checkpoint does not contain the classes it was trained on, which branch '
+                "'open' needs: choose branch 'base' or 'new'"
             )
         self.model.set_class_names(classes, branch, self.config.dataset_name)
         self.classes = self.model.class_names
@@ -101,22 +106,27 @@ class FVGPTInferencer(ImageClassificationInferencer):
         """Predict.
 
         Args:
-            inputs: file, folder (images anywhere below it), array (H, W, 3) uint8 in BGR as mmcv has it, or a list of these.
-            return_datasamples: return mmpretrain's data samples, see :meth:`~fvgpt.tuners.classifier.CLIPClassifier.predict`.
-            batch_size: images in one pass.
-            classes, branch: for this call; left out, those given at the start.
+            inputs: file, folder (with images at any depth), array (H, W, 3) uint8 in BGR as in
+                mmcv, or a list of these.
+            return_datasamples: return mmpretrain's data samples, see
+                :meth:`~fvgpt.tuners.classifier.CLIPClassifier.predict`.
+            batch_size: images per pass.
+            classes, branch: for this call; by default those given to the inferencer.
             topk: length of the rankings.
             compare: also rank by the tuner and by zero-shot CLIP.
-            skip_unreadable: go on after a file that is no image; what was wrong with it is added to ``skipped``.
-            kwargs: ``show``, ``show_dir`` and others of :class:`mmpretrain.ImageClassificationInferencer`.
+            skip_unreadable: continue after a file that is not an image; the error is appended to
+                ``skipped``.
+            kwargs: ``show``, ``show_dir`` and others of
+                :class:`mmpretrain.ImageClassificationInferencer`.
 
         Returns:
-            for each image that could be read a dict with ``img_path`` (None for arrays), ``pred_class``, ``pred_label``,
-            ``pred_score``, ``pred_scores`` (C,) and ``top``: for each source, the model's own first, the best classes with
-            their probabilities.
+            One dict per image that could be read, with ``img_path`` (None for arrays),
+            ``pred_class``, ``pred_label``, ``pred_score``, ``pred_scores`` (C,) and ``top``: per
+            source, the model's own first, the best classes with their probabilities.
 
         Raises:
-            FileNotFoundError, ValueError: names the input that is missing or cannot be read as an image.
+            MissingFileError: an input does not exist.
+            UserError: an input cannot be read as an image, or the classes are invalid.
         """
         visualize_kwargs = self._dispatch_kwargs(**kwargs)[2]
         self.set_classes(classes, branch)
@@ -142,7 +152,12 @@ class FVGPTInferencer(ImageClassificationInferencer):
         return self.postprocess(samples, visualization, return_datasamples, topk)
 
     def find_images(self, inputs: Union[Image, Sequence[Image]]) -> List[Union[str, np.ndarray]]:
-        """Paths and arrays that ``inputs`` of a call stand for, folders searched."""
+        """Paths and arrays of the ``inputs`` of a call; folders are searched at any depth.
+
+        Raises:
+            MissingFileError: a file or folder does not exist.
+            UserError: a folder has no images.
+        """
         if isinstance(inputs, np.ndarray):
             return [inputs]
         if not isinstance(inputs, (str, Path)):
@@ -162,11 +177,14 @@ class FVGPTInferencer(ImageClassificationInferencer):
         return [str(path)]
 
     def _init_pipeline(self, cfg: Config) -> Callable:
-        """The recipe's test transforms after loading; where they change no size, CLIP's own come first."""
+        """The recipe's test transforms without the loading of files.
+
+        If none of them changes the size of an image, CLIP's resize and centre crop come first.
+        """
         first, *steps = cfg.pipeline
         if first['type'].rpartition('.')[2] not in ('LoadImage', 'LoadImageFromFile'):
             raise UserError(
-                f'the pipeline of test images begins with {first["type"]}, it must with LoadImage'
+                f'the pipeline of test images must start with LoadImage, not {first["type"]}'
             )
         if not any('scale' in step or 'crop_size' in step for step in steps):
             size = self.tuner.clip.image_size
@@ -186,30 +204,35 @@ class FVGPTInferencer(ImageClassificationInferencer):
         return Compose([TRANSFORMS.build(step) for step in steps])
 
     def load(self, item: Union[str, np.ndarray]) -> Dict[str, object]:
-        """An image as the pipeline takes it.
+        """An image as the pipeline's input: ``img`` (H, W, 3) uint8 in BGR, ``img_shape`` etc.
 
         Raises:
-            ValueError: the file cannot be read as an image, or the array is none.
+            UserError: the file or array is not an image.
         """
         if isinstance(item, str):
             try:
                 return self._load_file(dict(img_path=item))
-            except Exception as error:  # decoders raise errors of a dozen kinds
+            except Exception as error:  # decoders raise many types of errors
                 cause = '' if isinstance(error, UnidentifiedImageError) else f': {error}'
                 raise UserError(f'{item} cannot be read as an image{cause}') from error
         if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:
             raise UserError(
-                f'an image must be an array (H, W, 3) of uint8 in BGR, not {item.shape} of {item.dtype}'
+                f'an image must be an array (H, W, 3) of uint8 in BGR, not {item.shape} of '
+                f'{item.dtype}'
             )
         return dict(img=item, img_shape=item.shape[:2], ori_shape=item.shape[:2])
 
     def check_drawings(
         self, images: Sequence[Union[str, np.ndarray]], show_dir: Union[str, Path]
     ) -> None:
-        """Refuse to draw over files.
+        """Check that drawings of predictions will not overwrite files.
+
+        Args:
+            images: paths and arrays.
+            show_dir: folder of the drawings.
 
         Raises:
-            ValueError: names the first file that is there already, or that two of the images would be drawn to.
+            UserError: names a file that exists, or that two of the images would be drawn to.
         """
         taken = set()
         for index, item in enumerate(images):
@@ -217,8 +240,8 @@ class FVGPTInferencer(ImageClassificationInferencer):
             file = (Path(show_dir) / name).with_suffix('.png')  # as mmpretrain names it
             if file in taken or file.exists():
                 raise UserError(
-                    f'{file} is there already, or two images would be drawn to it; choose another folder, or '
-                    'draw images of the same name in several calls'
+                    f'{file} exists already, or two images would be drawn to it; choose another '
+                    'folder, or draw images of the same name in separate calls'
                 )
             taken.add(file)
 
@@ -233,12 +256,12 @@ class FVGPTInferencer(ImageClassificationInferencer):
         """Draw predictions as mmpretrain does.
 
         Raises:
-            ValueError: see :meth:`check_drawings`.
+            UserError: see :meth:`check_drawings`.
         """
         if show_dir is not None:
             self.check_drawings(ori_inputs, show_dir)
             Path(show_dir).mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({'text.parse_math': False}):  # a class may be called '$x_'
+        with matplotlib.rc_context({'text.parse_math': False}):  # a class name may be '$x_'
             return super().visualize(ori_inputs, preds, show=show, show_dir=show_dir, **kwargs)
 
     def postprocess(
@@ -248,7 +271,7 @@ class FVGPTInferencer(ImageClassificationInferencer):
         return_datasamples: bool = False,
         topk: int = 5,
     ) -> Union[List[dict], List[DataSample]]:
-        """Predictions as :meth:`__call__` returns them: data samples as they are, or dicts with rankings ``topk`` long."""
+        """Predictions in the form that :meth:`__call__` returns."""
         if return_datasamples:
             return preds
         sources = [

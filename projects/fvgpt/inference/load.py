@@ -1,4 +1,4 @@
-"""A model out of its checkpoint alone: the recipe inside is read as data and never run."""
+"""Load a model from its checkpoint alone: the recipe inside is read as data and never executed."""
 
 from copy import deepcopy
 from typing import Any, Dict, Iterator, Optional
@@ -29,17 +29,18 @@ def load_model(
 
     Args:
         checkpoint: written by training with this project.
-        recipe: config file; left out, the recipe that the checkpoint carries.
-        options: changes of the recipe's keys, e.g. ``{'clip.pretrained': FILE}`` where weights lie elsewhere by now.
+        recipe: config file; by default the recipe inside the checkpoint.
+        options: changes of the recipe's keys, e.g. ``{'clip.pretrained': FILE}`` if the weights
+            were moved.
 
     Returns:
-        the model, its ``trained_class_names`` set where the checkpoint says them. Its ``_config``, where mmpretrain's
-        inferencers look for it, is a Config with ``model``, ``pipeline`` (transforms of test images), ``dataset_name`` and
-        ``provenance``.
+        The model. Its ``trained_class_names`` are set if the checkpoint contains them. Its
+        ``_config``, which mmpretrain's inferencers read, is a Config with ``model``, ``pipeline``
+        (transforms of test images), ``dataset_name`` and ``provenance``.
 
     Raises:
-        FileNotFoundError, ValueError: the checkpoint, the recipe or the CLIP's weights are missing, broken, or do not belong
-            together.
+        MissingFileError: the checkpoint, the recipe or the CLIP's weights do not exist.
+        UserError: one of them is broken, or they do not belong together.
     """
     content = read_checkpoint(checkpoint)
     meta = content.get('meta', {})
@@ -68,11 +69,14 @@ def build_model(
     """A model with trained parameters, see :func:`load_model`.
 
     Args:
-        config: what becomes the model's ``_config``.
-        state: the trained parameters. recorded: their provenance. source: the file, for messages.
+        config: is set as the model's ``_config``.
+        state: the trained parameters.
+        recorded: their provenance.
+        source: their file, for messages.
 
     Raises:
-        ValueError: the parameters are of another tuner, CLIP or size, or there is no such model.
+        UserError: the model cannot be built or is not a classifier of this project, or the
+            parameters are of another tuner, CLIP or size.
     """
     init_default_scope('mmpretrain')
     problem = f'the model that {source} describes cannot be built'
@@ -86,7 +90,8 @@ def build_model(
         raise UserError(f'{problem}: {error}') from error
     if not isinstance(model, CLIPClassifier):
         raise UserError(
-            f'{source} describes a {type(model).__name__}, which is no classifier of this project'
+            f'{source} describes a {type(model).__name__}, which is not a classifier of this '
+            'project'
         )
     recorded.check_fits(model, source)
     load_parameters(model, state, source)
@@ -96,10 +101,10 @@ def build_model(
 
 
 def pipeline_of(config: Config) -> list:
-    """The transforms of a recipe's test images.
+    """Configs of the transforms of a recipe's test images.
 
     Raises:
-        ValueError: it has none.
+        UserError: the recipe has none.
     """
     loaders = config.get('test_dataloader') or {}
     part = loaders[0] if isinstance(loaders, (list, tuple)) else loaders
@@ -107,26 +112,26 @@ def pipeline_of(config: Config) -> list:
         part = part['dataset']
     if not part.get('pipeline'):
         raise UserError(
-            'the recipe has no test_dataloader with a pipeline, so it does not say how images are prepared'
+            'the recipe has no test_dataloader with a pipeline, which is needed to prepare images'
         )
     return part['pipeline']
 
 
 # ------------------------------------------------------------------ the recipe inside a checkpoint
 def saved_recipe(text: Optional[str], source: str) -> Config:
-    """The recipe that MMEngine wrote into a checkpoint, reduced to what inference needs.
+    """The recipe that MMEngine wrote into a checkpoint, reduced to the keys that inference needs.
 
     Args:
-        text: Python text. Only assignments of plain values and ``dict(...)`` are taken, and only registered types, so
-            that opening a stranger's checkpoint runs nothing of the stranger's.
+        text: Python source. Only assignments of plain values and ``dict(...)`` with registered
+            types are accepted, so that opening an untrusted checkpoint executes none of its code.
         source: the file, for messages.
 
     Raises:
-        ValueError: there is no text, or it holds anything else.
+        UserError: there is no text, or it contains anything else.
     """
-    mend = 'give the recipe it was trained with as --config'
+    remedy = 'give the recipe it was trained with as --config'
     if not isinstance(text, str):
-        raise UserError(f'{source} does not carry its recipe; {mend}')
+        raise UserError(f'{source} does not contain its recipe; {remedy}')
     try:
         values = literal_values(text, _READ_KEYS)
         if not isinstance(values.get('model'), dict):
@@ -135,15 +140,20 @@ def saved_recipe(text: Optional[str], source: str) -> Config:
         config = Config(values)
         check_types(pipeline_of(config), TRANSFORMS)
     except ValueError as error:
-        raise UserError(f'the recipe inside {source} cannot be used: {error}; {mend}') from error
+        raise UserError(f'the recipe inside {source} cannot be used: {error}; {remedy}') from error
     return config
 
 
 def check_types(config: Any, registry: Registry, *others: str) -> None:
-    """Refuse a config that names types which nobody registered: MMEngine would import them by their dotted path.
+    """Check that all types of a config are registered; MMEngine would import others by their path.
+
+    Args:
+        config: nested dicts and lists.
+        registry: in which the types must be.
+        others: further types that are allowed.
 
     Raises:
-        ValueError: names the type.
+        UserError: names the type that is not registered.
     """
     known = {*others, *registry.module_dict}
     if registry is TRANSFORMS:
@@ -159,7 +169,8 @@ def check_types(config: Any, registry: Registry, *others: str) -> None:
             kind is not None and not (isinstance(kind, str) and kind in known)
         ):
             raise UserError(
-                f'the type {kind!r} is not registered here (a type of your own is once its module is imported)'
+                f'the type {kind!r} is not registered here (to register your own types, import '
+                'their module)'
             )
 
 

@@ -19,21 +19,23 @@ from ..tuners.classifier import CLIPClassifier, tuner_of
 from .exported import ImageClassifier, ImageFeatures, describe, new_files, text_features
 from .inferencer import FVGPTInferencer
 
-TOLERANCE = 1e-3  # largest difference between ONNX Runtime and torch in any output
-# Bytes of weights from which they get a file of their own; one ONNX file holds 2 GiB at most
+TOLERANCE = 1e-3  # largest allowed difference between ONNX Runtime and torch in any output
+# Size of the weights in bytes from which they are stored in a separate file: an ONNX file can
+# contain 2 GiB
 _EXTERNAL = 1 << 30
 
 
 def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) -> Dict[str, float]:
-    """Write the model as two ONNX graphs, each checked with ONNX Runtime first, and ``onnx.json``.
+    """Write a model as two ONNX graphs and ``onnx.json``.
 
-    ``classifier.onnx``: images -> logits, probabilities; the text features of the current classes are
-    constants in it. ``image_features.onnx`` and ``text_features.safetensors``: unit features of
-    images and classes, whose products are the logits listed in ``onnx.json``; for other classes only
-    the text file has to be written again.
+    ``classifier.onnx``: images -> logits, probabilities; the text features of the current classes
+    are constants in it. ``image_features.onnx`` and ``text_features.safetensors``: unit features of
+    images and classes, whose products are the logits listed in ``onnx.json``; for other classes
+    only the text file has to be written again. Before anything is written, the outputs of each
+    graph are compared with torch's in ONNX Runtime.
 
     Args:
-        inferencer: with the classes and the branch set; it is left as it was.
+        inferencer: with the classes and the branch set; it is not changed.
         out: folder.
         overwrite: replace files of an earlier export.
 
@@ -43,8 +45,8 @@ def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) 
     Raises:
         MissingPackageError: a package is missing.
         FileTakenError: ``out`` contains an export.
-        UserError: the model cannot be exported, or ONNX Runtime disagrees with torch; then nothing is
-            written.
+        UserError: the model cannot be exported, or ONNX Runtime disagrees with torch; then nothing
+            is written.
     """
     onnxruntime = _import_onnx()
     refuse_text_by_image(inferencer)
@@ -106,7 +108,10 @@ def refuse_text_by_image(inferencer: FVGPTInferencer) -> None:
 
 @contextmanager
 def constant_text(model: CLIPClassifier) -> Iterator[None]:
-    """Let text features be constants, which :meth:`~fvgpt.tuners.PromptTuner.cached_text` cannot prove to an exporter."""
+    """Replace the tuners' text features by constants, for the time of the context.
+
+    An exporter cannot infer that :meth:`~fvgpt.tuners.PromptTuner.cached_text` is constant.
+    """
     parts = [part for part in model.modules() if isinstance(part, PromptTuner)]
     for part in parts:
         part.__dict__['cached_text'] = partial(dict, part.cached_text())
@@ -119,10 +124,15 @@ def constant_text(model: CLIPClassifier) -> Iterator[None]:
 
 @torch.no_grad()
 def trace(module: Union[ImageClassifier, ImageFeatures], size: int, path: Path) -> None:
-    """Write a module that maps images (B, 3, size, size) of any B to a list of tensors as an ONNX file.
+    """Write a module as an ONNX file with a free batch size.
+
+    Args:
+        module: maps images (B, 3, size, size) to a list of tensors.
+        size: of the images in pixels.
+        path: of the file.
 
     Raises:
-        ValueError: torch cannot export it.
+        UserError: torch cannot export it.
     """
     images = torch.zeros(2, 3, size, size)
     with warnings.catch_warnings():
@@ -147,7 +157,13 @@ def trace(module: Union[ImageClassifier, ImageFeatures], size: int, path: Path) 
 
 @torch.no_grad()
 def largest_difference(session, module: nn.Module, size: int) -> float:
-    """Largest absolute difference between ONNX Runtime's and torch's outputs for batches of one and three random images."""
+    """Largest absolute difference of the outputs between ONNX Runtime and torch; NaN if one is NaN.
+
+    Args:
+        session: of ONNX Runtime.
+        module: the exported module. It gets batches of one and of three random images.
+        size: of the images in pixels.
+    """
     generator = torch.Generator().manual_seed(0)
     worst = [0.0]
     for batch in (1, 3):
@@ -166,11 +182,10 @@ def _import_onnx():
         raise MissingPackageError(
             f'export to ONNX needs {error.name}: pip install -r requirements/export.txt'
         ) from error
-    if release(torch.__version__) < (
-        2,
-        13,
-    ):  # 2.12 fails on the gates, 2.9 and 2.6 on the free batch size
+    # torch 2.12 fails to export the gates, 2.9 and 2.6 a free batch size
+    if release(torch.__version__) < (2, 13):
         raise MissingPackageError(
-            f'export to ONNX needs torch 2.13 or later, not {torch.__version__}; --format bundle works'
+            f'export to ONNX needs torch 2.13 or later, not {torch.__version__}; --format bundle '
+            'works'
         )
     return onnxruntime

@@ -1,4 +1,4 @@
-"""Test-time augmentation for classifiers that give several predictions of an image."""
+"""Test-time augmentation for classifiers with several predictions per image."""
 
 from typing import Sequence, Union
 
@@ -11,14 +11,15 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class AverageScoresTTA(AverageClsScoreTTA):
-    """mmpretrain's, which averages every ``<source>_score`` (C,) over the views of an image, not ``pred_score`` alone.
+    """Test-time augmentation that averages every ``<source>_score`` (C,) over the views.
 
-    With mmpretrain's own the scores that SubsetAccuracy reads would be those of the first view.
+    mmpretrain's AverageClsScoreTTA averages ``pred_score`` only; the scores that SubsetAccuracy
+    reads would be those of the first view.
 
     Args:
-        module: the classifier. MMEngine's PrepareTTAHook wraps before each of SubsetTestLoop's tests, so one that is wrapped
-            already is not wrapped again.
-        others: see mmpretrain's AverageClsScoreTTA.
+        module: the classifier. A module that is wrapped already is not wrapped again: MMEngine's
+            PrepareTTAHook wraps before each test of SubsetTestLoop.
+        kwargs: see mmpretrain's AverageClsScoreTTA.
     """
 
     def __init__(self, module: Union[dict, torch.nn.Module], **kwargs):

@@ -1,4 +1,4 @@
-"""Prior Calibration for models of others: a tuned classifier balanced with a zero-shot one."""
+"""Prior Calibration of any tuned classifier with any zero-shot classifier."""
 
 from copy import deepcopy
 from typing import Callable, Dict, List, Optional, Tuple, Union
@@ -21,27 +21,31 @@ from ..tuners.classifier import CLIPClassifier, Inputs, gt_labels
 
 @MODELS.register_module()
 class PriorCalibratedClassifier(CLIPClassifier):
-    """z_PC = (1 - b) z_tuned + b z_prior of two frozen classifiers; only the 161 parameters of the gate b are trained.
+    """z_PC = (1 - b) z_tuned + b z_prior of two frozen classifiers; only the gate b is trained.
 
-    Either classifier may be one of ours, mmpretrain's ``CLIPZeroShot`` or ``ChineseCLIP``, or an ``ImageClassifier``, whose
-    labels must then be those of the data set. Both see the images as the data preprocessor here makes them, normalised anew
-    for one whose own preprocessor has another mean or deviation. They are no part of the checkpoint: it has the gate.
+    The gate has 161 parameters. Each classifier is one of ours, mmpretrain's ``CLIPZeroShot`` or
+    ``ChineseCLIP``, or an ``ImageClassifier`` that was trained on the data set's classes. Both read
+    the images that this model's data preprocessor returns; for a classifier whose own preprocessor
+    has another mean or standard deviation they are normalised to those. Checkpoints contain the
+    gate only.
 
-    What differs from FVG-PT's new branch, which is the same formula (method, 1.5): the prior need not be the CLIP that was
-    tuned, and so the two may be scaled differently.
+    The formula is that of FVG-PT's new branch (paper, PC). Unlike there, the prior need not be the
+    CLIP that was tuned, so the logits of the two may have different scales.
 
     Args:
         tuned, prior: the classifiers, or their configs.
-        tuned_checkpoint, prior_checkpoint: their weights, a file or an address as MMEngine reads them; not needed where the
-            config has ``init_cfg`` or ``pretrained``, or nothing is to be loaded.
-        prior_names: the name of each class of the data set in the language of the prior, for ChineseCLIP; classes that are
-            not in it go by their own name.
-        calibration: config of PC. calibration_loss: of L_PC.
+        tuned_checkpoint, prior_checkpoint: their weights, a file or an address that MMEngine can
+            read; not needed if the config has ``init_cfg`` or ``pretrained``, or if there is
+            nothing to load.
+        prior_names: class name of the data set -> its name in the language of the prior, for
+            ChineseCLIP; other classes have the same name for both.
+        calibration: config of PC.
+        calibration_loss: config of L_PC.
         data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
 
     Raises:
-        ValueError: a config of a model with parameters came without weights, or they do not fit.
-        FileNotFoundError: there is no such checkpoint.
+        UserError: the config of a model with parameters has no weights, or they do not fit.
+        MissingFileError, FileNotFoundError: there is no such checkpoint.
     """
 
     source = 'calibrated'
@@ -58,7 +62,7 @@ class PriorCalibratedClassifier(CLIPClassifier):
         data_preprocessor: Optional[dict] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor)
-        # a tuple, so that neither checkpoints nor optimizers nor train() know of them
+        # A tuple hides them from checkpoints, optimizers and train()
         self._frozen = (
             frozen(tuned, tuned_checkpoint, 'tuned'),
             frozen(prior, prior_checkpoint, 'prior'),
@@ -130,20 +134,25 @@ class PriorCalibratedClassifier(CLIPClassifier):
 def frozen(
     model: Union[BaseClassifier, dict], checkpoint: Optional[str], what: str
 ) -> BaseClassifier:
-    """A classifier, or one of a config, with its weights, in evaluation mode and without gradients.
+    """A classifier with its weights, in evaluation mode and without gradients.
+
+    Args:
+        model: the classifier, or its config.
+        checkpoint: its weights; None if there is nothing to load.
+        what: ``tuned`` or ``prior``, for messages.
 
     Raises:
-        ValueError, FileNotFoundError: see :class:`PriorCalibratedClassifier`.
+        UserError, FileNotFoundError: see :class:`PriorCalibratedClassifier`.
     """
     built: BaseClassifier = model
     if isinstance(model, dict):
         known = checkpoint or model.get('init_cfg') or model.get('pretrained')
-        built = MODELS.build(
-            deepcopy(model)
-        )  # mmpretrain's CLIP writes its attention mask into its config
+        # A copy, because mmpretrain's CLIP writes its attention mask into its config
+        built = MODELS.build(deepcopy(model))
         if not known and list(built.parameters()):
             raise UserError(
-                f'the {what} {type(built).__name__} would be used with random weights: give {what}_checkpoint'
+                f'the {what} {type(built).__name__} would be used with random weights: give '
+                f'{what}_checkpoint'
             )
         if not isinstance(built, CLIPClassifier):
             built.init_weights()
@@ -158,11 +167,10 @@ def frozen(
 def name_classes(
     model: BaseClassifier, class_names: List[str], dataset_name: Optional[str]
 ) -> None:
-    """Change the classes of a classifier that goes by names; others stay as they are."""
+    """Set the classes of a classifier whose classes are names; others are left unchanged."""
     if isinstance(model, CLIPClassifier):
-        model.set_class_names(
-            class_names, Branch.NEW, dataset_name
-        )  # PC is the branch of new classes, in training too
+        # PC is the branch of new classes, in training too
+        model.set_class_names(class_names, Branch.NEW, dataset_name)
     elif hasattr(model, 'text_prototype_embeds'):
         model.prototype, model.text_prototype_embeds = (
             [readable(name) for name in class_names],
@@ -171,10 +179,10 @@ def name_classes(
 
 
 def logits_of(model: BaseClassifier, images: Tensor) -> Tensor:
-    """Logits (B, C), float32, of any classifier, of images as it wants them.
+    """Logits (B, C), float32, of any classifier, for images normalised for it.
 
-    mmpretrain's zero-shot models give probabilities alone, in which logits of CLIP's scale are lost: 0 for all classes but a
-    few. So they are computed here as there.
+    mmpretrain's zero-shot models return probabilities only, which round to 0 for most classes at
+    CLIP's logit scale. So their logits are computed here, by the same formula.
     """
     if not hasattr(model, 'text_prototype_embeds'):
         return model(images, mode='tensor').float()

@@ -1,13 +1,19 @@
-"""mmpretrain's own CLIP without its multimodal extra, of which it needs nothing but a tokenizer, and that is CLIP's own here.
+"""mmpretrain's CLIP without mmpretrain's multimodal extra, with open_clip's tokenizer and weights.
 
-    custom_imports = dict(imports=['fvgpt', 'fvgpt.mixing.mmpretrain_clip'], allow_failed_imports=False)
+    custom_imports = dict(
+        imports=['fvgpt', 'fvgpt.mixing.mmpretrain_clip'], allow_failed_imports=False
+    )
 
-The extra needs a transformers of years ago, and fetches CLIP's tokenizer and weights from the network. Importing this module
-registers mmpretrain's ``CLIPZeroShot`` where mmpretrain left it out, the tokenizer ``OpenCLIPTokenizer``, and the address
-``openclip://NAME/PRETRAINED`` for weights, as in ``init_cfg=dict(type='Pretrained', checkpoint='openclip://ViT-B-16/openai')``.
+The extra needs an old version of transformers, and downloads CLIP's tokenizer and weights. Of all
+this, mmpretrain's CLIP only needs a tokenizer. Importing this module registers
 
-mmpretrain's configs of CLIP leave the image tower's norms at an epsilon of 1e-6; CLIP was trained with 1e-5:
-``norm_cfg=dict(type='LN', eps=1e-5)``.
+- mmpretrain's ``CLIPZeroShot``, if mmpretrain did not register it itself,
+- the tokenizer ``OpenCLIPTokenizer``,
+- the address ``openclip://NAME/PRETRAINED`` for weights, as in
+  ``init_cfg=dict(type='Pretrained', checkpoint='openclip://ViT-B-16/openai')``.
+
+In mmpretrain's configs of CLIP the norms of the image tower have an epsilon of 1e-6, but CLIP was
+trained with 1e-5: set ``norm_cfg=dict(type='LN', eps=1e-5)``.
 """
 
 import re
@@ -23,7 +29,7 @@ from ..compat.mmpretrain import remove_clip_placeholders
 from ..io.errors import UserError
 
 _SCHEME = 'openclip://'
-# open_clip's names, which are OpenAI's, of the image tower -> mmpretrain's
+# Names of the image tower's parameters in open_clip (and OpenAI's files) -> those in mmpretrain
 _NAMES = [
     (r'^visual\.proj$', 'visual_proj.proj'),
     (r'^visual\.conv1\.', 'visual.patch_embed.projection.'),
@@ -47,7 +53,9 @@ __all__ = ['CLIPZeroShot', 'OpenCLIPTokenizer']
 
 @TOKENIZER.register_module()
 class OpenCLIPTokenizer:
-    """CLIP's tokenizer as mmpretrain's CLIP calls it. open_clip ships its vocabulary, so nothing is fetched.
+    """CLIP's tokenizer with the interface that mmpretrain's CLIP uses.
+
+    open_clip contains the vocabulary, so nothing is downloaded.
 
     Args:
         name: of the CLIP, see :class:`~fvgpt.clip.FrozenCLIP`.
@@ -57,23 +65,23 @@ class OpenCLIPTokenizer:
         self.tokenizer = load_tokenizer(name)
 
     def get_vocab(self) -> Dict[str, int]:
-        """The two words that mmpretrain looks up itself."""
+        """Ids of the two special tokens, the only ones that mmpretrain looks up."""
         return {
             '<|startoftext|>': self.tokenizer.sot_token_id,
             '<|endoftext|>': self.tokenizer.eot_token_id,
         }
 
     def tokenize(self, text: str) -> List[int]:
-        """A text's tokens, by their ids already."""
+        """Token ids of a text."""
         return self.tokenizer.encode(text)
 
     def convert_tokens_to_ids(self, tokens: List[int]) -> List[int]:
-        """Ids of tokens: what :meth:`tokenize` gave is ids already."""
+        """The tokens unchanged: :meth:`tokenize` returns ids already."""
         return tokens
 
 
 def to_mmpretrain(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """The weights of an open_clip model with a ViT under the names and in the shapes of mmpretrain's CLIP."""
+    """State dict of an open_clip model with a ViT, in the names and shapes of mmpretrain's CLIP."""
     converted = {}
     for key, value in state.items():
         for pattern, replacement in _NAMES:
@@ -91,16 +99,18 @@ def load_open_clip(
     """Weights of open_clip for mmpretrain's CLIP.
 
     Args:
-        filename: ``openclip://NAME`` or ``openclip://NAME/PRETRAINED``, both as in :class:`~fvgpt.clip.FrozenCLIP`.
+        filename: ``openclip://NAME`` or ``openclip://NAME/PRETRAINED``, see
+            :class:`~fvgpt.clip.FrozenCLIP` for both.
+        map_location, logger: passed by MMEngine, not used.
 
     Raises:
-        FileNotFoundError, ValueError: as FrozenCLIP, or the activation is another than mmpretrain's CLIP has.
+        MissingFileError, UserError: see FrozenCLIP; or the weights were trained with GELU.
     """
     name, _, pretrained = filename.removeprefix(_SCHEME).partition('/')
     clip = FrozenCLIP(name, pretrained or None)
     if not clip.quick_gelu:
         raise UserError(
-            f"{filename} was trained with GELU, and the text tower of mmpretrain's CLIP has QuickGELU: take "
-            'weights of OpenAI, or this CLIP as ZeroShotCLIP'
+            f"{filename} was trained with GELU, and the text tower of mmpretrain's CLIP has "
+            "QuickGELU: use OpenAI's weights, or this CLIP as ZeroShotCLIP"
         )
     return to_mmpretrain(clip.model.state_dict())

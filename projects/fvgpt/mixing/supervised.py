@@ -1,4 +1,4 @@
-"""The paper's idea on a plain network: mmpretrain's ImageClassifier, taught by the foreground where that can be trusted."""
+"""Foreground distillation for mmpretrain's ImageClassifier, weighted by the trust score r."""
 
 from typing import Dict, List, Optional, Tuple
 
@@ -14,29 +14,32 @@ from ..registry import LOSSES, MODELS
 
 @MODELS.register_module()
 class ForegroundViewPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's; in training the foreground views x * m follow the normalised images: (2B, 3, H, W).
+    """mmpretrain's preprocessor; in training it appends the foreground views x * m to the images.
 
-    The data samples, which need ``mask`` (PackForegroundInputs), stay B.
+    A training batch is (2B, 3, H, W): B normalised images, then their B foreground views. There are
+    B data samples, which need ``mask`` (PackForegroundInputs).
 
     Args:
-        others: see mmpretrain's ClsDataPreprocessor. ``batch_augments`` is refused: a mixture of images has no mask.
+        batch_augments: not supported, since mixed images have no mask.
+        kwargs: see mmpretrain's ClsDataPreprocessor.
 
     Raises:
-        ValueError: ``batch_augments`` is set, or a sample came without a mask of its image's size.
+        UserError: ``batch_augments`` is set.
     """
 
     def __init__(self, batch_augments: Optional[dict] = None, **kwargs):
         if batch_augments:
             raise UserError(
-                'batch_augments mixes images, and what is mixed has no foreground mask: leave it out'
+                'batch_augments mixes images, and mixed images have no foreground mask: leave it '
+                'out'
             )
         super().__init__(**kwargs)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalised images, in training (2B, 3, H, W) with the foreground views behind them.
+        """Normalised images (B, 3, H, W); in training (2B, 3, H, W) with the foreground views.
 
         Raises:
-            ValueError: a sample came without a mask of its image's size.
+            UserError: in training, a sample has no mask, or one of another size than its image.
         """
         data = super().forward(data, training)
         if training:
@@ -47,20 +50,24 @@ class ForegroundViewPreprocessor(ClsDataPreprocessor):
 
 @MODELS.register_module()
 class ForegroundDistillationHead(LinearClsHead):
-    """L = CE(z_full, y) + L_FRG + lambda_d r KL(sg(p_fg) || p_full), mean over the batch, on one linear layer.
+    """Linear head with L = CE(z_full, y) + L_FRG + lambda_d r KL(sg(p_fg) || p_full).
 
-    sg: no gradient. What differs from the paper: there two views, read by a frozen tuned CLIP, teach adapters; here the
-    network that is trained is its own teacher, so the term (1 - r) KL(p_full || .) vanishes, and the foreground pass is a
-    target only. The gate sees a network that changes while it learns. There is no text side and no prior, so no Prior
-    Calibration. Batch normalisation sees both views, while tests see full images alone. The weights of the losses are the
-    paper's by default, which were chosen for CLIP.
+    L is a mean over the batch; sg stops the gradient. Differences from the paper:
+
+    - There a frozen tuned CLIP reads both views and teaches adapters. Here the trained network is
+      its own teacher, so the term (1 - r) KL(p_full || .) is zero, and the foreground view is only
+      a target.
+    - The inputs of the gate are predictions of a network that is being trained.
+    - There is no text side and no prior, hence no Prior Calibration.
+    - Batch normalisation reads both views in training, but full images only in tests.
+    - The default weights of the losses are the paper's, which were chosen for CLIP.
 
     Args:
+        num_classes, in_channels, kwargs: see mmpretrain's LinearClsHead.
         reliability_gate: config of the gate r.
-        gate_loss, distillation_loss: configs of L_FRG and of the KL with lambda_d.
-        loss: config of CE, by its scope, so that the head is built in every other one too.
-        init_cfg: as LinearClsHead's, of the linear layer alone.
-        num_classes, in_channels and the rest: see mmpretrain's LinearClsHead.
+        gate_loss, distillation_loss: configs of L_FRG and of the KL term with lambda_d.
+        loss: config of CE; its scope is named, so that the head can be built in any default scope.
+        init_cfg: see LinearClsHead; by default it covers the linear layer only.
     """
 
     def __init__(
@@ -82,19 +89,21 @@ class ForegroundDistillationHead(LinearClsHead):
     def loss(
         self, feats: Tuple[Tensor, ...], data_samples: List[DataSample], **kwargs
     ) -> Dict[str, Tensor]:
-        """Loss terms ``loss``, ``loss_gate`` and ``loss_distill``, and ``trust_foreground``, the mean of r.
+        """Terms ``loss``, ``loss_gate`` and ``loss_distill``; ``trust_foreground``, the mean of r.
 
         Args:
-            feats: the last are features (2B, D), first of the images, then of their foreground views.
+            feats: of several layers; the last are (2B, D), of B images, then of their foreground
+                views.
             data_samples: B, with ``gt_label`` and ``mask``.
 
         Raises:
-            ValueError: the features are not twice as many as the data samples.
+            UserError: there are not twice as many features as data samples.
         """
         if len(feats[-1]) != 2 * len(data_samples):
             raise UserError(
-                f'{len(feats[-1])} features came with {len(data_samples)} samples, not one of either view: '
-                "ForegroundDistillationHead needs data_preprocessor=dict(type='ForegroundViewPreprocessor')"
+                f'{len(feats[-1])} features for {len(data_samples)} samples, but there must be two '
+                'per sample, one per view: ForegroundDistillationHead needs '
+                "data_preprocessor=dict(type='ForegroundViewPreprocessor')"
             )
         z_full, z_fg = self(feats).chunk(2)
         z_fg = z_fg.detach()

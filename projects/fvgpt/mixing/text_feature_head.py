@@ -1,4 +1,4 @@
-"""A tuner's text features as the classifier of any mmpretrain network."""
+"""Head that classifies the features of any mmpretrain network by a tuner's text features."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -15,22 +15,25 @@ from ..tuners.checkpoint import load_tuner
 
 @MODELS.register_module()
 class TextFeatureHead(ClsHead):
-    """z_c = s cos(W h + a, g_c): the text features g (C, D) of a tuned prompt are the classifier, only W and a are learned.
+    """z_c = s cos(W h + a, g_c) with a tuner's text features g (C, D); only W and a are learned.
 
-    Classes are names, as for a tuner: ``ClassNamesHook`` brings those of the data set, and a network that was trained on some
-    can be tested on others. Of the tuner only :meth:`~fvgpt.tuners.PromptTuner.encode_text` is used; its image side, and
-    what it does to logits, play no part. Its parameters are frozen, and are in the network's checkpoint.
+    As in a tuner, classes are names: ``ClassNamesHook`` sets those of the data set, and a network
+    can be tested on other classes than it was trained on. Of the tuner only
+    :meth:`~fvgpt.tuners.PromptTuner.encode_text` is used, neither its image features nor its own
+    logits. Its parameters are frozen; the network's checkpoint contains them.
 
     Args:
         in_channels: width of the network's feature h.
         tuner: config of the tuner, or a trained one.
-        checkpoint: the tuner's, or FVG-PT's on it; needed with a config of a tuner that has parameters.
-        logit_scale: s; left out, CLIP's own, which is sharp for a network that starts from scratch.
-        loss, topk, cal_acc, init_cfg: see mmpretrain's ClsHead.
+        checkpoint: of the tuner, or of FVG-PT on it; required with the config of a tuner that has
+            parameters.
+        logit_scale: s; by default CLIP's own, which is large for a network trained from scratch.
+        kwargs: ``loss``, ``topk``, ``cal_acc`` and ``init_cfg``, see mmpretrain's ClsHead.
 
     Raises:
-        ValueError: a tuner's config came without a checkpoint.
-        FileNotFoundError, ValueError: the checkpoint is missing, broken, or of another tuner, CLIP or size.
+        UserError: there is no checkpoint though one is required, or it is broken, or of another
+            tuner, CLIP or size.
+        MissingFileError: there is no such checkpoint.
     """
 
     def __init__(
@@ -47,7 +50,8 @@ class TextFeatureHead(ClsHead):
             load_tuner(self.tuner, checkpoint)
         elif isinstance(tuner, dict) and list(self.tuner.parameters()):
             raise UserError(
-                f'TextFeatureHead needs a trained {type(self.tuner).__name__}: give its `checkpoint`'
+                f'TextFeatureHead needs a trained {type(self.tuner).__name__}: give its '
+                '`checkpoint`'
             )
         self.tuner.requires_grad_(False).eval()
         self.logit_scale = logit_scale or self.tuner.clip.logit_scale
@@ -55,12 +59,12 @@ class TextFeatureHead(ClsHead):
         self.projection = nn.Linear(in_channels, self.tuner.clip.embed_dim)
 
     def train(self, mode: bool = True) -> 'TextFeatureHead':
-        """As torch has it, but for the tuner, which stays in evaluation mode."""
+        """Set training mode; the tuner stays in evaluation mode."""
         super().train(mode)
         self.tuner.eval()
         return self
 
-    # ------------------------------------------------------------------ classes by name, as ClassNamesHook hands them over
+    # ------------------------------------------------------------------ interface of ClassNamesHook
     @property
     def class_names(self) -> List[str]:
         """Names of the classes, in label order."""
@@ -68,7 +72,7 @@ class TextFeatureHead(ClsHead):
 
     @property
     def branch(self) -> str:
-        """Which classes these are: ``base``, ``new`` or ``open``."""
+        """Branch of the current classes: ``base``, ``new`` or ``open``."""
         return self.tuner.branch
 
     def set_class_names(
@@ -81,12 +85,16 @@ class TextFeatureHead(ClsHead):
         self.tuner.set_class_names(class_names, branch, dataset_name)
 
     def set_trained_classes(self, class_names: Sequence[str]) -> None:
-        """Note the classes that the network is trained on, which need not be those of the tuner."""
+        """Record the classes that the network is trained on; the tuner's may be different ones."""
         self.trained_class_names = tuple(class_names)
 
     # ------------------------------------------------------------------ mmpretrain's head
     def forward(self, feats: Tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, C), float32, of features whose last are (B, in_channels)."""
+        """Logits (B, C), float32, of features of several layers, the last (B, in_channels).
+
+        Raises:
+            NotReadyError: the class names were not set.
+        """
         if not self.class_names:
             raise NotReadyError(
                 "TextFeatureHead does not know its classes yet: add dict(type='ClassNamesHook') to "

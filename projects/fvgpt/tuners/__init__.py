@@ -1,4 +1,4 @@
-"""Prompt tuners, one method a file."""
+"""Prompt tuners, one method per file."""
 
 from .base import PromptTuner
 from .clip_adapter import CLIPAdapter

@@ -40,12 +40,17 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
 def load_parameters(model: nn.Module, state: Dict[str, torch.Tensor], path: str) -> None:
     """Load a state dict, in which no parameter may be missing or unexpected.
 
-    Parameters without elements, such as the deep prompts of a tuner of depth 1, may be missing: files
-    of the original code do not have them.
+    Parameters without elements, such as the deep prompts of a tuner of depth 1, may be missing:
+    files of the original code do not have them.
+
+    Args:
+        model: loaded in place.
+        state: parameter name -> tensor.
+        path: file that ``state`` was read from, for messages.
 
     Raises:
-        UserError: it is of another model, or of other sizes; one line, with the first parameters
-            that differ.
+        UserError: the state is of another model, or of other sizes; one line, with the first
+            parameters that differ.
     """
     empty = {key: value for key, value in model.state_dict().items() if not value.numel()}
     try:

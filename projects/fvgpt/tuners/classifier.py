@@ -132,7 +132,7 @@ class CLIPClassifier(BaseClassifier):
 
     @property
     def _dataset_meta(self) -> dict:
-        """Where mmpretrain's ``get_model`` puts the metainfo of the training set in a checkpoint."""
+        """The checkpoint's metainfo of the training set; mmpretrain's ``get_model`` sets it."""
         return self.__dict__.get('_metainfo_of_training', {})
 
     @_dataset_meta.setter
@@ -211,10 +211,9 @@ class CLIPClassifier(BaseClassifier):
 
 
 class FrozenTowerClassifier(CLIPClassifier):
-    """A classifier that reads nothing of the images but the features of the image towers.
+    """A classifier that needs only the image towers' features, so it also runs on cached features.
 
-    So it works on images, and on features that were cached. Sub-classes define
-    :meth:`extract_feat`, :meth:`extract_for` and :meth:`cache_key`.
+    Sub-classes define :meth:`extract_feat`, :meth:`extract_for` and :meth:`cache_key`.
     """
 
     @property
@@ -239,7 +238,7 @@ class FrozenTowerClassifier(CLIPClassifier):
     def extract_for(
         self, images: Tensor, data_samples: Optional[List[DataSample]]
     ) -> FrozenFeatures:
-        """:meth:`extract_feat` with exactly what is read.
+        """:meth:`extract_feat` of exactly those features that training or prediction reads.
 
         Args:
             images: normalised, (B, 3, H, W).

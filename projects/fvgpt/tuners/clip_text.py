@@ -1,4 +1,4 @@
-"""The original CLIP's text features of hand-written prompts, which several methods stay close to."""
+"""The original CLIP's text features of hand-written prompts, which several losses read."""
 
 from typing import List
 
@@ -10,7 +10,7 @@ from .base import PromptTuner
 
 
 class HandWrittenText(PromptTuner):
-    """Mix-in for tuners that compare with g^CLIP, the text features of hand-written prompts.
+    """Mix-in for tuners whose loss reads g^CLIP, the text features of hand-written prompts.
 
     A sub-class sets ``template`` and calls :meth:`encode_clip_text` when the classes change.
     """
@@ -29,7 +29,7 @@ class HandWrittenText(PromptTuner):
         self.set_clip_text(self.clip.encode_text(self.hand_written_prompts(class_names)))
 
     def set_clip_text(self, features: Tensor) -> None:
-        """Take features (C, D) as ``clip_text``."""
+        """Set ``clip_text`` to features (C, D)."""
         self.register_buffer('clip_text', features, persistent=False)
 
 

@@ -18,10 +18,10 @@ class CoCoOp(ContextTuner):
     """CoOp whose context tokens are shifted per image by a small network of the image feature
     (Zhou et al., CVPR 2022).
 
-    pi = W2 relu(W1 f(x)) with f of unit length; every context token becomes v_m + pi. Each image has
-    its own text features, so :meth:`logits` encodes the classes for each image, in evaluation too.
-    :meth:`encode_text` gives the features at pi = 0; FVG-PT's text adapter reads these, while z_full
-    and z_fg come from the conditioned prompts.
+    pi = W2 relu(W1 f(x)) with f of unit length; every context token becomes v_m + pi. Each image
+    has its own text features, so :meth:`logits` encodes the classes for each image, in evaluation
+    too. :meth:`encode_text` returns the features at pi = 0; FVG-PT's text adapter reads these,
+    while z_full and z_fg come from the conditioned prompts.
 
     Args:
         clip, n_ctx, ctx_init, data_preprocessor: see :class:`~fvgpt.tuners.context.ContextTuner`.

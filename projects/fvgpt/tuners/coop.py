@@ -18,7 +18,7 @@ POSITIONS = ('end', 'middle', 'front')
 
 @MODELS.register_module()
 class CoOp(ContextTuner):
-    """Learned context words: [SOS] v_1 .. v_M [CLASS] . [EOS] (Zhou et al., IJCV 2022, section 3.2).
+    """Learned context words: [SOS] v_1 .. v_M [CLASS] . [EOS] (Zhou et al., IJCV 2022, sec. 3.2).
 
     Args:
         clip, data_preprocessor: see :class:`~fvgpt.tuners.base.PromptTuner`.
@@ -64,8 +64,9 @@ class CoOp(ContextTuner):
     def _build_classes(self, class_names: List[str]) -> None:
         if self.ctx.ndim == 3 and len(class_names) != len(self.ctx):
             raise UserError(
-                f'this CoOp has class-specific contexts for {len(self.ctx)} classes and cannot take '
-                f'{len(class_names)} others; train with class_specific=False to change classes later'
+                f'this CoOp has class-specific contexts for {len(self.ctx)} classes and cannot '
+                f'take {len(class_names)} others; train with class_specific=False to change '
+                'classes later'
             )
         super()._build_classes(class_names)
         # With the class name last the sequence is [SOS] ctx name . [EOS]; the other forms are

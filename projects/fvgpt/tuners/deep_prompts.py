@@ -14,8 +14,13 @@ def deep_prompts(depth: int, count: int, width: int) -> nn.Parameter:
 def check_depth(depth: int, layers: int, key: str) -> None:
     """Check that a tower of ``layers`` layers can have prompts in its first ``depth`` layers.
 
+    Args:
+        depth: number of layers with prompts, at least 1.
+        layers: number of layers of the tower.
+        key: name of the setting, for the message.
+
     Raises:
-        UserError: it cannot; names ``key``.
+        UserError: ``depth`` is not between 1 and ``layers``.
     """
     if not 1 <= depth <= layers:
         raise UserError(

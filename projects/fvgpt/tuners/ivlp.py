@@ -18,7 +18,7 @@ class IVLP(ContextTuner):
     """Prompts in both towers, learned independently, with own ones in each of the first layers
     (the baseline of MaPLe, Khattak et al., CVPR 2023).
 
-    Text prompts stand at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In
+    Text prompts are at positions 1 .. n_ctx; image prompts are appended after the patch tokens. In
     the layers 2 .. depth both are replaced by the layer's own.
 
     Args:

@@ -37,10 +37,10 @@ class MMRL(HandWrittenText):
     """Shared representation tokens, mapped into the upper layers of both towers (Guo & Gu, CVPR
     2025).
 
-    The tokens are inserted after the first token before layer ``layers[0]`` and replaced before each
-    further layer of ``layers``. The image side has a second feature f_r, the mean of its
-    representation tokens through a trained projection. Classes that were trained on use
-    alpha z + (1 - alpha) z_r, new ones z, the class token's logits.
+    The tokens are inserted after the first token before layer ``layers[0]`` and replaced before
+    each further layer of ``layers``. The image side has a second feature f_r, the mean of its
+    representation tokens through a trained projection. With z the class token's logits and z_r
+    those of f_r, classes that were trained on use alpha z + (1 - alpha) z_r, new ones z.
 
     L = alpha CE(z) + (1 - alpha) CE(z_r) + lam (1 - mean cos(f, f0)) + lam (1 - mean_c cos(g, g0)).
 

@@ -37,8 +37,8 @@ def projection(g_d: Tensor, g_g: Tensor, negligible: float) -> Tuple[Tensor, Ten
 class ProGrad(HandWrittenText, CoOp):
     """CoOp whose step never works against zero-shot CLIP (Zhu et al., ICCV 2023).
 
-    With g_d the gradient of CE and g_g that of KL(zero-shot || model): if g_d.g_g < 0, the component
-    of g_d along g_g is removed, times lambda. If ``ctx_init`` has the words of ``template``, the
+    With g_d the gradient of CE and g_g that of KL(zero-shot || model): if g_d.g_g < 0, lambda times
+    the component of g_d along g_g is subtracted. If ``ctx_init`` has the words of ``template``, the
     tuner starts at zero-shot CLIP, where g_g is zero up to rounding; steps with such a g_g follow
     g_d (:func:`projection`, negligible = s eps).
 

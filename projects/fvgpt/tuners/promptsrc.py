@@ -17,17 +17,18 @@ from .clip_text import HandWrittenText
 from .features import Features
 from .ivlp import IVLP
 
-# 60 of OpenAI's 80 templates: "a photo of a {}." first, then the others in order, as in the original
+# 60 of OpenAI's 80 templates, as in the original: "a photo of a {}." first, the others in order
 TEMPLATES = [OPENAI_IMAGENET_TEMPLATES[i] for i in (39, *range(39), *range(40, 60))]
 
 
 @MODELS.register_module()
 class PromptSRC(HandWrittenText, IVLP):
-    """IVLP held close to the original CLIP in three ways (Khattak et al., ICCV 2023).
+    """IVLP regularised towards the original CLIP by three terms (Khattak et al., ICCV 2023).
 
-    L = CE(z, y) + w_t mean|g - g0| + w_v mean|f - f0| + sum p0 (ln p0 - ln p) / (B C), with f0 CLIP's
-    feature of the same image and g0 the mean of CLIP's text features over 60 templates. The method
-    also averages the prompts over epochs: :class:`GaussianPromptAggregationHook`.
+    L = CE(z, y) + w_t mean|g - g0| + w_v mean|f - f0| + sum p0 (ln p0 - ln p) / (B C), with f0 the
+    original CLIP's feature of the same image and g0 the mean of its text features over 60
+    templates. The method also averages the prompts over epochs:
+    :class:`GaussianPromptAggregationHook`.
 
     Args:
         clip, n_ctx, n_ctx_vision, depth_text, depth_vision, ctx_init, data_preprocessor: see
@@ -81,12 +82,17 @@ class PromptSRC(HandWrittenText, IVLP):
         )
 
 
-_KEY = 'prompt_aggregation'
+_KEY = 'prompt_aggregation'  # of the running sum in a checkpoint
 
 
 def gaussian_weights(epochs: int, mean: float, std: float) -> List[float]:
-    """Weights w_t of the epochs t = 1 .. E, proportional to exp(-(t - mean)^2 / (2 std^2)), summing to 1."""
-    # relative to the largest, so that a mean far behind the last epoch does not make all of them zero
+    """Weights w_t of the epochs t = 1 .. E, w_t ~ exp(-(t - mean)^2 / (2 std^2)), their sum 1.
+
+    Args:
+        epochs: E.
+        mean, std: in epochs.
+    """
+    # Relative to the largest one: with a mean far beyond the last epoch all would underflow to 0
     exponents = [-((t - mean) ** 2) / (2 * std**2) for t in range(1, epochs + 1)]
     values = [math.exp(e - max(exponents)) for e in exponents]
     return [value / sum(values) for value in values]
@@ -94,14 +100,15 @@ def gaussian_weights(epochs: int, mean: float, std: float) -> List[float]:
 
 @HOOKS.register_module()
 class GaussianPromptAggregationHook(Hook):
-    """Replace the trained parameters after the last epoch by their weighted mean over epochs (PromptSRC, Khattak et al.,
-    ICCV 2023).
+    """Gaussian-weighted mean of the trained parameters over epochs (Khattak et al., ICCV 2023).
 
-    Only trained parameters are averaged (the released code averages the whole state dict). The running sum travels in the
-    checkpoints, so a resumed run ends with the same parameters.
+    After the last epoch the mean replaces the parameters. Only trained parameters are averaged (the
+    released code averages the whole state dict). Checkpoints contain the running sum, so a resumed
+    run ends with the same parameters.
 
     Args:
-        mean: epoch with the largest weight, counted from 1. std: spread in epochs.
+        mean: epoch with the largest weight, counted from 1.
+        std: standard deviation, in epochs.
     """
 
     priority = 'LOW'  # before CheckpointHook, which is VERY_LOW
@@ -116,7 +123,7 @@ class GaussianPromptAggregationHook(Hook):
         }
 
     def after_train_epoch(self, runner) -> None:
-        """Add w_t times the parameters to the sum, which takes their place after the last epoch."""
+        """Add w_t times the parameters to the sum; after the last epoch, set them to the sum."""
         weight = gaussian_weights(runner.max_epochs, self.mean, self.std)[runner.epoch]
         for name, parameter in self._parameters(runner).items():
             share = weight * parameter.detach().double().cpu()
@@ -131,6 +138,6 @@ class GaussianPromptAggregationHook(Hook):
         checkpoint[_KEY] = dict(self.total)
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        """In a resumed run, go on with the sum of the checkpoint."""
+        """In a resumed run, continue from the checkpoint's sum."""
         if runner._resume:
             self.total = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}

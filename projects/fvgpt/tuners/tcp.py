@@ -17,9 +17,9 @@ from .kgcoop import KgCoOp
 
 @MODELS.register_module()
 class TCP(KgCoOp):
-    """KgCoOp plus context tokens made of each class's own CLIP text feature (Yao et al., CVPR 2024).
+    """KgCoOp plus context tokens from each class's own CLIP text feature (Yao et al., CVPR 2024).
 
-    A bottleneck D -> hidden -> M x W of the normalised hand-written text feature gives M tokens per
+    A bottleneck D -> hidden -> M x W maps the normalised hand-written text feature to M tokens per
     class, which replace the context before one block of the text tower.
 
     Args:

@@ -1,4 +1,4 @@
-"""Tip-Adapter and Tip-Adapter-F: training-free adaption of CLIP (Zhang et al., ECCV 2022)."""
+"""Tip-Adapter and Tip-Adapter-F: training-free adaptation of CLIP (Zhang et al., ECCV 2022)."""
 
 from typing import Dict, List, Optional, Union
 
@@ -24,14 +24,15 @@ from .zero_shot import ZeroShotCLIP
 class TipAdapter(ZeroShotCLIP):
     """Zero-shot CLIP plus a cache of the training images: z + alpha exp(-beta (1 - f K^T)) Y.
 
-    K (N, D) are normalised features of the training images, Y their labels as one-hot rows; ``TipCacheHook`` fills both
-    before training. Tip-Adapter-F trains K; Tip-Adapter as such is the same with a learning rate of 0. Classes that the cache
-    does not know get zero-shot logits.
+    K (N, D) are the normalised features of the training images, Y (N, C) their one-hot labels;
+    :class:`TipCacheHook` fills both before training. Tip-Adapter-F trains K; Tip-Adapter is the
+    same with a learning rate of 0. Classes that are not in the cache get zero-shot logits.
 
     Args:
         clip, template, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
         cache_size: N, number of training images.
-        alpha, beta: weight and sharpness of the cache (1 and 5.5 in the original, before its search on validation data).
+        alpha, beta: weight and sharpness of the cache (1 and 5.5 in the original, before its search
+            on validation data).
     """
 
     source = Source.TUNER
@@ -53,15 +54,15 @@ class TipAdapter(ZeroShotCLIP):
 
     @torch.no_grad()
     def fill_cache(self, features: Tensor, labels: Tensor) -> None:
-        """Take features (N, D) and labels (N,) of all training images.
+        """Set the cache to features (N, D) and labels (N,) of all training images.
 
         Raises:
-            ValueError: N is not ``cache_size``.
+            UserError: N is not ``cache_size``.
         """
         if len(features) != len(self.keys):
             raise UserError(
-                f'the training set has {len(features)} images, but cache_size={len(self.keys)}; set cache_size '
-                f'to {len(features)}'
+                f'the training set has {len(features)} images, but cache_size={len(self.keys)}; '
+                f'set cache_size to {len(features)}'
             )
         self.keys.copy_(F.normalize(features.float(), dim=-1))
         self.key_labels.copy_(labels)
@@ -70,29 +71,28 @@ class TipAdapter(ZeroShotCLIP):
         """z + alpha exp(-beta (1 - f K^T)) Y, (B, C); for new classes z.
 
         Raises:
-            RuntimeError: the cache is empty.
+            NotReadyError: the cache is empty.
         """
         z = super().logits(image, text)
         if branch == Branch.NEW:
             return z
         if not torch.compiler.is_compiling() and (self.key_labels < 0).any():
             raise NotReadyError(
-                "TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or load a "
-                'checkpoint'
+                "TipAdapter's cache is empty: add dict(type='TipCacheHook') to custom_hooks, or "
+                'load a checkpoint'
             )
         affinity = (
             -self.beta * (1 - F.normalize(image['feature'].float(), dim=-1) @ self.keys.T)
         ).exp()
-        if (
-            branch == Branch.BASE and not self.trained_class_names
-        ):  # the classes are those of the labels
+        if branch == Branch.BASE and not self.trained_class_names:
+            # During training the current classes are those of the labels
             return z + self.alpha * affinity @ F.one_hot(self.key_labels, z.shape[-1]).to(affinity)
         columns = self.trained_columns(z.device)
         cached = affinity @ F.one_hot(self.key_labels, len(self.trained_class_names)).to(affinity)
         return z + self.alpha * cached[:, columns.clamp(min=0)] * (columns >= 0)
 
     def cache_entries(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
-        """Features and labels of a batch of training images."""
+        """``features`` (B, D) and ``labels`` (B,) of normalised training images (B, 3, H, W)."""
         return dict(
             features=self.encode_image(inputs)['feature'],
             labels=gt_labels(data_samples, inputs.device),
@@ -101,9 +101,10 @@ class TipAdapter(ZeroShotCLIP):
 
 @HOOKS.register_module()
 class TipCacheHook(Hook):
-    """Encode every training image once, in order, augmented as the pipeline says, and hand the features to TipAdapter.
+    """Fill the cache of :class:`TipAdapter` with the features of all training images.
 
-    Every process encodes all images, so that all have the same cache.
+    Before training, each image is encoded once, in order, after the transforms of the training
+    pipeline. Every rank encodes all images, so all have the same cache.
 
     Args:
         batch_size: of this pass.
@@ -114,13 +115,13 @@ class TipCacheHook(Hook):
 
     @torch.no_grad()
     def before_train(self, runner) -> None:
-        """Fill the cache, unless a resumed run's checkpoint brought it.
+        """Fill the cache, unless it was loaded from the checkpoint of a resumed run.
 
         Raises:
-            ValueError: the training set has not ``cache_size`` images.
+            UserError: the training set does not have ``cache_size`` images.
         """
         if runner.iter > 0:
-            return  # resumed: the cache came with the checkpoint
+            return  # resumed: the checkpoint contains the cache
         model: TipAdapter = unwrapped(runner.model)
         loader = DataLoader(
             runner.train_dataloader.dataset, self.batch_size, collate_fn=pseudo_collate

@@ -1,4 +1,4 @@
-"""Hooks of our recipes have names: a recipe of somebody else switches one off, or adds its own, and loses none."""
+"""Hooks of our recipes have names, by which another recipe switches one off or adds its own."""
 
 import re
 

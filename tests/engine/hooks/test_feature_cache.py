@@ -1,4 +1,4 @@
-"""Features on disk: found again, never wrong, bounded, and training on them is training on the images."""
+"""Features on disk: found again, checked, bounded; training on them equals training on images."""
 
 import json
 import multiprocessing
@@ -227,7 +227,7 @@ def run(tmp_path, data_root, name, recipe='coop_fvg_quickstart', **options):
 
 
 def test_training_and_testing_on_features_is_training_and_testing_on_images(tmp_path, data_root):
-    """Both stages, with a pipeline that draws no random numbers; the second run finds the features of the first."""
+    """Both stages, with a deterministic pipeline; the second run reads the first one's features."""
     plain_pipeline = [
         dict(
             type='LoadImageFromFile',

@@ -44,34 +44,33 @@ def train(tmp_path, model):
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
 @pytest.mark.parametrize('interval', [1, 10])
-def test_a_loss_that_is_no_number_ends_training_before_it_is_saved(
+def test_a_loss_that_is_not_finite_ends_training_before_it_is_saved(
     tmp_path, monkeypatch, value, interval
 ):
-    if interval > 1:  # as on a GPU, which is asked now and then
-        monkeypatch.setattr('fvgpt.engine.hooks.finite._ASKED_EACH_TIME', ())
+    if interval > 1:  # as on a GPU, whose losses are read at intervals
+        monkeypatch.setattr('fvgpt.engine.hooks.finite._READ_EACH_TIME', ())
     message = (
-        r'loss_b is no finite number in iteration 5 \(epoch 2\): training stops, checkpoints from before stay '
-        r'in .*work\. .*lower .*lr; it was 0\.01 here'
+        r'loss_b is not finite in iteration 5 \(epoch 2\): training stops, earlier checkpoints '
+        r'stay in .*work\. .*lower .*lr; it was 0\.01 here'
     )
     with pytest.raises(FloatingPointError, match=message):
         train(tmp_path, Diverging(5, value, in_loss=True))
     assert [file.name for file in (tmp_path / 'work').glob('*.pth')] == ['epoch_1.pth']
-    state = torch.load(tmp_path / 'work' / 'epoch_1.pth', weights_only=False)[
-        'state_dict'
-    ]  # MMEngine's logs are in it too
-    assert state['weight'].isfinite().all()
+    # weights_only=False: the checkpoint also contains MMEngine's logs
+    checkpoint = torch.load(tmp_path / 'work' / 'epoch_1.pth', weights_only=False)
+    assert checkpoint['state_dict']['weight'].isfinite().all()
 
 
 @pytest.mark.parametrize('epoch', [2, 3])
-def test_parameters_that_are_no_numbers_replace_no_checkpoint(tmp_path, epoch):
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path, epoch):
     at = epoch * BATCHES  # the last iteration of an epoch, whose losses are finite
     with pytest.raises(
-        FloatingPointError, match=f'the parameter weight is no finite number after iteration {at}'
+        FloatingPointError, match=f'the parameter weight is not finite after iteration {at}'
     ):
         train(tmp_path, Diverging(at, float('nan'), in_loss=False))
     assert [file.name for file in (tmp_path / 'work').glob('*.pth')] == [f'epoch_{epoch - 1}.pth']
 
 
-def test_finite_training_ends_as_ever(tmp_path):
+def test_finite_training_is_not_stopped(tmp_path):
     train(tmp_path, Diverging(0, 0.0, in_loss=True))
     assert (tmp_path / 'work' / 'epoch_3.pth').is_file()

@@ -1,4 +1,4 @@
-"""Losses that are fetched when they are logged leave the same histories and logs as those fetched one by one."""
+"""Losses that are read when they are logged give the same histories and logs as MMEngine's hook."""
 
 import json
 
@@ -98,7 +98,7 @@ def test_nothing_is_fetched_from_the_device_between_logs(tmp_path, monkeypatch):
         train(tmp_path / f'{hook}{log_interval}', hook, log_interval)
         return len(fetched)
 
-    # Three values a log; with one log an epoch instead of three (of four, four and three iterations), two epochs
+    # Three values per log, two epochs; one log per epoch, or three (4, 4 and 3 iterations)
     once = fetches('LossHistoryHook', 50)
     assert fetches('LossHistoryHook', 4) == once + 3 * 2 * 2
     assert fetches('RuntimeInfoHook', 50) > once + 20

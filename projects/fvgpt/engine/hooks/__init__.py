@@ -1,4 +1,4 @@
-"""Hooks of MMEngine's Runner, one in a file."""
+"""Hooks of MMEngine's Runner, one per file."""
 
 from .class_names import ClassNamesHook
 from .cost import CostHook

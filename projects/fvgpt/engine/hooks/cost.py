@@ -1,4 +1,4 @@
-"""What a run costs: trainable parameters, images per second, peak memory (the quantities of the paper's Table 7)."""
+"""Cost of a run: trainable parameters, images per second, peak memory (the paper's Table 7)."""
 
 import platform
 import resource
@@ -16,18 +16,22 @@ from ...registry import HOOKS
 from ...tuners.classifier import unwrapped
 
 COST_FILE = 'cost.json'
-WARM_UP = (
-    3  # iterations that are not counted: caches, worker processes and kernels are set up in them
-)
+# Iterations that are not counted: caches, worker processes and kernels are set up in them
+WARM_UP = 3
 
 
 @HOOKS.register_module()
 class CostHook(Hook):
-    """Measure a run as it is, data loading included, and write ``cost.json`` into its work dir.
+    """Measure a run, data loading included, and write ``cost.json`` into its work dir.
 
-    Keys: ``trainable_parameters``; ``tuning_images_per_second`` and ``inference_images_per_second`` (of all processes
-    together; inference with every source that the evaluation compares); ``peak_memory_mb`` (10^6 bytes: allocated on the GPU,
-    or resident in the process on a CPU); ``device``.
+    Keys of the file:
+
+    - ``trainable_parameters``: their number.
+    - ``tuning_images_per_second``, ``inference_images_per_second``: summed over all ranks;
+      inference computes every source that the evaluation compares.
+    - ``peak_memory_mb``: in 10^6 bytes, allocated on the GPU or, without one, resident in the
+      process.
+    - ``device``: its name.
     """
 
     priority = 'LOWEST'
@@ -41,7 +45,7 @@ class CostHook(Hook):
         self._since = None
 
     def _count(self, mode: str, batch_idx: int, data_batch: dict) -> None:
-        """Called after each iteration; time runs from one call to the next."""
+        """Count the images of an iteration that has ended, and the time since the last call."""
         if batch_idx < WARM_UP:
             return
         if batch_idx == WARM_UP:
@@ -53,11 +57,11 @@ class CostHook(Hook):
         self._since = time.perf_counter()
 
     def before_train_epoch(self, runner) -> None:
-        """The time between epochs does not count."""
+        """Exclude the time between epochs."""
         self._pause()
 
     def before_test_epoch(self, runner) -> None:
-        """The time before a test does not count."""
+        """Exclude the time before a test."""
         self._pause()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
@@ -97,7 +101,11 @@ class CostHook(Hook):
 
 
 def earlier_rates(path: Path) -> Dict[str, float]:
-    """What was measured before the process was started anew, to train on or to test alone."""
+    """Rates of an earlier process of the run, which trained an earlier part or was not a test.
+
+    Args:
+        path: of ``cost.json``; empty if it does not exist or is broken.
+    """
     try:
         return {
             key: value
@@ -109,16 +117,15 @@ def earlier_rates(path: Path) -> Dict[str, float]:
 
 
 def peak_memory() -> int:
-    """Bytes: the most that was allocated on the GPU, or resident in this process on a CPU."""
+    """Peak memory in bytes: allocated on the GPU or, without one, resident in this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == 'darwin' else 1024
-    )
+    unit = 1 if sys.platform == 'darwin' else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def device() -> str:
-    """Name of what the model runs on."""
+    """Name of the GPU or, without one, of the CPU and the number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f'{platform.machine()} CPU, {torch.get_num_threads()} threads'

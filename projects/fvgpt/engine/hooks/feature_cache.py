@@ -25,20 +25,20 @@ from ..cached_features import (
 )
 from ..feature_cache import FeatureCache
 
-EVALUATION_BATCH = 1000  # images
-LAYOUT = 2  # of the stored arrays; entries of other layouts are not read
+EVALUATION_BATCH = 1000  # images per batch of cached features in tests
+LAYOUT = 2  # version of the stored arrays; entries of other versions are not read
 
 
 @HOOKS.register_module()
 class FeatureCacheHook(Hook):
     """Cache the frozen features of the images on disk, and train and test on them.
 
-    This is exact if the pipeline draws no random numbers: for all tests, and for tuners that train on
-    squashed images. With random crops it changes the method: ``views`` crops of each image are drawn
-    once, and one of them is chosen for each image and epoch. The cache key covers the weights, the
-    pipeline, and name, size and time of all image and mask files; tuners that leave CLIP's image
-    tower as it is share entries. If nothing can be cached (a tuner that trains its image tower, or
-    random crops without ``views``), images are used as usual.
+    This is exact if the pipeline draws no random numbers: for all tests, and for tuners that train
+    on squashed images. With random crops it changes the method: ``views`` crops of each image are
+    drawn once, and one of them is chosen per image and epoch. The cache key covers the weights, the
+    pipeline, and name, size and modification time of all image and mask files; tuners that use the
+    original CLIP's image tower share entries. If nothing can be cached (a tuner that trains its
+    image tower, or random crops without ``views``), images are used as usual.
 
     Args:
         cache_dir: folder of the cache.
@@ -48,6 +48,7 @@ class FeatureCacheHook(Hook):
 
     Raises:
         UserError: ``views`` is less than 1.
+        WriteError: the folder cannot be written.
     """
 
     priority = 'LOW'
@@ -92,7 +93,8 @@ class FeatureCacheHook(Hook):
         steps = random_steps(loop.dataloader.dataset)
         if steps:
             log_once(
-                f'features of test images are not cached: {", ".join(steps)} may draw random numbers'
+                f'features of test images are not cached: {", ".join(steps)} may draw random '
+                'numbers'
             )
             return
         loader = loop.dataloader
@@ -128,13 +130,13 @@ class FeatureCacheHook(Hook):
         )
 
         def make() -> Dict[str, np.ndarray]:
-            # Loaders draw a random number when they start: whether features were found or made must
-            # not change the numbers after it
+            # Loaders draw a random number when they start: the random numbers of the run must not
+            # depend on whether the features were found or computed
             with forked_random_state(seed), torch.autocast(key['device'], enabled=amp):
                 rounds = [SeededView(dataset, seed, view) for view in range(views)]
                 return encode_views(model, rounds, self.batch_size, loader.num_workers)
 
-        if is_main_process():  # the others find it made
+        if is_main_process():  # the other ranks read its entry
             self.cache.get(key, make)
         if get_world_size() > 1:
             barrier()

@@ -1,4 +1,4 @@
-"""Training that diverges stops, says so, and leaves the checkpoints from before."""
+"""Hook that stops a training that diverges, and leaves its earlier checkpoints intact."""
 
 import math
 from typing import Any, Dict, List, Optional
@@ -10,32 +10,35 @@ from torch import Tensor
 from ...io.errors import DivergenceError
 from ...registry import HOOKS
 
-_INTERVAL = 10  # iterations after which a device is asked; asking those named below takes no time
-_ASKED_EACH_TIME = ('cpu',)
+# Reading a value from a GPU waits for it, so losses are read every so many iterations there
+_INTERVAL = 10
+_READ_EACH_TIME = ('cpu',)
 
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """End training in an iteration whose loss is not a finite number, and keep parameters that are none out of checkpoints.
+    """Stop training if a loss or parameter is not finite (NaN or infinite).
+
+    Losses are checked in each iteration on a CPU and every 10 iterations on a GPU; parameters are
+    checked before a checkpoint is written, so that no checkpoint contains invalid ones.
 
     Raises:
-        FloatingPointError: names the loss, or parameter, the iteration, and what to do.
+        DivergenceError: names the loss or parameter, the iteration, and the remedy.
     """
 
     def before_train(self, runner) -> None:
-        """Start without a bad iteration."""
+        """Reset the record of losses that are not finite."""
         self._names: List[str] = []
-        self._first = torch.empty(
-            0
-        )  # (losses,) first bad iteration of each, inf where there was none
+        # Per loss: first iteration in which it was not finite, inf if there was none
+        self._first = torch.empty(0)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: Optional[Dict[str, Tensor]] = None
     ) -> None:
-        """Note losses that are no finite numbers; ask the device for them every few iterations.
+        """Record on the device which losses are not finite, and read the record at intervals.
 
         Raises:
-            FloatingPointError: there was one.
+            DivergenceError: a loss was not finite.
         """
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
         terms = {name: value for name, value in losses.items() if name != 'loss'} or losses
@@ -47,7 +50,7 @@ class FiniteHook(Hook):
         now = torch.where(values.isfinite(), math.inf, float(runner.iter + 1))
         self._first = torch.minimum(self._first, now)
         if (
-            values.device.type in _ASKED_EACH_TIME
+            values.device.type in _READ_EACH_TIME
             or self.every_n_inner_iters(batch_idx, _INTERVAL)
             or self.end_of_epoch(runner.train_dataloader, batch_idx)
         ):
@@ -57,23 +60,23 @@ class FiniteHook(Hook):
                 raise DivergenceError(
                     _message(
                         runner,
-                        f'{name} is no finite number in iteration {iteration:.0f} (epoch '
+                        f'{name} is not finite in iteration {iteration:.0f} (epoch '
                         f'{runner.epoch + 1})',
                     )
                 )
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        """Refuse to write a parameter that is no finite number.
+        """Check that all parameters of the checkpoint are finite.
 
         Raises:
-            FloatingPointError: there is one.
+            DivergenceError: one is not; no checkpoint is written.
         """
         for name, value in checkpoint['state_dict'].items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise DivergenceError(
                     _message(
                         runner,
-                        f'the parameter {name} is no finite number after iteration {runner.iter}',
+                        f'the parameter {name} is not finite after iteration {runner.iter}',
                     )
                 )
 
@@ -82,6 +85,7 @@ def _message(runner, what: str) -> str:
     rates = sorted({rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates})
     shown = ', '.join(f'{rate:.3g}' for rate in rates)
     return (
-        f'{what}: training stops, checkpoints from before stay in {runner.work_dir}. Start again in another --work-dir '
-        f'with a lower learning rate (optim_wrapper.optimizer.lr; it was {shown} here)'
+        f'{what}: training stops, earlier checkpoints stay in {runner.work_dir}. Start again in '
+        'another --work-dir with a lower learning rate (optim_wrapper.optimizer.lr; it was '
+        f'{shown} here)'
     )

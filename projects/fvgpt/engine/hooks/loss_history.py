@@ -1,4 +1,4 @@
-"""Logged losses without waiting for the device in every iteration."""
+"""Hook that logs losses without waiting for the device in every iteration."""
 
 from typing import Dict, List, Optional
 
@@ -13,14 +13,14 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class LossHistoryHook(RuntimeInfoHook):
-    """MMEngine's RuntimeInfoHook, which keeps losses on the device until they are about to be logged.
+    """MMEngine's RuntimeInfoHook, but losses stay on the device until they are logged.
 
-    MMEngine's own fetches each of them in each iteration, for which a GPU has to finish, and copies the whole history to
-    append one value. Histories, logs and checkpoints are the same with both.
+    The original hook reads every loss in each iteration, which waits for the GPU, and copies the
+    whole history to append one value. Histories, logs and checkpoints are the same with both.
     """
 
     def before_train(self, runner) -> None:
-        """Start without losses; find out how often they are logged."""
+        """Start without losses; read the smallest interval of the logger hooks."""
         super().before_train(runner)
         self._pending: Dict[str, List[Tensor]] = {}
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
@@ -29,7 +29,7 @@ class LossHistoryHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: Optional[Dict[str, Tensor]] = None
     ) -> None:
-        """Keep the losses; hand them over where they are about to be logged."""
+        """Collect the losses; append them to the histories if they are about to be logged."""
         for name, value in (outputs or {}).items():
             self._pending.setdefault(f'train/{name}', []).append(value.detach())
         if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(
@@ -41,10 +41,8 @@ class LossHistoryHook(RuntimeInfoHook):
 
 
 def extend_history(hub: MessageHub, name: str, values: List[float]) -> None:
-    """Append values to a scalar's history, as ``hub.update_scalar`` does one by one."""
-    hub.update_scalar(
-        name, values[0]
-    )  # which also makes a new history, and registers it for checkpoints
+    """Append values to a scalar's history, like one ``hub.update_scalar`` per value."""
+    hub.update_scalar(name, values[0])  # creates a new history and registers it for checkpoints
     logs, counts = hub.get_scalar(name).data
     more = len(values) - 1
     hub.log_scalars[name] = HistoryBuffer(

@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from, written into it and checked when it is loaded."""
+"""Hook that writes the provenance of a checkpoint into it, and checks it on loading."""
 
 from typing import Any, Dict, Optional
 
@@ -15,16 +15,18 @@ from ...tuners.classifier import CLIPClassifier, unwrapped
 from ...tuners.provenance import PROVENANCE, Provenance
 from .run_record import check_continuation, git_state, split_hash, versions, write_record
 
-KEPT_LOG_VALUES = 100  # of each logged scalar in a checkpoint: enough for the smoothing windows
+# Last values of each logged scalar that a checkpoint contains: enough for the smoothing windows
+SAVED_LOG_VALUES = 100
 
 
 @HOOKS.register_module()
 class ProvenanceHook(Hook):
-    """Write into each checkpoint what it came from, refuse one that does not belong, and keep pickled objects out.
+    """Write the provenance of a model into its checkpoints, and check it on loading.
 
-    ``run.json`` in the work dir has the same in readable form, see :func:`~fvgpt.engine.hooks.run_record.write_record`.
-    MMEngine stores its smoothed logs as pickled ``HistoryBuffer`` objects; here they become tensors on saving and
-    buffers again on loading, so that ``torch.load(..., weights_only=True)`` reads the file anywhere.
+    See :class:`~fvgpt.tuners.provenance.Provenance`. ``run.json`` in the work dir contains the same in readable form, see
+    :func:`~fvgpt.engine.hooks.run_record.write_record`. Checkpoints contain no pickled objects, so
+    that ``torch.load(..., weights_only=True)`` reads them: MMEngine's ``HistoryBuffer`` objects are
+    converted to tensors on saving, and back on loading.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,7 @@ class ProvenanceHook(Hook):
         write_record(runner, 'test')
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        """Add the provenance; turn what would be pickled into tensors and plain values."""
+        """Add the provenance; convert objects that would be pickled to tensors or plain values."""
         dataset = innermost(runner.train_dataloader.dataset)
         provenance = Provenance.of_model(
             unwrapped(runner.model),
@@ -62,10 +64,11 @@ class ProvenanceHook(Hook):
         hub['runtime_info'] = {key: _plain(value) for key, value in hub['runtime_info'].items()}
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        """Take a checkpoint over as a whole.
+        """Check a checkpoint against the model, and load all of its parameters.
 
         Raises:
-            ValueError: it is of another model, or a run cannot be resumed from it; says what differs.
+            UserError: it is of another model, or a run cannot be resumed from it; names the
+                difference.
         """
         recorded = Provenance.of_checkpoint(checkpoint)
         model: CLIPClassifier = unwrapped(runner.model)
@@ -74,7 +77,7 @@ class ProvenanceHook(Hook):
             dataset = innermost(runner.train_dataloader.dataset)
             check_continuation(recorded, checkpoint['state_dict'], model, dataset)
         origin = f'the checkpoint of {recorded.model}' if recorded.model else 'the checkpoint'
-        # MMEngine itself would only warn of parameters that do not fit
+        # MMEngine itself only warns of parameters that do not fit
         load_parameters(model, checkpoint['state_dict'], origin)
         recorded.set_trained_classes(model)
         hub = checkpoint.get('message_hub')
@@ -89,7 +92,7 @@ class ProvenanceHook(Hook):
 
 def _to_tensors(buffer: HistoryBuffer) -> list:
     return [
-        torch.from_numpy(np.asarray(values[-KEPT_LOG_VALUES:], np.float64))
+        torch.from_numpy(np.asarray(values[-SAVED_LOG_VALUES:], np.float64))
         for values in buffer.data
     ]
 

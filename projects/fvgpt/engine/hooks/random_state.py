@@ -1,4 +1,4 @@
-"""Resuming with the random numbers that a run would have gone on with."""
+"""Hook that saves and restores the random state, so that resuming does not change a run."""
 
 import random
 from typing import Any, Dict, List, Optional
@@ -11,15 +11,16 @@ from mmengine.logging import print_log
 
 from ...registry import HOOKS
 
-_KEY = 'random_states'  # in the checkpoint's meta, one state a process
+_KEY = 'random_states'  # in the checkpoint's meta, one state per rank
 
 
 @HOOKS.register_module()
 class RandomStateHook(Hook):
-    """Keep the state of all random number generators in checkpoints and set it on resuming.
+    """Save the state of all random number generators in checkpoints, and restore it on resuming.
 
-    So a run that was killed and resumed goes on with the numbers that it would have drawn. What loader workers draw follows
-    from the images' seeds instead (:func:`~fvgpt.datasets.randomness.sample_randomness`).
+    So a run that was killed and resumed draws the same numbers as one that was not. The numbers
+    that loader workers draw depend on the images' seeds instead
+    (:func:`~fvgpt.datasets.randomness.sample_randomness`).
     """
 
     def __init__(self) -> None:
@@ -29,11 +30,11 @@ class RandomStateHook(Hook):
         """Give a loader with workers a generator of its own."""
         loader = runner.train_loop.dataloader
         if loader.num_workers:
-            # Starting workers draws a number, which a resumed run does once more than one that was not stopped.
+            # Starting workers draws a number; a resumed run starts them once more than others do
             loader.generator = torch.Generator()
 
     def after_train_epoch(self, runner) -> None:
-        """Take the state of every process."""
+        """Gather the state of every rank."""
         self._states = all_gather_object(random_state())
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
@@ -41,7 +42,7 @@ class RandomStateHook(Hook):
         checkpoint['meta'][_KEY] = self._states
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
-        """In a resumed run, set this process's state."""
+        """In a resumed run, restore this rank's state; log a warning if there is none."""
         states: Optional[List[Dict[str, Any]]] = checkpoint.get('meta', {}).get(_KEY)
         if not runner._resume or not states:
             return
@@ -49,14 +50,18 @@ class RandomStateHook(Hook):
             set_random_state(states[get_rank()])
         else:
             print_log(
-                'resumed with more processes than the run began with: random numbers start anew',
+                'resumed with more processes than the run was started with: the random numbers of '
+                'this process start from scratch',
                 'current',
                 level=30,
             )
 
 
 def random_state() -> Dict[str, Any]:
-    """States of Python's, NumPy's and torch's generators (of the GPU too where there is one), as tensors and plain values."""
+    """States of Python's, NumPy's and torch's generators as tensors and plain values.
+
+    With a GPU, its generator's state is included.
+    """
     twister = np.random.get_state(legacy=False)
     keys, position = twister['state']['key'], twister['state']['pos']
     numpy = [
@@ -72,7 +77,7 @@ def random_state() -> Dict[str, Any]:
 
 
 def set_random_state(state: Dict[str, Any]) -> None:
-    """Set what :func:`random_state` gave."""
+    """Restore a state that :func:`random_state` returned."""
     version, internal, gauss = state['python']
     random.setstate((version, tuple(internal), gauss))
     keys, *rest = state['numpy']

@@ -1,4 +1,4 @@
-"""What a run was made with: recipe, versions, git state, seed and data, kept beside its results."""
+"""Record of a run beside its results: recipe, versions, git state, seed and data."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ RUN_FILE = 'run.json'
 
 
 def versions() -> Dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+    """Versions of Python and of the packages that results depend on, by name."""
     packages = (torch, numpy, mmengine, mmcv, mmpretrain, open_clip)
     return dict(
         {package.__name__: str(package.__version__) for package in packages},
@@ -36,7 +36,10 @@ def versions() -> Dict[str, str]:
 
 @lru_cache
 def git_state() -> Optional[Dict[str, Any]]:
-    """Commit of the checkout that this package runs from, and whether tracked files differ from it; None without git."""
+    """``commit`` of the checkout that this package runs from, and ``changed``.
+
+    ``changed`` is whether tracked files differ from the commit. None without git or a checkout.
+    """
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -50,7 +53,7 @@ def git_state() -> Optional[Dict[str, Any]]:
 
     try:
         if not git('ls-files', '--', Path(__file__).name):
-            return None  # an installed copy that lies inside somebody's repository
+            return None  # an installed copy inside another repository
         return dict(
             commit=git('rev-parse', 'HEAD'),
             changed=bool(git('status', '--porcelain', '--untracked-files=no')),
@@ -60,8 +63,10 @@ def git_state() -> Optional[Dict[str, Any]]:
 
 
 def split_hash(dataset: Any) -> Optional[str]:
-    """sha256 over path and label of all images in their order, paths relative to the data root; None where items are no
-    files."""
+    """sha256 over path and label of all images, in order; paths are relative to the data root.
+
+    None if the items are not files.
+    """
     if not hasattr(dataset, 'get_data_info'):
         return None
     digest, root = hashlib.sha256(), f'{getattr(dataset, "data_root", "")}/'
@@ -76,7 +81,13 @@ def split_hash(dataset: Any) -> Optional[str]:
 
 
 def write_record(runner, part: str, split: Optional[str] = None) -> None:
-    """Write what a run is made with as the part ``train`` or ``test`` of ``run.json`` in its work dir (main process)."""
+    """Write the record of a run to ``run.json`` in its work dir, on rank 0.
+
+    Args:
+        runner: MMEngine's Runner.
+        part: key of the record in the file, ``train`` or ``test``; the other part is unchanged.
+        split: :func:`split_hash` of the training set.
+    """
     if not is_main_process():
         return
     path = Path(runner.work_dir) / RUN_FILE
