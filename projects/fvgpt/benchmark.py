@@ -1,7 +1,9 @@
-"""How fast the fast ways are beside the plain ones, in one run on one machine; ``tools/benchmark.py`` is the command.
+"""Speed of this project's training and inference, compared with the usual implementation.
 
-The plain way is what public implementations do: every prompt computed at all 77 positions, text encoded anew in every step,
-every image through the towers in every step, one pass a view. Both ways give the same numbers, which is tested elsewhere.
+The command is ``tools/benchmark.py``. "Plain" is what public implementations do: every prompt is
+computed at all 77 positions, and in every step the text is encoded again and every image passes
+through the towers, in one pass per view. "Fast" is this project. Both are timed in one run on one
+machine. That both give the same numbers is tested elsewhere.
 """
 
 import multiprocessing
@@ -27,8 +29,17 @@ SHOTS, EPOCHS = 16, 10  # of the estimated training
 
 
 class Setting(NamedTuple):
-    """What is measured: the CLIP (random weights), number of classes, batch size in training, repeats, device, precision of
-    the towers. The default CLIP has the activation of OpenAI's weights."""
+    """Settings of a measurement.
+
+    Attributes:
+        clip: name of the CLIP, whose weights are random. The default has the activation of OpenAI's
+            weights.
+        classes: number of classes.
+        batch_size: images per training step.
+        repeats: number of timings, of which the median is reported.
+        device: a torch device.
+        precision: of the towers, see :class:`~fvgpt.clip.FrozenCLIP`.
+    """
 
     clip: str = 'ViT-B-16-quickgelu'
     classes: int = 100
@@ -39,7 +50,7 @@ class Setting(NamedTuple):
 
 
 class PlainCoOp(CoOp):
-    """CoOp whose prompts run through all 77 positions, one by one padded, as in the public code."""
+    """CoOp whose prompts are all padded to 77 positions, as in the public code."""
 
     def encode_text(self) -> Dict[str, Tensor]:
         """Text features (C, D)."""
@@ -51,7 +62,7 @@ class PlainCoOp(CoOp):
 
 
 def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
-    """A CoOp of kind ``kind`` with four context tokens that knows its classes, on a CLIP with random weights."""
+    """A CoOp of class ``kind`` with four context tokens and its classes set, on a random CLIP."""
     torch.manual_seed(0)
     tuner = kind(
         FrozenCLIP(setting.clip, pretrained='random', precision=setting.precision), n_ctx=4
@@ -62,8 +73,10 @@ def build_tuner(setting: Setting, kind: type = CoOp) -> CoOp:
 
 
 def plain_setting(setting: Setting, clip: FrozenCLIP) -> Setting:
-    """The setting with as many classes as the plain way has memory for. It is linear in them, so that its figures for all
-    classes follow from those for some."""
+    """The setting with as many classes as the plain implementation has memory for.
+
+    Its cost is linear in the number of classes, so the figures for all classes are extrapolated.
+    """
     tokens = clip.context_length * setting.classes
     fitting = 2 * text_tokens_that_fit(clip.text_tower, clip.device)
     return setting._replace(
@@ -74,7 +87,12 @@ def plain_setting(setting: Setting, clip: FrozenCLIP) -> Setting:
 def a_batch(
     setting: Setting, clip: FrozenCLIP, size: Optional[int] = None
 ) -> Tuple[Tensor, List[DataSample], Tensor]:
-    """Random images (B, 3, S, S), their labels, and masks (B, 1, S, S) of half the image."""
+    """A random batch of ``size`` images, by default of the training batch size.
+
+    Returns:
+        Images (B, 3, S, S), B data samples with label and mask, and masks (B, 1, S, S) whose lower
+        half is foreground.
+    """
     size = size or setting.batch_size
     images = torch.randn(size, 3, clip.image_size, clip.image_size, device=setting.device)
     masks = torch.zeros(size, 1, clip.image_size, clip.image_size, device=setting.device)
@@ -85,15 +103,15 @@ def a_batch(
     return images, samples, masks
 
 
-# ---------------------------------------------------------------------------------------------------- timing
+# ------------------------------------------------------------------ timing
 def synchronize(device: str) -> None:
-    """Wait for what a GPU was told to do; nothing to wait for on a CPU."""
+    """Wait until the GPU has finished; returns at once on a CPU."""
     if device != 'cpu':
         torch.cuda.synchronize()
 
 
 def seconds(step: Callable[[], object], device: str, at_least: float = 0.2) -> float:
-    """Seconds a call, over as many calls as take ``at_least`` seconds."""
+    """Mean seconds per call, over as many calls as take ``at_least`` seconds."""
     count, start = 0, time.perf_counter()
     while True:
         step()
@@ -105,8 +123,11 @@ def seconds(step: Callable[[], object], device: str, at_least: float = 0.2) -> f
 
 
 def in_turns(steps: Dict[str, Callable[[], object]], setting: Setting) -> Dict[str, List[float]]:
-    """Seconds of each step, ``repeats`` times, the steps taking turns so that a noisy moment falls on all of them."""
-    for step in steps.values():  # what is made on first use
+    """Seconds per call of each step, ``repeats`` values each.
+
+    The steps are timed in turns, so that a disturbance of the machine affects all of them.
+    """
+    for step in steps.values():  # warm-up
         step()
     times: Dict[str, List[float]] = {name: [] for name in steps}
     for _ in range(setting.repeats):
@@ -116,11 +137,11 @@ def in_turns(steps: Dict[str, Callable[[], object]], setting: Setting) -> Dict[s
 
 
 def medians(times: Dict[str, List[float]]) -> Dict[str, float]:
-    """Median of each list, rounded to five digits."""
+    """Median of each list, rounded to five significant digits."""
     return {name: float(f'{statistics.median(values):.5g}') for name, values in times.items()}
 
 
-# ---------------------------------------------------------------------------------------------------- the parts
+# ------------------------------------------------------------------ the parts
 def text_step(tuner: CoOp) -> Callable[[], object]:
     """Forward and backward of the text features."""
     weights = torch.randn(len(tuner.class_names), tuner.clip.embed_dim, device=tuner.clip.device)
@@ -160,7 +181,10 @@ def benchmark_text(setting: Setting) -> Dict[str, Any]:
 
 
 def peak_of_text_step(setting: Setting, kind: type) -> float:
-    """MB (10^6 bytes) that a text step takes beyond the weights: on a GPU as allocated, on a CPU in a process of its own."""
+    """Peak memory of a text step beyond the weights, in MB (10^6 bytes).
+
+    On a GPU this is allocated memory, on a CPU the resident memory of a separate process.
+    """
     if setting.device != 'cpu':
         step = text_step(build_tuner(setting, kind))
         before = torch.cuda.memory_allocated()
@@ -191,7 +215,7 @@ def _resident_mb(key: str) -> float:
 def training_step(
     model, inputs: Callable[[], object], samples: Sequence[DataSample]
 ) -> Callable[[], object]:
-    """A step of SGD on what ``inputs`` gives."""
+    """One step of SGD on the images or frozen features that ``inputs()`` returns."""
     optimizer = torch.optim.SGD(
         [p for p in model.parameters() if p.requires_grad], lr=1e-6, momentum=0.9
     )
@@ -206,7 +230,7 @@ def training_step(
 
 
 def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
-    """A step of tuning CoOp: from cached features with the fast text encoder, and the plain way."""
+    """Step of tuning CoOp: fast, from cached features, and plain, from images."""
     fast = build_tuner(setting)
     some = plain_setting(setting, fast.clip)
     plain = build_tuner(some, PlainCoOp)
@@ -229,7 +253,7 @@ def benchmark_stage1(setting: Setting) -> Dict[str, Any]:
 
 
 def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
-    """A step of FVG-PT on CoOp: from cached features, and with a pass a view and the text encoded anew."""
+    """Step of FVG-PT on CoOp: fast, from cached features, and plain, one pass per view and text."""
     fast, plain = build_fvgpt(setting), build_fvgpt(setting, PlainCoOp)
     clip = plain.tuner.clip
     images, samples, masks = a_batch(setting, clip)
@@ -237,7 +261,7 @@ def benchmark_stage2(setting: Setting) -> Dict[str, Any]:
 
     def encode_all() -> FrozenFeatures:
         plain.tuner._text_cache.clear()
-        # The plain way does not know that the original CLIP's features are the tuner's too
+        # The plain implementation computes the original CLIP's features though they are the tuner's
         clip.encode_image(images)
         views = (images, plain.foreground_view(images, masks))
         full, foreground = (ViewFeatures(clip.encode_image(view)) for view in views)
@@ -263,7 +287,7 @@ def build_fvgpt(setting: Setting, kind: type = CoOp) -> FVGPT:
 
 
 def speedup(part: str, setting: Setting, fast: float, plain: float) -> Dict[str, Any]:
-    """Seconds of both steps, and how many times as fast the fast one is."""
+    """Seconds of both steps, their ratio plain / fast, and images per second of the fast one."""
     return {
         f'{part}_fast_s': fast,
         f'{part}_plain_s': ratio(plain, 1),
@@ -273,7 +297,10 @@ def speedup(part: str, setting: Setting, fast: float, plain: float) -> Dict[str,
 
 
 def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any]:
-    """Seconds of a batch through CLIP's image encoder alone and through FVG-PT's branches; the larger overhead counts."""
+    """Seconds per batch of CLIP's image encoder alone and of FVG-PT's base and new branch.
+
+    ``inference_overhead`` is that of the slower branch, relative to the encoder.
+    """
     model = build_fvgpt(setting).eval()
     clip = model.tuner.clip
     images, *_ = a_batch(setting, clip, batch_size)
@@ -301,10 +328,8 @@ def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any
         )
     )
     slowest = max(times['inference_base_s'], times['inference_new_s'])
-    with (
-        FlopCounterMode(display=False) as counter,
-        torch.no_grad(),
-    ):  # in inference mode torch 2.4 counts nothing
+    # torch 2.4 does not count FLOPs in inference mode
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         clip.encode_image(images)
     return dict(
         times,
@@ -314,10 +339,17 @@ def benchmark_inference(setting: Setting, batch_size: int = 32) -> Dict[str, Any
     )
 
 
-# ---------------------------------------------------------------------------------------------------- the hardware
+# ------------------------------------------------------------------ the hardware
 def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, Any]:
-    """What this machine reaches: FLOP/s of a square matrix product in the towers' precision, bytes/s of a copy (read and
-    written)."""
+    """Measured limits of this machine.
+
+    ``matmul_flop_per_s`` of a square matrix product in the towers' precision, ``copy_bytes_per_s``
+    of a copy, bytes read and written.
+
+    Args:
+        setting: its device and precision are used.
+        size: rows of the matrices.
+    """
     precision = PRECISIONS[setting.precision] if setting.precision else torch.float32
     a, b = torch.randn(2, size, size, device=setting.device, dtype=precision)
     source = torch.empty(64 * 2**20, dtype=torch.float32, device=setting.device)
@@ -332,7 +364,7 @@ def hardware_limits(setting: Setting, size: int = 2048) -> Dict[str, Any]:
 
 
 def ratio(one: float, other: float) -> float:
-    """one / other with four digits; NaN for what is too small to measure."""
+    """one / other, rounded to four significant digits; NaN if ``other`` is 0."""
     return float(f'{one / other:.4g}') if other else float('nan')
 
 
@@ -345,7 +377,10 @@ BENCHMARKS = dict(
 
 
 def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, Any]:
-    """Figures of the named parts, with the limits of the hardware and the share of them that the towers reach."""
+    """Figures of the parts, which are keys of ``BENCHMARKS``, and of the hardware.
+
+    ``*_flop_utilization`` is the share of the measured FLOP/s limit that the towers reach.
+    """
     figures: Dict[str, Any] = dict(
         setting._asdict(),
         threads=torch.get_num_threads(),
@@ -367,8 +402,11 @@ def run_benchmarks(parts: Sequence[str], setting: Setting) -> Dict[str, Any]:
 
 
 def training_estimate(setting: Setting, figures: Dict[str, Any]) -> float:
-    """Seconds of CoOp and FVG-PT with 16 images a class and 10 epochs each, from measured steps: three views of each image are
-    encoded once (squashed; cropped, full and foreground), then both stages run from cached features."""
+    """Estimated seconds of CoOp and FVG-PT with 16 images per class and 10 epochs each.
+
+    It is computed from measured steps: three views of each image are encoded once (squashed;
+    cropped, full and foreground), then both stages train on cached features.
+    """
     images = SHOTS * setting.classes
     steps = EPOCHS * images / setting.batch_size
     encoding = 3 * images / figures['inference_images_per_s']

@@ -1,4 +1,4 @@
-"""What is exported says what the model says."""
+"""Exported models give the same outputs as the model."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def make(clip, tmp_path):
 
 # ------------------------------------------------------------------ ONNX
 def onnx_or_skip():
-    """ONNX Runtime, where it is there and torch can export."""
+    """ONNX Runtime, if it is installed and torch can export."""
     try:
         return onnx_export._import_onnx()
     except ImportError as error:

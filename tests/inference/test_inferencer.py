@@ -1,4 +1,4 @@
-"""Predictions on anybody's images from a checkpoint alone."""
+"""Predictions on any images from a checkpoint alone."""
 
 import numpy as np
 import pytest
@@ -127,7 +127,7 @@ def test_data_samples_and_drawings(trained, inferencer, tmp_path):
     ]
     inferencer(trained[2], classes=[r'$\frac$', '<b>'], show_dir=str(tmp_path / 'formula'))
     assert len(list((tmp_path / 'formula').iterdir())) == 3
-    with pytest.raises(ValueError, match='is there already'):
+    with pytest.raises(ValueError, match='exists already'):
         inferencer(trained[2], show_dir=tmp_path / 'new' / 'drawn')
 
 
@@ -180,7 +180,7 @@ def test_arrays_of_another_kind_are_refused(inferencer, array):
 def test_a_checkpoint_that_does_not_say_its_classes_wants_them(clip, trained, tmp_path):
     save_model(tmp_path / 'silent.pth', clip, **{PROVENANCE: {}})
     silent = FVGPTInferencer(tmp_path / 'silent.pth', device='cpu')
-    with pytest.raises(ValueError, match='does not say its classes'):
+    with pytest.raises(ValueError, match='does not contain its classes'):
         silent(trained[2])
     with pytest.raises(ValueError, match="branch 'open' needs"):
         silent(trained[2], classes=['bus'])
@@ -226,7 +226,8 @@ STEPS = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage')]))
         ("model = dict(type='CoOp', _scope_='mmdet')", 'not registered'),
         ("model = dict(type='HuggingFaceClassifier')", 'not registered'),
         (
-            "model = dict(type='CoOp')\ntest_dataloader = dict(dataset=dict(pipeline=[dict(type='os.mkdir', path={0!r})]))",
+            "model = dict(type='CoOp')\n"
+            "test_dataloader = dict(dataset=dict(pipeline=[dict(type='os.mkdir', path={0!r})]))",
             'not registered',
         ),
         ("model = dict(type=['pathlib.Path'])\n" + STEPS, 'not registered'),
@@ -238,7 +239,7 @@ STEPS = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage')]))
         ("model = dict(type='CoOp')", 'no test_dataloader'),
         ('x = 1', 'no model'),
         ('model = (', 'not valid Python'),
-        (None, 'does not carry'),
+        (None, 'does not contain its recipe'),
     ],
 )
 def test_a_recipe_that_would_run_something_is_refused_and_runs_nothing(
@@ -278,7 +279,7 @@ def test_a_recipe_that_describes_something_else_is_refused_and_runs_nothing(
 
 
 def test_imports_and_bases_of_a_recipe_in_a_checkpoint_are_not_followed(clip, trained, tmp_path):
-    """MMEngine would import the one and run the other."""
+    """MMEngine would import the first and execute the second."""
     module = tmp_path / 'strangers_module.py'
     module.write_text(f'open({str(tmp_path / "ran")!r}, "w")')
     saved = torch.load(trained[1], weights_only=True)

@@ -38,7 +38,7 @@ def small(entry, root: Path):
 
 @pytest.fixture
 def runner_of(world, tmp_path):
-    """``runner_of(name, options)``: Runner of ``configs/mixing/<name>.py``, one epoch, small copy."""
+    """``runner_of(name, options)``: Runner of ``configs/mixing/<name>.py``, one epoch."""
 
     def build(name: str, options: dict = {}) -> Runner:
         config = Config.fromfile(ROOT / 'configs' / 'mixing' / f'{name}.py')

@@ -166,4 +166,4 @@ def test_a_checkpoint_of_a_real_run_needs_nothing_beside_it(tmp_path):
         '--format',
         'bundle',
     )
-    assert done.returncode == 1 and 'is there already' in done.stderr
+    assert done.returncode == 1 and 'exists already' in done.stderr

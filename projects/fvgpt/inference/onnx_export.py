@@ -67,8 +67,8 @@ def export_onnx(inferencer: FVGPTInferencer, out: str, overwrite: bool = False) 
                 differences[name] = largest_difference(session, module, size)
                 if not differences[name] <= TOLERANCE:  # also if it is NaN
                     raise UserError(
-                        f'ONNX Runtime and torch differ for {name} by {differences[name]:.2g}, more '
-                        f'than {TOLERANCE}; nothing was written'
+                        f'ONNX Runtime and torch differ for {name} by {differences[name]:.2g}, '
+                        f'more than {TOLERANCE}; nothing was written'
                     )
             (folder / 'text_features.safetensors').write_bytes(save(text_features(model)))
             write_json(folder / 'onnx.json', dict(described, largest_difference=differences))
@@ -100,9 +100,9 @@ def refuse_text_by_image(inferencer: FVGPTInferencer) -> None:
     from_fdc = getattr(model, 'compensation', None) is not None and model.branch == Branch.BASE
     if tuner.text_depends_on_image and not from_fdc:
         raise UserError(
-            f'{type(tuner).__name__} encodes the classes again for each image, so its text features '
-            'are not constants and it cannot be exported to ONNX; FVG-PT on it can with --branch '
-            'base, and the bundle always can'
+            f'{type(tuner).__name__} encodes the classes again for each image, so its text '
+            'features are not constants and it cannot be exported to ONNX; FVG-PT on it can with '
+            '--branch base, and the bundle always can'
         )
 
 
