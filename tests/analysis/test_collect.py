@@ -80,7 +80,7 @@ def model(request, random_clip):
 
 @pytest.mark.parametrize('branch', ['base', 'new', 'open'])
 def test_predictions_are_those_of_evaluation(model, branch):
-    """For every tuner, with and without a tower of its own, whatever is recorded beside."""
+    """For every tuner, with its own image tower or CLIP's, whatever else is recorded."""
     observer, dataset = Observer(model), Images(branch)
     column = observer.collect(dataset)
     images, labels, masks, _ = observer.load([dataset[i] for i in range(8)])
@@ -112,7 +112,7 @@ def test_predictions_are_those_of_evaluation(model, branch):
 
 
 @pytest.mark.parametrize('name', ['coop', 'mmrl'])  # MMRL has other logits for new classes
-def test_gates_are_asked_as_in_training(random_clip, name):
+def test_trust_scores_are_those_of_training(random_clip, name):
     model = fvgpt(TUNERS[name](random_clip))
     observer, dataset = Observer(model), Images(count=16)
     column = observer.collect(dataset)
@@ -140,7 +140,7 @@ def test_gates_are_asked_as_in_training(random_clip, name):
     np.testing.assert_allclose(column.values['b'], b, atol=1e-5)
 
 
-def test_towers_in_half_precision_show_much_the_same(random_clip):
+def test_towers_in_half_precision_give_similar_numbers(random_clip):
     model = fvgpt(MMRL(random_clip, layers=[1, 2], rep_dim=8))
     whole = Observer(model).collect(Images()).values
     random_clip.precision = 'bf16'
@@ -200,7 +200,7 @@ def test_fewer_images_are_spread_over_the_classes(count, expected):
     assert spread(5, count).tolist() == expected
 
 
-def test_backbone_gate_counts_images_of_which_one_is_right():
+def test_backbone_gate_counts_images_that_only_one_model_gets_right():
     values = {'label': np.zeros(4, int), 'mask': np.ones(4), 'b': np.array([0.9, 0.2, 0.5, 0.6])}
     for source, pred in dict(
         zero_shot=[0, 1, 0, 1], tuner=[1, 0, 0, 1], fvgpt=[0, 0, 0, 0]

@@ -69,7 +69,7 @@ def test_with_one_branch_switched_off_the_tuner_or_fdc_stands_in(random_clip, of
     )
 
 
-def test_what_was_trained_on_must_be_known(random_clip):
+def test_the_open_world_needs_the_trained_classes(random_clip):
     model = FVGPT(CoOp(random_clip, n_ctx=2))
     model.set_class_names(BASE, 'open')
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_what_was_trained_on_must_be_known(random_clip):
         model(batch(0)[0])
 
 
-def test_classes_of_one_name_are_told_apart_by_their_order(random_clip):
+def test_classes_of_the_same_name_are_matched_in_order(random_clip):
     model = CoOp(random_clip, n_ctx=2).set_class_names(['crane', 'dog', 'crane', 'crane'])
     model.set_trained_classes(['crane', 'cat', 'crane'])
     assert model.trained_columns().tolist() == [0, -1, 2, -1]

@@ -33,7 +33,7 @@ def clip(random_clip_folder, tmp_path_factory):
 
 @pytest.fixture
 def make(clip, tmp_path):
-    """Give the inferencer of a tuner with or without FVG-PT."""
+    """Factory of inferencers of a tuner with or without FVG-PT."""
 
     def make(tuner, plug_in=True, branch='open', classes=CLASSES):
         save_model(tmp_path / 'model.pth', clip, TUNERS[tuner], plug_in)
@@ -109,14 +109,14 @@ def test_a_rule_of_the_tuners_own_is_not_called_a_product(make):
 
 
 @pytest.mark.parametrize('plug_in, branch', [(True, 'open'), (True, 'new'), (False, 'base')])
-def test_cocoops_own_logits_are_refused(make, tmp_path, plug_in, branch):
+def test_logits_of_cocoop_are_refused(make, tmp_path, plug_in, branch):
     onnx_or_skip()
     with pytest.raises(ValueError, match='CoCoOp encodes the classes again for each image'):
         onnx_export.export_onnx(make('cocoop', plug_in, branch), tmp_path / 'out')
 
 
 @pytest.mark.parametrize('difference', [2e-3, float('nan')])
-def test_a_graph_that_differs_is_not_kept(make, tmp_path, monkeypatch, difference):
+def test_a_graph_that_differs_is_not_written(make, tmp_path, monkeypatch, difference):
     onnx_or_skip()
     monkeypatch.setattr(onnx_export, 'largest_difference', lambda *args: difference)
     with pytest.raises(ValueError, match='nothing was written'):
@@ -124,7 +124,7 @@ def test_a_graph_that_differs_is_not_kept(make, tmp_path, monkeypatch, differenc
     assert not any((tmp_path / 'out').iterdir())
 
 
-def test_a_difference_is_seen(make):
+def test_a_difference_is_detected(make):
     model = make('zero_shot', plug_in=False).model
     module = exported.ImageClassifier(model)
 
@@ -212,7 +212,7 @@ def test_a_bundle_of_another_clip_is_refused(make, clip, tmp_path):
         bundle.load_bundle(path)
 
 
-def test_an_export_is_not_overwritten_unasked(make, tmp_path):
+def test_an_export_is_overwritten_only_on_request(make, tmp_path):
     inferencer = make('coop')
     bundle.export_bundle(inferencer, tmp_path)
     with pytest.raises(FileExistsError, match='bundle'):

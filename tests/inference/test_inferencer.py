@@ -105,7 +105,7 @@ def test_text_is_encoded_once_for_a_list_of_classes(trained, monkeypatch):
     ),
     topk=st.integers(1, 8),
 )
-def test_rankings_fall_and_are_as_long_as_asked(trained, inferencer, names, topk):
+def test_rankings_are_sorted_and_of_the_requested_length(trained, inferencer, names, topk):
     (result,) = inferencer(trained[2] / 'b.png', classes=names, topk=topk, compare=True)
     assert list(result['top']) == ['fvgpt', 'tuner', 'zero_shot']
     for ranking in result['top'].values():
@@ -142,7 +142,7 @@ def test_a_tuner_alone_and_images_of_any_size_without_a_resizing_step(clip, trai
     assert [list(result['top']) for result in results] == [['tuner'], ['tuner']]
 
 
-def test_orientation_notes_are_ignored_as_in_training(inferencer, tmp_path):
+def test_exif_orientation_is_ignored_as_in_training(inferencer, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     draw_image(tmp_path / 'plain.png')
@@ -177,7 +177,7 @@ def test_arrays_of_another_kind_are_refused(inferencer, array):
         inferencer(array)
 
 
-def test_a_checkpoint_that_does_not_say_its_classes_wants_them(clip, trained, tmp_path):
+def test_a_checkpoint_without_classes_needs_class_names(clip, trained, tmp_path):
     save_model(tmp_path / 'silent.pth', clip, **{PROVENANCE: {}})
     silent = FVGPTInferencer(tmp_path / 'silent.pth', device='cpu')
     with pytest.raises(ValueError, match='does not contain its classes'):
@@ -262,7 +262,7 @@ def test_a_recipe_that_would_run_something_is_refused_and_runs_nothing(
             "dict(type='CoOp', clip=dict(_target_='pathlib.Path.touch', self={0!r}))",
             'describes cannot be built: model.clip has no type',
         ),
-        ("dict(type='ReliabilityLoss')", 'describes a ReliabilityLoss, which is no classifier'),
+        ("dict(type='ReliabilityLoss')", 'describes a ReliabilityLoss, which is not a classifier'),
     ],
 )
 def test_a_recipe_that_describes_something_else_is_refused_and_runs_nothing(

@@ -13,7 +13,7 @@ B, D, C = 6, 8, 5
 
 
 def samples_with(rows):
-    """Data samples whose masks have so many of 8 rows filled."""
+    """Data samples; their masks have ``rows[i]`` of 8 rows filled."""
     samples = [DataSample().set_gt_label(i % C) for i in range(len(rows))]
     for sample, filled in zip(samples, rows):
         mask = torch.zeros(8, 8, dtype=torch.uint8)
@@ -47,7 +47,7 @@ def test_the_three_terms_are_those_of_the_formula(seed, rows):
     torch.testing.assert_close(terms['trust_foreground'], r.mean())
 
 
-def test_the_foreground_teaches_and_is_not_taught():
+def test_the_foreground_view_is_only_a_target():
     head, features = head_and_features(0)
     terms = head.loss((features,), samples_with([3] * B))
     sum(value for key, value in terms.items() if 'loss' in key).backward()
@@ -91,7 +91,7 @@ def test_training_sees_both_views_of_the_normalised_image_and_tests_one():
     )
 
 
-def test_wrong_partners_are_named():
+def test_a_wrong_head_or_preprocessor_is_named():
     head, features = head_and_features(3)
     with pytest.raises(ValueError, match='ForegroundViewPreprocessor'):
         head.loss((features[:B],), samples_with([3] * B))

@@ -44,7 +44,7 @@ def test_mmpretrains_own_commands_train_and_test_it(tuned, world, tmp_path, monk
 
     def command(name, *arguments):
         monkeypatch.setattr(sys, 'argv', [name, str(path), *map(str, arguments)])
-        monkeypatch.setenv('LOCAL_RANK', '0')  # they set it, and leave it
+        monkeypatch.setenv('LOCAL_RANK', '0')  # the commands set it and do not restore it
         runpy.run_path(str(TOOLS / name), run_name='__main__')
 
     command('train.py', '--work-dir', tmp_path / 'work')

@@ -42,7 +42,7 @@ def pair(quickstart_clip, prior, **more):
     return model.set_class_names(NAMES)
 
 
-def test_the_gate_learns_and_nothing_else(tuned, runner_of):
+def test_only_the_gate_is_trained(tuned, runner_of):
     runner = runner_of('prior_calibration', {'model.tuned_checkpoint': str(tuned)})
     model = runner.model
     start = [copy.deepcopy(part.state_dict()) for part in (model, *model._frozen)]
@@ -96,7 +96,8 @@ def test_mmpretrains_clip_with_our_weights_is_our_clip(quickstart_clip, prior):
     """Weights, tokens, epsilon, activation: any that is wrong changes the logits."""
     model = pair(quickstart_clip, prior)
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    ours = ZeroShotCLIP(quickstart_clip, 'a photo of a {}', NAMES)(images, mode='tensor')
+    zero_shot = ZeroShotCLIP(quickstart_clip, 'a photo of a {}').set_class_names(NAMES)
+    ours = zero_shot(images, mode='tensor')
     z = model.logits_by_source(images)
     torch.testing.assert_close(z['prior'], ours, atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(z['tuned'], model._frozen[0](images, mode='tensor'))
@@ -206,7 +207,7 @@ def test_a_network_with_another_normalisation_sees_its_own(quickstart_clip, prio
     torch.testing.assert_close(network_only, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_does_not_fit_is_named(quickstart_clip, prior, tmp_path):
+def test_missing_weights_and_other_classes_are_named(quickstart_clip, prior, tmp_path):
     with pytest.raises(
         ValueError,
         match='prior CLIPZeroShot would be used with random weights: give prior_checkpoint',

@@ -1,4 +1,4 @@
-"""Nothing of ours needs a ``default_scope``, and a name of ours that is taken is an error."""
+"""Our types work in any ``default_scope``, and a name clash with another package is an error."""
 
 import pytest
 from mmengine.config import Config

@@ -1,4 +1,4 @@
-"""Checkpoints are read safely and refused where they do not belong."""
+"""Checkpoints are read safely, and refused if they do not fit the model."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def saved(random_clip, tmp_path):
     return tuner, path
 
 
-def test_tuner_goes_out_and_in(saved, random_clip):
+def test_a_saved_tuner_is_loaded(saved, random_clip):
     tuner, path = saved
     other = CoOp(random_clip, n_ctx=3)
     load_tuner(other, str(path))
@@ -34,7 +34,7 @@ def test_tuner_goes_out_and_in(saved, random_clip):
     )
 
 
-def test_tuner_is_taken_out_of_an_fvgpt_checkpoint(saved, random_clip, tmp_path):
+def test_a_tuner_is_loaded_from_a_checkpoint_of_fvgpt(saved, random_clip, tmp_path):
     tuner, _ = saved
     state = {f'tuner.{k}': v for k, v in tuner.state_dict().items()}
     torch.save(

@@ -45,7 +45,7 @@ def test_weights_and_sum_equal_the_original(parity, run):
 
 
 def train(values, resume_at=None):
-    """The parameter that is left when it takes the given values after each epoch."""
+    """The final parameter, if training sets it to the given values, one per epoch."""
     model = nn.Module()
     model.ctx = nn.Parameter(torch.zeros_like(values[0]))
     hook, runner = (

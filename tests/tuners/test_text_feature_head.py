@@ -64,7 +64,7 @@ def test_a_tuner_with_image_features_of_its_own_serves_too(random_clip):
     assert head((torch.randn(2, 8),)).shape == (2, 3)
 
 
-def test_what_is_missing_is_named(random_clip):
+def test_a_missing_checkpoint_or_class_list_is_named(random_clip):
     with pytest.raises(ValueError, match='a trained CoOp: give its `checkpoint`'):
         TextFeatureHead(8, dict(type='CoOp', clip=random_clip))
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):

@@ -1,4 +1,4 @@
-"""What every tuner promises, whatever its method."""
+"""Properties of all tuners."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def tuner(request, random_clip):
 
 
 @pytest.mark.parametrize('name', sorted(set(BUILDERS) - {'zero_shot'}))
-def test_fvgpt_goes_on_every_tuner(name, random_clip):
+def test_fvgpt_works_on_every_tuner(name, random_clip):
     torch.manual_seed(1)
     tuner = BUILDERS[name](random_clip)
     model = build(tuner)
@@ -100,7 +100,7 @@ def test_class_names_change_and_parameters_stay(tuner):
     assert all(torch.equal(v, before[k]) for k, v in tuner.state_dict().items())
 
 
-def test_a_class_keeps_its_logit_whoever_stands_beside_it(tuner):
+def test_the_logit_of_a_class_does_not_depend_on_other_classes(tuner):
     images = torch.randn(2, 3, 32, 32)
     tuner.set_class_names(NAMES)
     tuner.set_trained_classes(NAMES)
@@ -181,7 +181,7 @@ def test_bad_settings_name_the_key(random_clip, settings, message):
         CoOp(random_clip, **settings)
 
 
-def test_the_open_world_takes_each_class_by_its_own_rule(tuner):
+def test_the_open_world_uses_the_rule_of_each_class(tuner):
     """Trained classes get the base rule's logits, others the new rule's, in any class order."""
     images, new = torch.randn(2, 3, 32, 32), ['St. Bernard', 'Yo_Yo']
     with torch.no_grad():

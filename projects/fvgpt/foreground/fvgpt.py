@@ -50,7 +50,7 @@ class FVGPT(FrozenTowerClassifier):
         compensation: config of FDC; None switches it off, and FRG with it.
         calibration: config of PC; None switches it off.
         gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their
-            ``type``, and that of the three modules above, may be left out.
+            ``type``, and that of the three modules above, is optional.
         prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.prompts.resolve_template` (decision
             O13).
         fixed_trust: r without a gate.
@@ -226,7 +226,7 @@ class FVGPT(FrozenTowerClassifier):
         if not self._tuner_is_trained:
             raise NotReadyError(
                 'FVGPT would be trained on a tuner that was never trained: set '
-                "backbone_checkpoint to the tuner's checkpoint (tools/train.py does so by itself)"
+                "backbone_checkpoint to the tuner's checkpoint (tools/train.py does so itself)"
             )
         with torch.no_grad():
             frozen = self.frozen(inputs, data_samples)

@@ -58,7 +58,7 @@ class ForegroundDistillationHead(LinearClsHead):
       its own teacher, so the term (1 - r) KL(p_full || .) is zero, and the foreground view is only
       a target.
     - The inputs of the gate are predictions of a network that is being trained.
-    - There is no text side and no prior, hence no Prior Calibration.
+    - Without text features and a prior, there is no Prior Calibration.
     - Batch normalisation reads both views in training, but full images only in tests.
     - The default weights of the losses are the paper's, which were chosen for CLIP.
 

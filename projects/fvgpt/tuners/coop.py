@@ -26,7 +26,7 @@ class CoOp(ContextTuner):
             counted.
         ctx_init: words to start from ("a photo of a"). Without them the context is drawn from
             N(0, 0.02).
-        class_token_position: where the class name stands: ``end``, ``middle`` or ``front``.
+        class_token_position: position of the class name: ``end``, ``middle`` or ``front``.
         class_specific: one context per class (CSC). Such a tuner cannot change to a different
             number of classes.
         num_classes: number of contexts; needed with ``class_specific``.

@@ -97,7 +97,7 @@ class Provenance:
         """Of a checkpoint's content; of other projects' checkpoints nothing is known.
 
         Raises:
-            ValueError: it is recorded in another form.
+            ValueError: the record is invalid.
         """
         meta = content.get('meta', {})
         if not isinstance(meta, Mapping) or not isinstance(meta.get(PROVENANCE, {}), Mapping):

@@ -46,7 +46,7 @@ def test_an_entry_is_made_once_and_mapped(tmp_path):
 
 
 @pytest.mark.parametrize('damage', ['cut', 'bit', 'missing', 'head', 'no head', 'pickle'])
-def test_broken_entries_are_made_again(tmp_path, damage):
+def test_broken_entries_are_computed_again(tmp_path, damage):
     cache = FeatureCache(tmp_path)
     cache.get(dict(a=1), arrays)
     (entry,) = (p for p in tmp_path.iterdir() if p.is_dir())
@@ -77,7 +77,7 @@ def test_a_failure_while_making_leaves_nothing_behind(tmp_path):
     assert cache.get(dict(a=1), arrays)['clip'].shape == (1, 4, 3)
 
 
-def test_what_a_killed_process_left_is_swept_up(tmp_path):
+def test_partial_entries_of_killed_processes_are_removed(tmp_path):
     cache = FeatureCache(tmp_path)
     (tmp_path / 'abc.partial-x').mkdir()
     (tmp_path / 'abc.partial-x' / 'clip.npy').write_bytes(b'half')
@@ -94,7 +94,7 @@ def _killed_while_writing(folder):
     FeatureCache(folder).get(dict(a=1), arrays)
 
 
-def test_what_was_being_written_in_a_killed_process_is_never_used(tmp_path):
+def test_an_entry_of_a_process_killed_while_writing_is_not_used(tmp_path):
     process = multiprocessing.get_context('fork').Process(
         target=_killed_while_writing, args=(tmp_path,)
     )
@@ -107,7 +107,7 @@ def test_what_was_being_written_in_a_killed_process_is_never_used(tmp_path):
     assert not partial.exists()
 
 
-def test_an_entry_that_somebody_is_at_stays_though_there_is_no_room(tmp_path):
+def test_a_locked_entry_is_not_removed(tmp_path):
     cache = FeatureCache(tmp_path, max_gb=1e-9)
     cache.get(dict(a=1), arrays)
     (first,) = (p for p in tmp_path.iterdir() if p.is_dir())
@@ -117,12 +117,11 @@ def test_an_entry_that_somebody_is_at_stays_though_there_is_no_room(tmp_path):
     mapped = cache.get(dict(a=2), refuse)['clip']
     assert not first.exists()
     cache.get(dict(a=3), arrays)
-    assert (
-        len([p for p in tmp_path.iterdir() if p.is_dir()]) == 1 and mapped[0, 0, 0] == 1
-    )  # who has it open reads on
+    assert len([p for p in tmp_path.iterdir() if p.is_dir()]) == 1
+    assert mapped[0, 0, 0] == 1  # processes that have it open can still read it
 
 
-def test_the_longest_unused_entries_go_first(tmp_path):
+def test_the_least_recently_used_entries_are_removed_first(tmp_path):
     cache = FeatureCache(tmp_path, max_gb=100e-6)
     for i in range(4):
         cache.get(dict(a=i), lambda: arrays(rows=2500))  # 40 kB each
@@ -148,7 +147,7 @@ def _get(folder, log):
     assert FeatureCache(folder).get(dict(a=1), make)['clip'][0, 0, 0] == 7
 
 
-def test_of_several_processes_one_does_the_work(tmp_path):
+def test_one_of_several_processes_computes_an_entry(tmp_path):
     context = multiprocessing.get_context('fork')
     processes = [
         context.Process(target=_get, args=(tmp_path / 'cache', tmp_path / 'log')) for _ in range(4)
@@ -176,7 +175,7 @@ def test_batches_hold_the_features_and_labels_of_their_images(seed, views, count
 
 
 class Draws:
-    """Items that are what the generators draw."""
+    """Items are random numbers of all generators."""
 
     def __len__(self):
         return 7
@@ -263,7 +262,7 @@ def test_training_and_testing_on_features_is_training_and_testing_on_images(tmp_
     assert len(entries) == 6  # training, base and new classes, of either stage
 
 
-def test_random_crops_are_kept_only_when_a_number_of_views_is_given(tmp_path, data_root, caplog):
+def test_random_crops_are_cached_only_with_a_number_of_views(tmp_path, data_root, caplog):
     kept = {'feature_cache.cache_dir': str(tmp_path / 'cache')}
     run(tmp_path, data_root, 'none', **kept)
     kept['feature_cache.views'] = 3
@@ -292,7 +291,7 @@ def steps_of(data_root, *pipeline):
 
 
 class OwnTransform(BaseTransform):
-    """A user's transform, whose name does not tell that it draws random numbers."""
+    """A user's transform that draws random numbers, without "Random" in its name."""
 
     def transform(self, results):
         results['img'] = results['img'] + np.uint8(random.random() < 0.5)

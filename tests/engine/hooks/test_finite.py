@@ -1,4 +1,4 @@
-"""Training that diverges stops and loses nothing."""
+"""Training that diverges stops, and its earlier checkpoints stay valid."""
 
 import pytest
 import torch

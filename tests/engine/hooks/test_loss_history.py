@@ -13,7 +13,7 @@ from fvgpt.engine.hooks.loss_history import extend_history
 
 
 class Line(BaseModel):
-    """A line to fit, which logs two terms; the second only now and then."""
+    """Linear regression that logs two terms; the second not in every iteration."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ def test_histories_logs_and_checkpoints_are_those_of_mmengine(tmp_path, log_inte
             ), key
 
 
-def test_nothing_is_fetched_from_the_device_between_logs(tmp_path, monkeypatch):
+def test_nothing_is_read_from_the_device_between_logs(tmp_path, monkeypatch):
     fetched = []
     for name in ('item', 'tolist', '__float__'):
         monkeypatch.setattr(
@@ -104,7 +104,7 @@ def test_nothing_is_fetched_from_the_device_between_logs(tmp_path, monkeypatch):
     assert fetches('RuntimeInfoHook', 50) > once + 20
 
 
-def test_a_history_of_which_there_is_nothing_yet_begins():
+def test_an_empty_history_is_extended():
     hub = MessageHub('empty')
     extend_history(hub, 'train/loss', [1.0, 2.5])
     extend_history(hub, 'train/loss', [4.0])

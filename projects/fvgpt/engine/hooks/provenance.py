@@ -23,10 +23,12 @@ SAVED_LOG_VALUES = 100
 class ProvenanceHook(Hook):
     """Write the provenance of a model into its checkpoints, and check it on loading.
 
-    See :class:`~fvgpt.tuners.provenance.Provenance`. ``run.json`` in the work dir contains the same in readable form, see
-    :func:`~fvgpt.engine.hooks.run_record.write_record`. Checkpoints contain no pickled objects, so
-    that ``torch.load(..., weights_only=True)`` reads them: MMEngine's ``HistoryBuffer`` objects are
-    converted to tensors on saving, and back on loading.
+    See :class:`~fvgpt.tuners.provenance.Provenance`. ``run.json`` in the work dir contains the same
+    in readable form, see :func:`~fvgpt.engine.hooks.run_record.write_record`.
+
+    Checkpoints contain no pickled objects, so that ``torch.load(..., weights_only=True)`` reads
+    them: MMEngine's ``HistoryBuffer`` objects are converted to tensors on saving, and back on
+    loading.
     """
 
     def __init__(self) -> None:
