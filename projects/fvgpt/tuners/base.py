@@ -114,7 +114,7 @@ class PromptTuner(FrozenTowerClassifier):
     def extract_feat(
         self, images: Tensor, masks: Optional[Tensor] = None, original: bool = True
     ) -> FrozenFeatures:
-        """Features of the full view; ``masks`` are ignored, a tuner does not read the foreground."""
+        """Features of the full view; a tuner ignores the masks and the foreground."""
         return FrozenFeatures(self.extract_view(images, original))
 
     def extract_for(
