@@ -165,7 +165,7 @@ def test_a_run_is_continued_on_the_same_data_classes_and_tuner_only(fvgpt):
     ):
         with pytest.raises(ValueError, match=message):
             check_continuation(recorded(**changes), state, model, IMAGES)
-    with pytest.raises(ValueError, match=r'the tuner below FVG-PT is another one, ctx differs'):
+    with pytest.raises(ValueError, match=r'the tuner below FVG-PT is a different one, ctx differs'):
         check_continuation(
             recorded(), {**state, 'tuner.ctx': state['tuner.ctx'] + 1}, model, IMAGES
         )
