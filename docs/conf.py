@@ -29,6 +29,7 @@ autodoc_inherit_docstrings = (
 autodoc_member_order = 'bysource'
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # "Attributes:" of a named tuple, whose fields autodoc lists too
 
 
 def setup(app):
