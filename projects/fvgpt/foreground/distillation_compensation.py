@@ -58,7 +58,7 @@ class Residual(NamedTuple):
 
     @torch.no_grad()
     def relative_length(self) -> Tensor:
-        """mean_n ``|added_n| / |feature_n|``, a scalar; the first sign of a collapse in training."""
+        """mean_n ``|added_n| / |feature_n|``, a scalar; the first sign of collapse in training."""
         return (self.added.norm(dim=-1) / self.feature.norm(dim=-1)).mean()
 
 
