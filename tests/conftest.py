@@ -2,7 +2,7 @@
 
 import os
 
-# Two workers share the cores (pytest -n 2): a thread each, for them and for the commands that they start.
+# Two workers share the cores (pytest -n 2): one thread for each of them and of their commands.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import json
@@ -35,14 +35,14 @@ TINY_CONFIG = dict(
 
 @pytest.fixture(autouse=True)
 def mmengine_left_as_it_was(monkeypatch):
-    """Runners set MMEngine's default scope and logger for their whole process: no test depends on those before it."""
+    """Reset MMEngine's default scope and logger, which Runners set for the whole process."""
     for kind in (DefaultScope, MMLogger):
         monkeypatch.setattr(kind, '_instance_dict', kind._instance_dict.copy())
 
 
 @pytest.fixture(scope='session')
 def parity() -> Path:
-    """Golden arrays of the original implementations, which lie beside the project where they are at hand."""
+    """Golden arrays of the original implementations; skipped if their folder does not exist."""
     folder = SHARED / 'parity'
     if not folder.is_dir():
         pytest.skip(f'the golden arrays are not here: {folder}')
@@ -89,7 +89,8 @@ def tiny_clip(parity, tmp_path_factory) -> FrozenCLIP:
 
 @pytest.fixture(scope='session')
 def random_clip_folder(tmp_path_factory) -> Path:
-    """Folder of a CLIP with two layers a tower, for ``name='local-dir:...'`` and ``pretrained='random'``."""
+    """Folder of a CLIP with two layers per tower, for ``name='local-dir:...'`` and
+    ``pretrained='random'``."""
     config = dict(
         TINY_CONFIG,
         embed_dim=16,
@@ -111,7 +112,7 @@ def quickstart_clip() -> FrozenCLIP:
 
 
 def run_tool(*arguments, cwd=ROOT, env=None, timeout=300) -> subprocess.CompletedProcess:
-    """Run a command of the project as a user would; stdout and stderr come back as text."""
+    """Run a command of the project as a user would; returns stdout and stderr as text."""
     arguments = [str(a) for a in arguments]
     if str(arguments[0]).startswith('tools/') and env is None:
         return run_warm(arguments, cwd, timeout)

@@ -1,7 +1,8 @@
-"""Imported by a run (``custom_imports``), ends its process with SIGKILL in the middle of writing one file.
+"""Kills the run that imports it (``custom_imports``) by SIGKILL in the middle of writing a file.
 
-``FVGPT_KILL_AT=NAME`` names the file: ``results.json``, ``epoch_2.pth``, ``last_checkpoint``, or ``.npy`` for an array of the
-feature cache. ``FVGPT_KILL_IN`` is the folder that it must lie in. Half of the file has been written by then.
+``FVGPT_KILL_AT=NAME`` is the file: ``results.json``, ``epoch_2.pth``, ``last_checkpoint``, or
+``.npy`` for an array of the feature cache. ``FVGPT_KILL_IN`` is its folder. Half of the file has
+been written when the process is killed.
 """
 
 import builtins

@@ -2,10 +2,12 @@
 
     python -m tests.resume_soak --kills 50
 
-Runs train both stages of the quickstart, shortened, with one and with two processes, with and without loader workers, with and
-without kept features. Half of the kills come at a random moment, to all processes at once; the others in the middle of writing
-a checkpoint, ``last_checkpoint``, a file of the feature cache, ``results.json`` or another. A run that is done is compared
-with one that was never killed: trained parameters of both stages and results must be equal. Exit code 1 where they are not.
+Runs train both stages of the quickstart, shortened, with one and with two processes, with and
+without loader workers, with and without cached features. Half of the kills come at a random time
+and end all processes at once; the others come in the middle of writing a checkpoint,
+``last_checkpoint``, a file of the feature cache, ``results.json`` or another file. A finished run
+is compared with one that was never killed: trained parameters of both stages and results must be
+equal, otherwise the exit code is 1.
 """
 
 import argparse
@@ -39,7 +41,7 @@ LONGEST = 600  # seconds
 
 
 class Setting(NamedTuple):
-    """What is run: processes, loader workers of each, and whether features are kept."""
+    """A kind of run: processes, loader workers of each, and whether features are cached."""
 
     processes: int
     workers: int
@@ -95,7 +97,7 @@ def start(command: List[str], **env: str) -> subprocess.Popen:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL for a process and all below it, the parents first so that none of them can tidy up."""
+    """Kill a process and all its descendants, parents first so that none of them can clean up."""
     children = Path(f'/proc/{pid}/task/{pid}/children')
     below = [int(child) for child in children.read_text().split()] if children.exists() else []
     with suppress(ProcessLookupError):
@@ -105,10 +107,10 @@ def kill_tree(pid: int) -> None:
 
 
 def finish(command: List[str]) -> None:
-    """Run to the end.
+    """Run a command to its end.
 
     Raises:
-        RuntimeError: it failed; with the end of what it printed.
+        RuntimeError: the command failed; the message contains the end of its output.
     """
     process = start(command)
     output = process.communicate(timeout=LONGEST)[0]
@@ -119,13 +121,14 @@ def finish(command: List[str]) -> None:
 def killed(
     command: List[str], work_dir: Path, file: Optional[str], stage: str, seconds: float
 ) -> bool:
-    """Run and kill; whether it came to that before the run was done.
+    """Run a command and kill it; False if it ended before that.
 
     Args:
-        file, stage: kill while it writes this file in ``work_dir/stage``. seconds: or, without a file, after this time.
+        file, stage: kill while it writes this file in ``work_dir/stage``.
+        seconds: kill after this time, if there is no ``file``.
 
     Raises:
-        RuntimeError: the run failed by itself.
+        RuntimeError: the run failed without being killed.
     """
     where = (
         {}
@@ -145,7 +148,7 @@ def killed(
 
 
 def differences(one: Path, other: Path) -> List[str]:
-    """What two finished runs do not have in common."""
+    """The differences between two finished runs."""
     found = (
         []
         if (one / 'results.json').read_text() == (other / 'results.json').read_text()
@@ -168,11 +171,14 @@ def soak(
     seed: int = 0,
     stages: Optional[Dict[str, str]] = None,
 ) -> List[str]:
-    """Kill a run so many times (begun anew whenever it is done), and compare; what went wrong, a line each.
+    """Kill a run ``kills`` times, restart it from scratch whenever it is done, and compare.
 
     Args:
-        stages: in the middle of which files it is killed, one after the other, and where they lie; chosen at random when left
-            out.
+        stages: files in the middle of which it is killed, one after the other, with their folders;
+            default: random.
+
+    Returns:
+        The errors, one line each.
     """
     chance, problems, done = random.Random(seed), [], 0
     whole, data_root = folder / 'whole', folder.parent / 'data'

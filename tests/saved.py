@@ -26,7 +26,7 @@ COOP = dict(type='CoOp', n_ctx=2)
 
 
 def keep_weights(config_folder: Path, folder: Path) -> dict:
-    """Config of a CLIP of random weights that lie in ``folder``, so that it is the same whenever it is built."""
+    """Config of a CLIP with random weights from ``folder``, the same ones each time it is built."""
     torch.manual_seed(0)
     clip = FrozenCLIP(f'local-dir:{config_folder}', pretrained='random')
     folder.mkdir()
@@ -43,7 +43,10 @@ def keep_weights(config_folder: Path, folder: Path) -> dict:
 def save_model(
     path: Path, clip: dict, tuner: dict = COOP, plug_in: bool = True, steps=(RESIZE,), **changes
 ) -> nn.Module:
-    """Write a checkpoint of a model whose trained parameters are random; ``changes`` replace keys of its ``meta``."""
+    """Write a checkpoint of a model whose trained parameters are random.
+
+    ``changes`` replace keys of its ``meta``.
+    """
     init_default_scope('mmpretrain')
     tuner = dict(tuner, clip=clip)
     config = dict(type='FVGPT', tuner=tuner) if plug_in else tuner

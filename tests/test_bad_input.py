@@ -1,4 +1,4 @@
-"""What the guide to bad input says is what the commands say: every row of its tables is tried."""
+"""The messages in the guide to bad input are those of the commands; every row is tested."""
 
 import ast
 import json
@@ -48,7 +48,7 @@ def rows(title):
 
 
 def row(table, name):
-    """Registers what makes the mistake of a row."""
+    """Register the function that makes the mistake of a row."""
     return lambda make: table.setdefault(name, make)
 
 
@@ -60,7 +60,7 @@ def disc():
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """In the current folder photos/{train,test}/{ant,bee,cat}, three and one images, and their masks."""
+    """Create photos/{train,test}/{ant,bee,cat} with three and one images, and their masks."""
     monkeypatch.chdir(tmp_path)
     for name in ('FVGPT_TRACEBACK', 'SLURM_PROCID'):
         monkeypatch.delenv(name, raising=False)
@@ -77,7 +77,7 @@ def photos(tmp_path, monkeypatch):
 
 
 def start(**options):
-    """What tools/train.py does first."""
+    """The first steps of tools/train.py."""
     fixed = {
         'data_root': 'photos',
         'num_shots': 2,
@@ -263,7 +263,7 @@ def _():
 def _():
     Path('.').chmod(0o555)
     if os.geteuid() == 0:
-        os.seteuid(65534)  # root writes everywhere, nobody does not
+        os.seteuid(65534)  # root may write everywhere, the user nobody may not
     try:
         with claimed('run'):
             pass
@@ -307,7 +307,7 @@ def commands(monkeypatch):
 
 
 def said(commands, make):
-    """What a command prints that runs into a mistake."""
+    """The output of a command whose input contains a mistake."""
     with pytest.raises(SystemExit) as ended:
         commands.run_command(Namespace(), lambda options: make())
     line, hint = str(ended.value.code).replace(f'{Path.cwd()}/', '').rsplit('\n', 1)
@@ -414,7 +414,7 @@ def test_the_guide_has_these_rows_and_no_others():
     )
 
 
-def test_what_is_said_to_be_tested_elsewhere_is():
+def test_references_to_other_tests_exist():
     for name, (_, place) in rows('Accepted').items():
         file, _, test = place.partition('::')
         content = ast.parse((ROOT / 'tests' / file).read_text()).body

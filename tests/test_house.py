@@ -15,7 +15,8 @@ MODULES = ['fvgpt', *(module.name for module in pkgutil.walk_packages(fvgpt.__pa
 
 
 def public_parts(module: ModuleType) -> Iterator[Tuple[str, str]]:
-    """Name and docstring of a module, its public classes and functions, and their public methods and properties."""
+    """Names and docstrings of a module, its public classes and functions, and their public methods
+    and properties."""
     yield module.__name__, module.__doc__
     for name, part in vars(module).items():
         if name.startswith('_') or getattr(part, '__module__', None) != module.__name__:
@@ -47,7 +48,8 @@ def test_all_that_is_public_has_a_docstring(module):
 def test_a_part_without_a_docstring_is_found():
     module = ModuleType('house')
     exec(
-        '"""A module."""\nclass Class:\n    def method(self): ...\n    @property\n    def size(self): ...\n'
+        '"""A module."""\n'
+        'class Class:\n    def method(self): ...\n    @property\n    def size(self): ...\n'
         'class Heir(Class):\n    def method(self):\n        "Own."\ndef function(): ...\n'
         'from typing import NamedTuple\nclass Pair(NamedTuple):\n    one: int\n',
         vars(module),

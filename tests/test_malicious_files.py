@@ -1,4 +1,4 @@
-"""Files of strangers: a checkpoint that would run code is refused wherever one is read, and runs nothing."""
+"""Untrusted files: wherever a checkpoint is read, one that would run code is refused, not run."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Calls:
         return self.reduced
 
     def __call__(self):
-        """Pickle demands of what it shall call that it can be called."""
+        """Pickle requires a callable."""
 
 
 def bomb(target) -> Calls:

@@ -1,4 +1,5 @@
-"""Every recipe resolves from any working directory and builds its model, with random weights in a small tower."""
+"""Every recipe can be resolved from any working directory, and its model can be built (here with
+random weights in a small tower)."""
 
 import subprocess
 
@@ -72,14 +73,14 @@ def twelve_layers(tmp_path_factory):
     return FrozenCLIP(f'local-dir:{folder}', pretrained='random')
 
 
-def test_every_file_is_what_the_table_says():
+def test_every_file_equals_its_row_of_the_table():
     texts = {path.name: path.read_text() for path in RECIPES[0].parent.iterdir() if path.is_file()}
     assert texts == files(), 'run python tools/make_recipes.py'
     done = run_tool('tools/make_recipes.py', '--check')
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_table_says_what_each_recipe_is():
+def test_the_table_describes_each_recipe():
     assert list(recipes()) == [path.stem for path in RECIPES]
     dtd = recipes()['kgcoop_fvg_dtd']
     assert (dtd.tuner, dtd.data_set, dtd.stage) == ('kgcoop', 'dtd', 2)

@@ -1,4 +1,4 @@
-"""What earlier releases wrote is read, and gives what it gave then."""
+"""Files of earlier releases can be read and give the same outputs."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_a_file_of_a_release_gives_the_outputs_that_it_gave_then(file):
 
 
 def test_the_fixtures_are_of_trained_models():
-    """Equal outputs would say little if FVG-PT still were its tuner, or the tuner zero-shot CLIP."""
+    """Equal outputs prove little if FVG-PT still equals its tuner, or the tuner zero-shot CLIP."""
     for folder in RELEASES:
         outputs = json.loads((folder / 'outputs.json').read_text())[WHOLE]
         fvgpt, tuner, clip = (

@@ -1,4 +1,4 @@
-"""Python commands as processes of their own, without the import of the libraries, which is most of the time of a short one."""
+"""Run Python commands as separate processes without the time of importing the libraries."""
 
 import multiprocessing
 import os
@@ -17,9 +17,10 @@ context.set_forkserver_preload(
 
 
 def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess:
-    """What ``python command`` in the folder ``cwd`` does, by a process forked from one that has imported the package.
+    """Run ``python command`` in ``cwd``, forked from a process that imported the package.
 
-    Its environment is that of the first such call, so that a command with one of its own cannot be run like this.
+    Its environment is that of the first such call, so a command that needs its own environment
+    cannot be run like this.
     """
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in ('out', 'err')]

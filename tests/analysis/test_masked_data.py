@@ -25,7 +25,10 @@ def scope():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Wide images with a white object left of the middle, which the crop cuts; one mask is missing, one of another size."""
+    """Wide images with a white object left of the middle, which the crop cuts.
+
+    One mask is missing, and one has another size.
+    """
     pixels = np.zeros((64, 160, 3), np.uint8)
     pixels[16:48, 30:90] = 255
     for split, names in (('train', ['a', 'b']), ('test', ['a', 'b', 'c'])):

@@ -1,4 +1,4 @@
-"""The recipes serve as bases anywhere, by the prefix ``fvgpt::``, as those of OpenMMLab's packages do."""
+"""Recipes can be bases of any config by the prefix ``fvgpt::``, like OpenMMLab's own."""
 
 import shutil
 import zipfile
@@ -49,7 +49,8 @@ def test_what_a_config_takes_out_of_a_base_builds_in_any_scope(tmp_path, default
     path = foreign(
         tmp_path,
         "'fvgpt::fvgpt/coop_quickstart.py'",
-        "model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)\npipeline = _base_.crop_pipeline\n",
+        "model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)\n"
+        'pipeline = _base_.crop_pipeline\n',
     )
     config = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(default_scope):
@@ -58,7 +59,7 @@ def test_what_a_config_takes_out_of_a_base_builds_in_any_scope(tmp_path, default
         assert TRANSFORMS.build(dict(type='PackInputs', _scope_='fvgpt'))  # mmpretrain's
 
 
-def test_a_tool_that_never_heard_of_fvgpt_reads_the_base(tmp_path):
+def test_a_tool_that_does_not_import_fvgpt_reads_the_base(tmp_path):
     path = foreign(tmp_path, "__import__('fvgpt') and 'fvgpt::fvgpt/coop_fvg_quickstart.py'")
     done = run_tool(
         '-c',
@@ -72,7 +73,8 @@ def test_a_tool_that_never_heard_of_fvgpt_reads_the_base(tmp_path):
 
 
 def test_stage_one_is_found_from_a_recipe_elsewhere(tmp_path):
-    """A recipe that inherits by the prefix runs the tuner's recipe of the package, not one in its own folder."""
+    """A recipe that inherits by the prefix runs the tuner's recipe of the package, not one in its
+    own folder."""
     config = load_recipe(foreign(tmp_path, "'fvgpt::fvgpt/coop_fvg_quickstart.py'"))
     config.work_dir = str(tmp_path / 'work')
     tuner = tuner_config(config)

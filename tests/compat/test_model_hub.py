@@ -1,4 +1,4 @@
-"""mmpretrain's Python interface on our recipes: found by name, built, given a checkpoint, and asked about an image."""
+"""mmpretrain's Python interface on our recipes: find by name, build, load a checkpoint, predict."""
 
 import runpy
 import sys
@@ -32,7 +32,7 @@ def image():
 
 @pytest.fixture(scope='module')
 def expected(image):
-    """What our own inferencer answers, of the checkpoint's classes."""
+    """The predictions of our own inferencer for the checkpoint's classes."""
     return FVGPTInferencer(CHECKPOINT, device='cpu', branch='base')(image)[0]
 
 
@@ -72,7 +72,8 @@ def test_every_tuner_is_built_without_a_run_of_its_own(name):
 
 def test_the_index_is_read_when_it_is_asked_for():
     code = (
-        'import fvgpt; from mmpretrain.apis.model import ModelHub; print(len(ModelHub._models_dict)); '
+        'import fvgpt; from mmpretrain.apis.model import ModelHub; '
+        'print(len(ModelHub._models_dict)); '
         'import mmpretrain; print(len(mmpretrain.list_models("coop_fvg")))'
     )
     done = run_tool('-c', code)

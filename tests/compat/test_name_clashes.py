@@ -1,4 +1,4 @@
-"""A name of ours that another package has is said, with whose it is and what to do."""
+"""If another package has registered one of our names, the error names it and the remedy."""
 
 import pytest
 from mmengine.registry import MODELS
@@ -21,12 +21,13 @@ def test_a_package_that_has_our_name_first_is_named(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
-        "RuntimeError: fvgpt cannot be imported beside other_prompts: both register 'MaPLe' in the model registry"
+        'RuntimeError: fvgpt cannot be imported beside other_prompts: '
+        "both register 'MaPLe' in the model registry"
     )
 
 
 def test_one_package_under_two_names_is_named(tmp_path):
-    """As projects of OpenMMLab's repositories are imported: ``projects.<name>``."""
+    """Projects in OpenMMLab's repositories are imported as ``projects.<name>``."""
     done = run_tool(
         '-c', 'import fvgpt, projects.fvgpt', cwd=tmp_path, env=dict(PYTHONPATH=str(ROOT))
     )

@@ -1,4 +1,4 @@
-"""Every command in the documents is one that its parser takes, on recipes and keys that there are."""
+"""Every command in the documents is valid for its parser and uses existing recipes and keys."""
 
 import contextlib
 import io
@@ -25,8 +25,10 @@ parser_of = cache(commands_page.parser_of)
 
 
 def commands(text: str) -> Iterator[List[str]]:
-    """The words of each command of tools/ in blocks and in the text, where it is given with arguments; of a shell script
-    those of what it starts."""
+    """The words of each command of tools/ with arguments in blocks and in the text.
+
+    For a shell script, the words of the command that it starts.
+    """
     for match in COMMAND.finditer(text.replace('\\\n', ' ')):
         words = shlex.split((match[1] or match[2]).split('&&')[0].split(' > ')[0], comments=True)
         if words[0].endswith('.sh'):
@@ -36,7 +38,7 @@ def commands(text: str) -> Iterator[List[str]]:
 
 
 def launched(script: str, *words: str) -> Iterator[List[str]]:
-    """What a launcher starts; nothing where no recipe is named."""
+    """The command that a launcher starts; empty if there is no recipe."""
     config = [word for word in words if word.startswith('configs/')]
     first_option = next((i for i, word in enumerate(words) if word.startswith('--')), len(words))
     start = (
@@ -49,7 +51,7 @@ def launched(script: str, *words: str) -> Iterator[List[str]]:
 
 
 def mistake(tool: str, *arguments: str) -> str:
-    """What is wrong with a command, or nothing."""
+    """The error of a command, if there is one."""
     name = Path(tool).name
     told = io.StringIO()
     try:

@@ -79,7 +79,8 @@ def test_broken_links_are_found(tmp_path, monkeypatch):
     )
     page = tmp_path / 'page.md'
     page.write_text(
-        '[a](other.md) [b](other.md#a-title-one-two) [c](https://a.org/x#y) `[code](nowhere.md)` [d](#here)\n'
+        '[a](other.md) [b](other.md#a-title-one-two) [c](https://a.org/x#y) '
+        '`[code](nowhere.md)` [d](#here)\n'
         '# Here\n[e](nowhere.md)\n![f](nowhere.png) [g](other.md#no-title)\n[h](../outside.md)\n'
     )
     assert repository_links.broken_links(page) == [
@@ -129,7 +130,7 @@ def test_a_key_that_no_recipe_has_cannot_be_documented():
             recipe_keys.default(recipe_keys.Key(name, ''))
 
 
-def test_recipes_are_told_by_their_comment_or_by_what_they_are_made_of(tmp_path):
+def test_recipes_are_described_by_their_comment_or_their_bases(tmp_path):
     configs = recipes_page.CONFIGS
     assert recipes_page.about(configs / 'fvgpt' / 'coop_fvg_dtd.py') == 'FVG-PT on `coop_dtd.py`'
     assert recipes_page.about(configs / 'fvgpt' / 'coop_custom_held_out.py').startswith(

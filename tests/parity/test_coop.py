@@ -1,4 +1,5 @@
-"""CoOp equals the original trainer: features, loss, gradient, 12 steps of training, other class names afterwards."""
+"""CoOp equals the original trainer: features, loss, gradient, 12 training steps, and then other
+class names."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""FVG-PT equals an independent float64 calculation: every quantity, gradient, trajectory, and every documented option."""
+"""FVG-PT equals an independent float64 calculation: quantities, gradients, trajectories, and every
+documented option."""
 
 import pytest
 import torch
@@ -44,7 +45,10 @@ def our_name(name):
 
 
 class GivenFeatures(PromptTuner):
-    """A tuner that is told its features, or its logits where the case gives those (the contract is all FVGPT uses)."""
+    """A tuner with given features, or given logits if the case contains them.
+
+    It implements only the contract of tuners, which is all that FVGPT uses.
+    """
 
     image_tower_is_clip = False
     logits_are_cosine = False

@@ -1,4 +1,5 @@
-"""Every tuner equals its original trainer: each loss term, gradient, 12 steps of training, logits on other class names."""
+"""Every tuner equals its original trainer: each loss term, gradient, 12 training steps, and logits
+for other class names."""
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ RUNS = dict(
     cocoop='CoCoOp',
     mmrl='MMRL',
 )
-# our loss term -> how the golden arrays have it
+# our loss term -> its name in the golden arrays
 TERMS = dict(
     KgCoOp=lambda t, s: dict(loss_ce=t['ce'], loss_kg=s['W'] * t['kg_unweighted']),
     IVLP=lambda t, s: dict(loss=t['ce']),

@@ -1,4 +1,4 @@
-"""Transforms equal the original image loader and its paired image-and-mask loader, pixel by pixel."""
+"""Transforms equal the original image loader and the loader of image and mask, pixel by pixel."""
 
 import json
 

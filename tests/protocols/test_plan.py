@@ -172,7 +172,8 @@ def test_unknown_tuners_and_test_sets_are_named(tmp_path):
     (tmp_path / 'configs' / 'protocols').mkdir(parents=True)
     path = tmp_path / 'configs' / 'protocols' / 'own.py'
     path.write_text(
-        f"title = 'x'\ntuners = ['coop']\ndatasets = ['quickstart']\nevaluate = dict(new=dict(dataset='lost'))\n"
+        "title = 'x'\ntuners = ['coop']\ndatasets = ['quickstart']\n"
+        "evaluate = dict(new=dict(dataset='lost'))\n"
         f"recipe = '{ROOT}/configs/fvgpt/{{tuner}}_fvg_{{dataset}}.py'"
     )
     with pytest.raises(FileNotFoundError, match="evaluates on 'lost'"):

@@ -1,9 +1,10 @@
-"""Keep what this release writes, for the tests of all later ones.
+"""Store the files that this release writes, for the tests of all later releases.
 
     python -m tests.releases.make
 
-Trains every tuner on the embedded image set for a few steps, FVG-PT on two of them, and writes, to tests/releases/<version>/,
-the checkpoints, a bundle, a few images, and the probabilities that the models give for them.
+Trains every tuner on the embedded image set for a few steps, and FVG-PT on two of them. Writes the
+checkpoints, a bundle, a few images, and the probabilities that the models give for them to
+tests/releases/<version>/.
 """
 
 import json
@@ -23,7 +24,7 @@ from fvgpt.quickstart.world import TASK, task_samples
 from ..conftest import ROOT
 
 HERE = Path(__file__).parent
-WHOLE = 'coop_fvg'  # kept with the optimizer's state, as training writes it, and as a bundle
+WHOLE = 'coop_fvg'  # stored with the optimizer's state, as training writes it, and as a bundle
 RECIPES = [
     WHOLE,
     'ivlp_fvg',
@@ -47,14 +48,17 @@ NUMBERS = (
     20,
     23,
     37,
-)  # arrows and crosses: three classes that are trained on, three that are not
+)  # arrows and crosses: three classes for training, three new ones
 CLASSES = [TASK[number].name for number in NUMBERS]
 SHOTS = 2
 BRANCHES = ('base', 'new', 'open')
 
 
 def probabilities(inferencer: FVGPTInferencer, images) -> dict:
-    """By branch and source (the model, the tuner below it, zero-shot CLIP): probabilities (images, classes)."""
+    """Probabilities (images, classes) by branch and source.
+
+    Sources are the model, the tuner below it, and zero-shot CLIP.
+    """
     outputs = {}
     for branch in BRANCHES:
         results = inferencer(

@@ -90,8 +90,8 @@ def test_accuracies_are_those_of_the_evaluation(trained, analysed):
             )
     assert 'foreground_gate' in columns['base'] and 'foreground_gate' not in columns['new']
     assert (
-        f'base: 60 images, 60 with a usable mask (0 missing, 0 empty); {columns["base"]["fixed"]} fixed'
-        in analysed[1]
+        'base: 60 images, 60 with a usable mask (0 missing, 0 empty); '
+        f'{columns["base"]["fixed"]} fixed' in analysed[1]
     )
 
 

@@ -37,7 +37,7 @@ def test_the_plain_way_gives_the_same_features_and_gradients(setting):
         assert (fast - plain).norm() < 1e-4 * plain.norm()
 
 
-def test_kept_features_give_the_same_losses_as_a_pass_a_view(setting):
+def test_cached_features_give_the_same_losses_as_one_pass_per_view(setting):
     model = build_fvgpt(setting)
     images, samples, masks = a_batch(setting, model.tuner.clip)
     from_images, kept = (

@@ -52,7 +52,7 @@ def test_both_stages_end_with_one_table_and_results(finished):
     assert 'eta' in stdout
 
 
-def test_checkpoint_is_small_plain_and_says_where_it_comes_from(finished):
+def test_checkpoint_is_small_plain_and_has_its_provenance(finished):
     work_dir, _ = finished
     path = work_dir / 'epoch_2.pth'
     assert path.stat().st_size < 2_000_000
@@ -171,7 +171,7 @@ def test_a_checkpoint_of_the_tuner_is_none_of_fvgpt(finished, options, tmp_path)
     assert not (tmp_path / 'results.json').exists()
 
 
-def test_a_run_says_what_it_was_made_with(finished):
+def test_a_run_records_versions_and_settings(finished):
     work_dir, _ = finished
     record = json.loads((work_dir / 'run.json').read_text())
     train, test = record['train'], record['test']

@@ -312,7 +312,7 @@ def test_only_this_computer_is_answered_and_large_files_are_not_taken(server):
     assert ask(server, '/gradio_api/file=/etc/passwd')[0] == 403
 
 
-def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp):
+def test_no_answer_contains_paths_of_the_server(server, checkpoints, temp):
     def sent(path):
         return dict(path=path, meta=dict(_type='gradio.FileData'))
 
@@ -338,7 +338,7 @@ def test_no_answer_says_where_things_lie_on_the_server(server, checkpoints, temp
     assert 'Traceback' not in stolen
 
 
-def test_without_gradio_it_says_what_installs_it(checkpoints, tmp_path):
+def test_without_gradio_the_error_names_the_command_that_installs_it(checkpoints, tmp_path):
     (tmp_path / 'gradio.py').write_text("raise ImportError('not here', name='gradio')")
     done = run_tool(
         'tools/demo.py',

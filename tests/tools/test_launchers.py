@@ -1,4 +1,5 @@
-"""The commands of the guide "Launchers" start, with fewer processes, on the CPU; srun and scontrol are stand-ins."""
+"""The commands of the guide "Launchers" run, with fewer processes and on the CPU; srun and scontrol
+are replaced."""
 
 import os
 import re
@@ -23,7 +24,8 @@ train_cfg = dict(max_epochs=2)
 train_dataloader = dict(batch_size=2, dataset=dict(test_per_class=1))
 test_dataloader = dict(dataset=dict(test_per_class=1))
 """
-# Starts processes as Slurm does on two nodes: with its variables, and, where that is asked for, one that fails ends all.
+# Starts processes as Slurm does on two nodes: with its variables, and, if the option is given, one
+# that fails ends all.
 SRUN = r"""#!/usr/bin/env bash
 printf '%s\n' "$@" > "$SRUN_WORDS"
 while [[ $1 == -* ]]; do
@@ -35,7 +37,8 @@ while [[ $1 == -* ]]; do
     shift
 done
 for ((i = 0; i < tasks; i++)); do
-    SLURM_PROCID=$i SLURM_LOCALID=$((i % per_node)) SLURM_NTASKS=$tasks SLURM_NODELIST='node[1-2]' "$@" &
+    SLURM_PROCID=$i SLURM_LOCALID=$((i % per_node)) SLURM_NTASKS=$tasks \
+        SLURM_NODELIST='node[1-2]' "$@" &
 done
 for ((i = 0; i < tasks; i++)); do
     wait -n || { status=$?; [ -z "$kill_all" ] || kill -9 $(jobs -p) 2> /dev/null; }
@@ -145,7 +148,8 @@ def one(folder):
 
 @pytest.fixture(scope='module')
 def killed(folder, one):
-    """Work dir of a run of two processes under srun, of which the first was killed while it wrote the second epoch."""
+    """Work dir of a run of two processes under srun whose first process was killed while it wrote
+    the checkpoint of the second epoch."""
     (command,) = blocks('slurm_train', '!--resume')
     run(folder, small(command, 2, 'killed'), code=1, FVGPT_KILL_AT='epoch_2.pth')
     words = (folder / 'words').read_text().splitlines()

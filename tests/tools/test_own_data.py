@@ -72,7 +72,7 @@ def test_photos_are_trained_on_and_tested(folder):
     assert list(table) == SOURCES and all(list(row) == ['all'] for row in table.values())
 
 
-def test_masks_are_made_and_those_that_are_there_are_kept(folder):
+def test_masks_are_made_and_existing_ones_are_not_replaced(folder):
     masks = {path: path.read_bytes() for path in (folder / 'photos' / 'mask').rglob('train_*.png')}
     removed = sorted(masks)[0]
     removed.unlink()

@@ -65,7 +65,7 @@ def test_class_names_from_a_file_and_default_ones(place, tmp_path):
     )
 
 
-def test_class_names_that_read_alike_are_told_and_kept(place, tmp_path):
+def test_class_names_that_look_alike_give_a_warning_and_are_used(place, tmp_path):
     told = (
         '2 of 3 class names give the same prompt as another one (CLIP ignores case), the first is '
         "'red_bus'; rename them if they are different classes\n"

@@ -1,4 +1,5 @@
-"""The script that made the embedded CLIP runs, is taken up after a kill, and its product is what the project ships."""
+"""The script that made the embedded CLIP runs and resumes after a kill; the embedded CLIP is
+valid."""
 
 import shutil
 

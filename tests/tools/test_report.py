@@ -49,6 +49,6 @@ def test_wrong_folders_are_one_line(work_dir):
     done = run_tool('tools/report.py', work_dir / 'coop_dtd')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert (
-        f'error: there is no {work_dir / "coop_dtd" / "protocol.json"}: the folder has to be a --work-dir'
-        in done.stderr
+        f'error: there is no {work_dir / "coop_dtd" / "protocol.json"}: '
+        'the folder has to be a --work-dir' in done.stderr
     )

@@ -15,7 +15,7 @@ from ..resume_soak import Setting, soak
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5))
-def test_all_generators_go_on_from_a_kept_state(seed, drawn):
+def test_all_generators_continue_from_a_saved_state(seed, drawn):
     def draw():
         return random.random(), np.random.rand(), float(torch.rand(())), float(np.random.normal())
 
@@ -31,7 +31,8 @@ def test_all_generators_go_on_from_a_kept_state(seed, drawn):
 
 
 def test_killed_while_it_writes_a_run_ends_with_the_same_bits(tmp_path):
-    """Killed in stage 1 and in stage 2; tests/resume_soak.py kills at random moments too, and several processes."""
+    """Killed in stage 1 and in stage 2; tests/resume_soak.py also kills at random times, and kills
+    several processes."""
     stages = {'epoch_2.pth': 'tuner', 'last_checkpoint': ''}
     assert not soak(
         Setting(processes=1, workers=1, cached=False), 2, tmp_path / 'runs', stages=stages

@@ -14,7 +14,7 @@ from ..conftest import ROOT, run_tool
 
 @pytest.fixture(scope='module')
 def arguments(tmp_path_factory):
-    """One tuner, one seed, two epochs, few images; all test images belong to the base and new halves and to both at once."""
+    """One tuner, one seed, two epochs, few images; tests on the base and new halves and on both."""
     root = tmp_path_factory.mktemp('protocol')
     few = [f'{part}.dataset.test_per_class=2' for part in ('train_dataloader', 'test_dataloader')]
     return root / 'work', [

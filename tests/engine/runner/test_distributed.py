@@ -22,7 +22,7 @@ TRAINED = sorted(set(BUILDERS) - {'zero_shot'})
 
 
 def in_processes(world_size: int, function, folder: Path, *arguments) -> list:
-    """What ``function(rank, world_size, *arguments)`` returns in each of several processes of one group."""
+    """Results of ``function(rank, world_size, *arguments)`` in each process of a group."""
     processes = [
         context.Process(target=_run, args=(rank, world_size, folder, function, *arguments))
         for rank in range(world_size)
@@ -43,7 +43,8 @@ def _run(rank, world_size, folder, function, *arguments):
         'gloo', init_method=f'file://{folder}/store_{world_size}', rank=rank, world_size=world_size
     )
     torch.save(function(rank, world_size, *arguments), folder / f'{world_size}_{rank}.pt')
-    torch.distributed.barrier()  # the group ends with its processes: torch 2.6 may wait for ever when it is destroyed
+    # not destroy_process_group: torch 2.6 may hang in it; the group ends with its processes
+    torch.distributed.barrier()
 
 
 def global_batch():
@@ -60,7 +61,7 @@ def global_batch():
 
 
 def gradients(rank, world_size, models):
-    """Gradients of all models, averaged as distributed training does, on this process's share of the batch."""
+    """Gradients of all models on this rank's share of the batch, averaged over the ranks."""
     images, samples = global_batch()
     found = {}
     for name, model in models.items():

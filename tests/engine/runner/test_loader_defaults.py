@@ -1,4 +1,4 @@
-"""Worker processes follow from the machine, unless somebody says a number."""
+"""The number of workers depends on the machine unless the recipe sets it."""
 
 import os
 
@@ -30,7 +30,7 @@ def test_without_scheduling_affinity_all_cores_count(monkeypatch):
 
 
 @pytest.mark.parametrize('gpu', [True, False])
-def test_what_a_recipe_says_stays_and_the_rest_is_filled_in(monkeypatch, gpu):
+def test_keys_of_a_recipe_have_priority_and_the_rest_is_filled_in(monkeypatch, gpu):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0, 1, 2})
     monkeypatch.delenv('LOCAL_WORLD_SIZE', raising=False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)

@@ -1,4 +1,4 @@
-"""What is wrong in an option is said before anything starts, and what may have been meant."""
+"""Wrong options are reported before anything starts, with a suggestion."""
 
 import pytest
 from mmengine.config import Config
@@ -36,8 +36,8 @@ RECIPE = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_quickstart.py')
         ('test_cfg.tests.2.subset', 'test_cfg.tests is a list of 2'),
         (
             'test_dataloader.1.batch_size',
-            r'test_dataloader is one loader: give test_dataloader.batch_size=\.\.\. for all tests, or '
-            r'test_cfg.tests.1.KEY=\.\.\. for the data set of one',
+            r'test_dataloader is one loader: give test_dataloader.batch_size=\.\.\. '
+            r'for all tests, or test_cfg.tests.1.KEY=\.\.\. for the data set of one',
         ),
     ],
 )
@@ -74,7 +74,7 @@ def test_wrong_keys_of_loaders_are_found_with_the_paths(tmp_path):
         check_inputs(config)
 
 
-def test_a_missing_recipe_says_what_may_be_meant_or_where_it_was_looked_for(tmp_path, monkeypatch):
+def test_a_missing_recipe_gives_a_suggestion_or_the_folder_that_was_searched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mine.py').touch()
     with pytest.raises(

@@ -1,4 +1,5 @@
-"""A run goes on from its latest whole checkpoint, with the settings, data and tuner it was begun with, or not at all."""
+"""A run resumes from its latest complete checkpoint, and only with unchanged settings, data and
+tuner."""
 
 from types import SimpleNamespace
 
@@ -39,7 +40,7 @@ def write(folder, epoch, **changes):
     torch.save(dict(state_dict={}, meta=meta), folder / f'epoch_{epoch}.pth')
 
 
-def test_the_latest_checkpoint_counts_whatever_last_checkpoint_says(tmp_path):
+def test_the_latest_checkpoint_is_used_not_the_file_last_checkpoint(tmp_path):
     assert newest_checkpoint(config(), str(tmp_path)) is None
     for epoch in (2, 10, 9):
         write(tmp_path, epoch)
@@ -50,7 +51,7 @@ def test_the_latest_checkpoint_counts_whatever_last_checkpoint_says(tmp_path):
 
 
 def told(monkeypatch, module):
-    """What a module logs from now on."""
+    """The messages that a module logs during the test."""
     messages = []
     monkeypatch.setattr(
         f'fvgpt.engine.{module}.print_log',
@@ -59,7 +60,7 @@ def told(monkeypatch, module):
     return messages
 
 
-def test_a_broken_checkpoint_costs_one_epoch_and_is_told(tmp_path, monkeypatch):
+def test_a_broken_checkpoint_costs_one_epoch_and_gives_a_warning(tmp_path, monkeypatch):
     messages = told(monkeypatch, 'runner.resume')
     write(tmp_path, 1)
     write(tmp_path, 2)
@@ -191,7 +192,7 @@ def test_parameters_that_do_not_fit_are_an_error_where_mmengine_warns(fvgpt, cha
         )
 
 
-def test_classes_of_the_base_branch_that_were_not_trained_on_are_told(fvgpt, monkeypatch):
+def test_classes_of_the_base_branch_that_were_not_trained_on_give_a_warning(fvgpt, monkeypatch):
     messages = told(monkeypatch, 'hooks.class_names')
     model, _ = fvgpt
     model.set_trained_classes(BASE)

@@ -1,4 +1,4 @@
-"""Tests of a recipe: one loader, and what each test's data set has otherwise."""
+"""Tests of a recipe: one loader, and the keys in which the data set of each test differs."""
 
 import pytest
 from mmengine.config import Config
@@ -66,7 +66,8 @@ def test_top_level_keys_reach_whole_data_sets_of_tests_too(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
         f'_base_ = {str(RECIPE)!r}\nclip = dict(name="ViT-B-16")\nimage_size = 64\n'
-        'pipeline = [dict(type="LoadImage"), dict(type="CenterCrop", crop_size=64), dict(type="PackInputs")]\n'
+        'pipeline = [dict(type="LoadImage"), dict(type="CenterCrop", crop_size=64), '
+        'dict(type="PackInputs")]\n'
         'own = dict(type="ClassFolderDataset", img_dir="x", split="test", pipeline=pipeline)\n'
         'test_cfg = dict(tests=[own, dict(pipeline=pipeline)])\n'
     )

@@ -53,8 +53,8 @@ def _merged(name: str, top: dict, own: dict, common: Optional[dict]) -> ConfigDi
         old, above, inside = ((clip or {}).get(key, _ABSENT) for clip in (common, top, own))
         if above != inside and (common is None or old not in (above, inside)):
             raise UserError(
-                f'clip.{key} is {top.get(key)!r} and {name}.clip.{key} is {own.get(key)!r}: they are '
-                'one CLIP, set only one of them, or both alike'
+                f'clip.{key} is {top.get(key)!r} and {name}.clip.{key} is {own.get(key)!r}: '
+                'they are one CLIP, set only one of them, or both alike'
             )
         merged[key] = inside if above == old else above
     return ConfigDict({key: deepcopy(v) for key, v in merged.items() if v is not _ABSENT})

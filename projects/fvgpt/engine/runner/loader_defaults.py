@@ -24,8 +24,8 @@ def set_loader_defaults(config: Config) -> None:
     """Set ``num_workers``, ``pin_memory`` and ``persistent_workers`` of a recipe's data loaders.
 
     Values in the recipe have priority, with two exceptions, because mmpretrain's commands set both
-    keys for all loaders: ``pin_memory`` is useless without a GPU, and ``persistent_workers`` without
-    workers is an error in torch.
+    keys for all loaders: ``pin_memory`` is useless without a GPU, and ``persistent_workers``
+    without workers is an error in torch.
     """
     for part in ('train', 'val', 'test'):
         loader = config.get(f'{part}_dataloader')
