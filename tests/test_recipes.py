@@ -142,3 +142,8 @@ def test_options_of_the_command_line_reach_every_part(tmp_path):
     assert {(dataset.num_shots, dataset.layout) for dataset in datasets_of(config)} == {
         (4, 'archives')
     }
+
+
+def test_the_table_of_all_tuners_has_every_tuner():
+    protocol = Config.fromfile(ROOT / 'configs' / 'protocols' / 'all_tuners.py')
+    assert sorted(protocol.tuners) == sorted(TUNERS)

@@ -1,7 +1,9 @@
 """The recipes of ``configs/fvgpt`` as a table: tuner x data set x stage, and the text of each file.
 
-A new tuner is a row of ``TUNERS``, a new data set a row of ``DATA_SETS``;
-``python tools/make_recipes.py`` then writes the files.
+A new tuner is a class in ``tuners/``, imported in its ``__init__.py``, a file
+``configs/_base_/models/<tuner>.py`` and a row of ``TUNERS``. A new data set is a file
+``configs/_base_/datasets/<data set>.py`` and a row of ``DATA_SETS``. ``python tools/make_recipes.py``
+then writes the recipes.
 """
 
 from dataclasses import dataclass, field

@@ -244,7 +244,12 @@ class FVGPT(FrozenTowerClassifier):
         return terms
 
     def base_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
-        """CE(z_FDC, y), L_FRG and L_dist, weighted, for labels (B,)."""
+        """The terms of L_base, for labels (B,).
+
+        ``loss_fdc`` is CE(z_FDC, y), ``loss_gate`` lambda_FRG L_FRG, ``loss_distill`` lambda_d L_dist.
+        Terms whose key contains ``loss`` are added up and trained, the others are only logged. A
+        further term is a class in ``losses/``, a key of this class for its config, and a line here.
+        """
         z_full, z_fg = signals.z_full, signals.z_fg
         terms = dict(loss_fdc=F.cross_entropy(signals.z_fdc, labels))
         if self.reliability_gate is not None:
@@ -260,7 +265,7 @@ class FVGPT(FrozenTowerClassifier):
         )
 
     def new_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
-        """L_PC, weighted, for labels (B,)."""
+        """The term of the new branch, ``loss_prior`` = lambda L_PC, for labels (B,)."""
         loss = self.calibration_loss(signals.z_pc, signals.z_clip, labels)
         return dict(loss_prior=loss, trust_clip=signals.b.detach().mean())
 

@@ -18,7 +18,7 @@ class Calibrated(NamedTuple):
 
 @MODELS.register_module()
 class PriorCalibration(nn.Module):
-    """z_PC = (1 - b) z_full + b z_CLIP, with b from the Backbone Reliability Gate.
+    """z_PC = (1 - b) z_main + b z_CLIP, with b from the Backbone Reliability Gate.
 
     The released configuration also has BDPC_USE_RG_IF_MASK, whose effect is not public; it is not
     implemented (decision O21).
@@ -32,8 +32,11 @@ class PriorCalibration(nn.Module):
         super().__init__()
         self.gate = BackboneReliabilityGate(**gate)
 
-    def forward(self, z_full: Tensor, z_clip: Tensor) -> Calibrated:
-        """z_PC and b from the logits (B, C) of the tuner and of the original CLIP."""
-        z_full, z_clip = at_least_float32(z_full), at_least_float32(z_clip)
-        b = self.gate(z_full, z_clip)
-        return Calibrated((1 - b[:, None]) * z_full + b[:, None] * z_clip, b)
+    def forward(self, z_main: Tensor, z_clip: Tensor) -> Calibrated:
+        """z_PC and b from the logits (B, C) of the tuner and of the original CLIP.
+
+        z_main follows the tuner's rule for new classes; the paper writes z_full.
+        """
+        z_main, z_clip = at_least_float32(z_main), at_least_float32(z_clip)
+        b = self.gate(z_main, z_clip)
+        return Calibrated((1 - b[:, None]) * z_main + b[:, None] * z_clip, b)

@@ -146,18 +146,18 @@ class BackboneReliabilityGate(ReliabilityGate):
 
     STATISTICS = ('entropy_full', 'entropy_clip', 'cosine')
 
-    def statistics(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
+    def statistics(self, z_main: Tensor, z_clip: Tensor) -> Tensor:
         """s (B, 3) of the logits (B, C) of the tuner and of the original CLIP."""
-        p_full, p_clip = self.probabilities(z_full), self.probabilities(z_clip)
+        p_main, p_clip = self.probabilities(z_main), self.probabilities(z_clip)
         return torch.stack(
             [
-                self.entropy(p_full),
+                self.entropy(p_main),
                 self.entropy(p_clip),
-                torch.cosine_similarity(p_full, p_clip, dim=-1),
+                torch.cosine_similarity(p_main, p_clip, dim=-1),
             ],
             -1,
         )
 
-    def forward(self, z_full: Tensor, z_clip: Tensor) -> Tensor:
+    def forward(self, z_main: Tensor, z_clip: Tensor) -> Tensor:
         """b (B,) in (0, 1); float32 rounds it to 0 or 1 if its logit is below -100 or above 17."""
-        return self.gate(self.statistics(z_full, z_clip)).sigmoid()
+        return self.gate(self.statistics(z_main, z_clip)).sigmoid()

@@ -25,6 +25,13 @@ class PromptTuner(FrozenTowerClassifier):
     defaults here; if it changes the image tower, it sets ``image_tower_is_clip`` to False and
     overrides :meth:`encode_image`. FVG-PT uses a tuner only through these.
 
+    The life of a tuner: it is built without classes. :meth:`set_class_names` calls
+    ``_build_classes``, with ``class_names`` already set. ``set_trained_classes`` follows at the
+    first epoch of training, or comes from a checkpoint. Under FVG-PT a tuner's own ``branch`` is
+    always ``base``: :meth:`logits` reads its argument. A parameter with one row per class (as
+    Tip-Adapter's cache) takes their number as an argument, and finds the rows of the current
+    classes by ``trained_columns``.
+
     Args:
         clip: a :class:`~fvgpt.clip.FrozenCLIP` or its config.
         data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
