@@ -139,10 +139,10 @@ def test_a_checkpoint_that_unfolds_to_more_than_it_is_is_refused(tmp_path):
     'content, message',
     [
         (dict(state_dict={'ctx': 'text'}), 'more than tensors'),
-        (dict(STATE, meta=3), 'of another form'),
-        (dict(STATE, meta={PROVENANCE: 'CoOp'}), 'of another form'),
-        (dict(STATE, meta={PROVENANCE: dict(class_names='cat')}), 'of another form'),
-        (dict(STATE, meta={PROVENANCE: dict(class_names=[1])}), 'of another form'),
+        (dict(STATE, meta=3), 'meta is not a dict'),
+        (dict(STATE, meta={PROVENANCE: 'CoOp'}), 'its provenance is invalid'),
+        (dict(STATE, meta={PROVENANCE: dict(class_names='cat')}), 'its provenance is invalid'),
+        (dict(STATE, meta={PROVENANCE: dict(class_names=[1])}), 'its provenance is invalid'),
     ],
 )
 def test_plain_values_of_another_form_are_refused(content, message, tmp_path):

@@ -6,8 +6,9 @@ project::
     custom_imports = dict(imports=['fvgpt'], allow_failed_imports=False)
 
 In Python: :func:`run_recipe` and :func:`evaluate_recipe` train and test, :class:`FVGPTInferencer`
-predicts, :func:`load_model` and :func:`load_bundle` load what was trained, and :class:`UserError` is
-the error of everything that a user can correct. They are imported when they are first used.
+predicts, :func:`load_model` and :func:`load_bundle` load what was trained, and
+:class:`UserError` is the error of everything that a user can correct. They are imported when they
+are first used.
 """
 
 import importlib

@@ -2,8 +2,8 @@
 
 A new tuner is a class in ``tuners/``, imported in its ``__init__.py``, a file
 ``configs/_base_/models/<tuner>.py`` and a row of ``TUNERS``. A new data set is a file
-``configs/_base_/datasets/<data set>.py`` and a row of ``DATA_SETS``. ``python tools/make_recipes.py``
-then writes the recipes.
+``configs/_base_/datasets/<data set>.py`` and a row of ``DATA_SETS``.
+``python tools/make_recipes.py`` then writes the recipes.
 """
 
 from dataclasses import dataclass, field

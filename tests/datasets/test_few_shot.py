@@ -17,6 +17,7 @@ from fvgpt.datasets import (
     sample_shots,
     subset_labels,
 )
+from fvgpt.names import Subset
 from fvgpt.registry import DATASETS
 
 
@@ -79,6 +80,11 @@ def test_a_subset_is_relabelled_and_named_in_the_metainfo(root):
     assert sorted(set(new.get_gt_labels())) == [0, 1] and len(new) == 6
     assert dataset(root).metainfo['branch'] == 'base'
     assert dataset(root, metainfo=dict(branch='new')).metainfo['branch'] == 'new'
+
+
+def test_metainfo_is_plain_since_checkpoints_contain_it(root):
+    for data in (dataset(root), dataset(root, subset=Subset.NEW)):
+        assert {type(data.metainfo[key]) for key in ('subset', 'branch')} == {str}
 
 
 def test_base_images_are_those_drawn_for_all_classes(root):

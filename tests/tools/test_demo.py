@@ -86,7 +86,7 @@ def test_class_names_are_lines_each_once():
     'name, sources',
     [
         ('fvgpt', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'}),
-        ('tuner', {'tuner'}),
+        ('tuner', {'zero_shot', 'tuner'}),
         ('ivlp', {'zero_shot', 'tuner', 'fdc', 'pc', 'open'}),
     ],
 )

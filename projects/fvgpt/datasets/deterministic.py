@@ -56,8 +56,8 @@ def random_steps(dataset: Any) -> List[str]:
     """Names of the steps of a data set's pipeline that are not known to be deterministic.
 
     Steps inside ``Compose``, ``KeyMapper``, ``TransformBroadcaster`` and mmpretrain's wrapper of
-    torchvision's transforms are looked at one by one. A data set without a pipeline of its own, such
-    as ``ConcatDataset``, is named itself.
+    torchvision's transforms are looked at one by one. A data set without a pipeline of its own,
+    such as ``ConcatDataset``, is named itself.
     """
     dataset = innermost(dataset)
     if not hasattr(dataset, 'pipeline'):
@@ -70,7 +70,7 @@ def random_steps(dataset: Any) -> List[str]:
 
 
 def _single_steps(step: Any) -> Iterator[Any]:
-    """The steps that a step consists of, itself if it is no wrapper."""
+    """The steps that a step consists of, or the step itself if it is not a wrapper."""
     if type(step) is TorchVisonTransformWrapper:
         yield from _single_steps(step.t)
     elif isinstance(step, (list, tuple)):

@@ -83,7 +83,8 @@ class FewShotDataset(BaseDataset):
         **kwargs,
     ):
         self.split = _choice('split', split, SPLITS)
-        self.subset = _choice('subset', subset, tuple(Subset))
+        # A plain string: checkpoints, which contain the metainfo, are read without classes of ours.
+        self.subset = Subset(_choice('subset', subset, tuple(Subset))).value
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
         if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
             raise UserError(

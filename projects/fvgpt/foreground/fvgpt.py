@@ -246,7 +246,8 @@ class FVGPT(FrozenTowerClassifier):
     def base_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
         """The terms of L_base, for labels (B,).
 
-        ``loss_fdc`` is CE(z_FDC, y), ``loss_gate`` lambda_FRG L_FRG, ``loss_distill`` lambda_d L_dist.
+        ``loss_fdc`` is CE(z_FDC, y), ``loss_gate`` lambda_FRG L_FRG,
+        ``loss_distill`` lambda_d L_dist.
         Terms whose key contains ``loss`` are added up and trained, the others are only logged. A
         further term is a class in ``losses/``, a key of this class for its config, and a line here.
         """

@@ -181,5 +181,5 @@ def test_a_process_that_fails_ends_all_with_its_error(tmp_path):
         timeout=200,
     )
     assert done.returncode != 0
-    assert 'error: the second step of process 1 failed' in done.stderr
+    assert 'ValueError: the second step of process 1 failed' in done.stderr
     assert not (tmp_path / 'run' / 'results.json').exists()
