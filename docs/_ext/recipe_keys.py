@@ -32,9 +32,7 @@ KEYS = {
             'of the few-shot draw, the initial values and the order of images; same as `--seed`',
         ),
         Key('clip.name', 'an open_clip model, `quickstart`, `local-dir:FOLDER` or `hf-hub:NAME`'),
-        Key(
-            'clip.pretrained', 'its weights: a tag, a file, or `None` if the name includes them'
-        ),
+        Key('clip.pretrained', 'its weights: a tag, a file, or `None` if the name includes them'),
         Key(
             'clip.quick_gelu',
             'activation of a weights file that does not contain it: `True` for those of OpenAI',
