@@ -85,6 +85,6 @@ def test_a_missing_file_and_a_missing_gpu_are_named(tmp_path):
 )
 def test_a_missing_library_names_its_requirements(monkeypatch, segmenter, library, options):
     monkeypatch.setitem(sys.modules, library, None)  # makes the import fail
-    mend = rf'pip install -r requirements/segment-{segmenter}\.txt'
-    with pytest.raises(ImportError, match=f'{library} cannot be imported.*{mend}'):
+    remedy = rf'pip install -r requirements/segment-{segmenter}\.txt'
+    with pytest.raises(ImportError, match=f'{library} cannot be imported.*{remedy}'):
         build_segmenter(segmenter, options)
