@@ -116,6 +116,17 @@ def test_what_was_changed_holds_for_stage_one_however_it_was_changed(tmp_path):
     assert stages[0].train_cfg.max_epochs == 3 and stages[0].model.n_ctx == 2
 
 
+def test_an_option_with_the_value_of_stage_two_reaches_stage_one(tmp_path):
+    recipe = str(RECIPES / 'tip_adapter_fvg_quickstart.py')  # 1 epoch, then 10
+    epochs = Config.fromfile(recipe).train_cfg.max_epochs
+    stages = []
+    for options in (None, {'train_cfg.max_epochs': epochs}):
+        config = load_recipe(recipe, options)
+        config.work_dir = str(tmp_path)
+        stages.append(tuner_config(config).train_cfg.max_epochs)
+    assert stages[0] != epochs == stages[1]
+
+
 def test_a_key_that_nobody_reads_is_refused_however_it_was_set():
     config = Config.fromfile(RECIPE)
     config.num_shot = 4

@@ -10,7 +10,7 @@ from ...io.errors import UserError
 from ...registry import RUNNERS
 from .options import check_options, read_recipe
 from .prompt_tuning_runner import PromptTuningRunner
-from .resolve import resolve
+from .resolve import resolve, tuner_options
 from .resume import numbered_checkpoints
 
 
@@ -29,6 +29,9 @@ def _read(path: str, options: Optional[dict]) -> Config:
     if options:
         check_options(config, options)
         config.merge_from_dict(options)
+        if 'tuner_recipe' in config:
+            # an option that repeats the value of stage 2's file is not a change that resolve() sees
+            config.tuner_options = {**config.get('tuner_options', {}), **tuner_options(options)}
     return config
 
 
