@@ -2,7 +2,7 @@
 
 import os
 
-# Two workers share the cores (pytest -n 2): one thread for each of them and of their commands.
+# Three workers share two cores (pytest -n 3, some wait): one thread for each and its commands.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import json
