@@ -59,11 +59,13 @@ def test_a_prediction_computes_no_more_than_it_needs(model):
 
 def test_stored_features_are_restored_as_they_were(model):
     images, samples = batch(0)
-    for masks in (None, masks_of(samples)):
-        frozen = model.extract_feat(images, masks)
+    with_masks = model.extract_feat(images, masks_of(samples))
+    exchanged = with_masks._replace(exchanged=with_masks.foreground)
+    for frozen in (model.extract_feat(images), with_masks, exchanged):
         again = restore(flatten(frozen))
         assert flatten(again).keys() == flatten(frozen).keys()
-        assert (again.foreground is None) == (again.area is None) == (masks is None)
+        for field in frozen._fields:
+            assert (getattr(again, field) is None) == (getattr(frozen, field) is None)
         assert again.full.tuned.keys() == frozen.full.tuned.keys()
         for key, value in flatten(frozen).items():
             assert torch.equal(flatten(again)[key], value)

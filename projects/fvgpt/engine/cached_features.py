@@ -19,7 +19,7 @@ from ..foreground.fvgpt import stack_masks
 from ..tuners.classifier import FrozenTowerClassifier
 from ..tuners.features import FrozenFeatures, ViewFeatures
 
-_VIEWS = ('full', 'foreground')  # fields of FrozenFeatures that are ViewFeatures
+_VIEWS = ('full', 'foreground', 'exchanged')  # fields of FrozenFeatures that are ViewFeatures
 _TUNED = 'tuned.'
 
 
@@ -96,7 +96,8 @@ class SeededView(Dataset):
 def flatten(frozen: FrozenFeatures) -> Dict[str, Tensor]:
     """Frozen features as one dict of tensors with rows (B, ...), the form in which they are stored.
 
-    Keys: ``full.clip``, ``full.tuned.NAME``, the same with ``foreground``, and ``area``.
+    Keys: ``full.clip``, ``full.tuned.NAME``, the same with ``foreground`` and ``exchanged``, and
+    ``area``.
     """
     flat: Dict[str, Tensor] = {}
     for name in _VIEWS:
@@ -120,7 +121,7 @@ def restore(flat: Dict[str, Tensor]) -> FrozenFeatures:
         views[name] = None if clip is None and not tuned else ViewFeatures(clip, tuned)
     full = views['full']
     assert full is not None, 'features without the full view'
-    return FrozenFeatures(full, views['foreground'], flat.get('area'))
+    return FrozenFeatures(full, views['foreground'], flat.get('area'), views['exchanged'])
 
 
 def feature_loader(cached: CachedFeatures, batches: BatchSampler) -> DataLoader:

@@ -13,7 +13,7 @@ what its own logits rule needs.
 
 
 class ViewFeatures(NamedTuple):
-    """Features of one view (the full image, or its foreground) of B images.
+    """Features of one view (the full image, its foreground, ...) of B images.
 
     Attributes:
         clip: (B, D) feature of the original CLIP, not L2-normalised; None if it was not computed.
@@ -35,8 +35,11 @@ class FrozenFeatures(NamedTuple):
         full: of the full view x.
         foreground: of the foreground view x_fg; None without masks.
         area: (B,) foreground share A(m) of the image, in [0, 1]; None without masks.
+        exchanged: of x', the object of x on the background of another image
+            (background exchange); None unless a model is trained on it.
     """
 
     full: ViewFeatures
     foreground: Optional[ViewFeatures] = None
     area: Optional[Tensor] = None
+    exchanged: Optional[ViewFeatures] = None
