@@ -12,6 +12,7 @@ from .list_file import ListFileDataset
 from .load_image import LoadImage, read_image
 from .own_images import OwnImages
 from .quickstart_world import QuickstartWorld
+from .remove_object import remove_object
 from .split_file import SplitFileDataset
 from .transforms import LoadForegroundMask, PackForegroundInputs, PairedRandomResizedCrop
 
@@ -32,6 +33,7 @@ __all__ = [
     'WholeBatchSampler',
     'draw_subset',
     'read_image',
+    'remove_object',
     'sample_shots',
     'subset_labels',
 ]
