@@ -34,7 +34,7 @@ def remove_object(image: np.ndarray, mask: np.ndarray) -> Optional[np.ndarray]:
         return None
     hidden = cv2.dilate(mask.astype(np.uint8), np.ones((DILATION, DILATION), np.uint8))
     height, width = hidden.shape
-    half = max(1, width // 2), max(1, height // 2)
+    half = max(2, width // 2), max(2, height // 2)  # cv2.inpaint needs two pixels
     # A small pixel is hidden if any part of it is.
     small_hidden = cv2.resize(hidden.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0
     if small_hidden.all():
