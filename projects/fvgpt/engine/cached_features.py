@@ -66,8 +66,13 @@ class CachedFeatures(Dataset):
             name: torch.from_numpy(array[self.view[indices], indices])
             for name, array in self.arrays.items()
         }
-        samples = [DataSample().set_gt_label(self.labels[i]) for i in indices]
-        return dict(inputs=restore(rows), data_samples=samples)
+        return dict(inputs=restore(rows), data_samples=[self._sample(i) for i in indices])
+
+    def _sample(self, index: int) -> DataSample:
+        """What metrics read of an image besides its prediction: label, file and group."""
+        info = self.dataset.get_data_info(index) if self.dataset is not None else {}
+        known = {key: info[key] for key in ('img_path', 'group') if key in info}
+        return DataSample(metainfo=known).set_gt_label(self.labels[index])
 
 
 class SeededView(Dataset):

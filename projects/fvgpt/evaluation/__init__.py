@@ -1,15 +1,21 @@
-"""Accuracies per class subset, harmonic means, and the table of one run."""
+"""Accuracies per class subset and group, harmonic means, and the table of one run."""
 
+from .outcomes import Outcome, read_outcomes, write_outcomes
 from .results import harmonic_mean, harmonic_means, nested_results, results_table
 from .sources import STYLES, TITLES
 from .subset_accuracy import SubsetAccuracy
+from .worst_group import WorstGroupAccuracy
 
 __all__ = [
+    'Outcome',
     'STYLES',
     'SubsetAccuracy',
     'TITLES',
+    'WorstGroupAccuracy',
     'harmonic_mean',
     'harmonic_means',
     'nested_results',
+    'read_outcomes',
     'results_table',
+    'write_outcomes',
 ]

@@ -1,11 +1,14 @@
 """One test run over several class subsets."""
 
+from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner, TestLoop
 from torch.utils.data import DataLoader
 
 from ...datasets.wrapped import innermost
+from ...evaluation.outcomes import OUTCOMES, Outcome, write_outcomes
 from ...evaluation.results import harmonic_means
 from ...io.errors import UserError
 from ...registry import LOOPS
@@ -69,16 +72,25 @@ class SubsetTestLoop(TestLoop):
         ]
 
     def run(self) -> Dict[str, float]:
-        """Run every test.
+        """Run every test, and write which images were right to ``outcomes.npz`` in the work dir.
+
+        See :mod:`fvgpt.evaluation.outcomes`.
 
         Returns:
             All metrics, with the harmonic means.
         """
         metrics: Dict[str, float] = {}
+        outcomes: Dict[str, Outcome] = {}
         for dataloader in self.dataloaders:
             self.dataloader = dataloader
-            meta = innermost(self.dataloader.dataset).metainfo
+            dataset = innermost(self.dataloader.dataset)
+            meta = dataset.metainfo
             self.evaluator.dataset_meta = self.runner.visualizer.dataset_meta = meta
             metrics.update(super().run())
+            for metric in self.evaluator.metrics:
+                for column, outcome in getattr(metric, 'outcomes', {}).items():
+                    outcomes[column] = outcome.below(getattr(dataset, 'data_root', None))
+        if outcomes and is_main_process():
+            write_outcomes(Path(self.runner.work_dir) / OUTCOMES, outcomes)
         metrics.update(harmonic_means(metrics))
         return metrics
