@@ -19,7 +19,8 @@ from ..foreground.fvgpt import stack_masks
 from ..tuners.classifier import FrozenTowerClassifier
 from ..tuners.features import FrozenFeatures, ViewFeatures
 
-_VIEWS = ('full', 'foreground', 'exchanged')  # fields of FrozenFeatures that are ViewFeatures
+# Fields of FrozenFeatures that are ViewFeatures
+_VIEWS = ('full', 'foreground', 'exchanged', 'held_out')
 _TUNED = 'tuned.'
 
 
@@ -69,10 +70,10 @@ class CachedFeatures(Dataset):
         return dict(inputs=restore(rows), data_samples=[self._sample(i) for i in indices])
 
     def _sample(self, index: int) -> DataSample:
-        """What metrics read of an image besides its prediction: label, file and group."""
+        """Position, label, and what metrics read of an image besides these: file and group."""
         info = self.dataset.get_data_info(index) if self.dataset is not None else {}
         known = {key: info[key] for key in ('img_path', 'group') if key in info}
-        return DataSample(metainfo=known).set_gt_label(self.labels[index])
+        return DataSample(metainfo=dict(known, sample_idx=index)).set_gt_label(self.labels[index])
 
 
 class SeededView(Dataset):
@@ -101,8 +102,8 @@ class SeededView(Dataset):
 def flatten(frozen: FrozenFeatures) -> Dict[str, Tensor]:
     """Frozen features as one dict of tensors with rows (B, ...), the form in which they are stored.
 
-    Keys: ``full.clip``, ``full.tuned.NAME``, the same with ``foreground`` and ``exchanged``, and
-    ``area``.
+    Keys: ``full.clip``, ``full.tuned.NAME``, the same with ``foreground``, ``exchanged`` and
+    ``held_out``, and ``area``.
     """
     flat: Dict[str, Tensor] = {}
     for name in _VIEWS:
@@ -126,7 +127,9 @@ def restore(flat: Dict[str, Tensor]) -> FrozenFeatures:
         views[name] = None if clip is None and not tuned else ViewFeatures(clip, tuned)
     full = views['full']
     assert full is not None, 'features without the full view'
-    return FrozenFeatures(full, views['foreground'], flat.get('area'), views['exchanged'])
+    return FrozenFeatures(
+        full, views['foreground'], flat.get('area'), views['exchanged'], views['held_out']
+    )
 
 
 def feature_loader(cached: CachedFeatures, batches: BatchSampler) -> DataLoader:
@@ -136,7 +139,11 @@ def feature_loader(cached: CachedFeatures, batches: BatchSampler) -> DataLoader:
 
 @torch.no_grad()
 def encode_views(
-    model: FrozenTowerClassifier, views: Sequence[SeededView], batch_size: int, workers: int
+    model: FrozenTowerClassifier,
+    views: Sequence[SeededView],
+    batch_size: int,
+    workers: int,
+    training: bool = False,
 ) -> Dict[str, np.ndarray]:
     """Frozen features of all images: name -> (V, N, ...), names as by :func:`flatten`.
 
@@ -145,6 +152,7 @@ def encode_views(
         views: V views of the N images.
         batch_size: images per pass.
         workers: of the loader.
+        training: whether the images are those that the model is trained on.
     """
     was_training = model.training
     model.eval()
@@ -156,18 +164,22 @@ def encode_views(
             'current',
         )
         loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=pseudo_collate)
-        parts = list(_encode(model, tqdm(loader, disable=None)))
+        parts = list(_encode(model, tqdm(loader, disable=None), training))
         rounds.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     model.train(was_training)
     return {name: np.stack([arrays[name] for arrays in rounds]) for name in rounds[0]}
 
 
-def _encode(model: FrozenTowerClassifier, batches: Iterable) -> Iterator[Dict[str, np.ndarray]]:
+def _encode(
+    model: FrozenTowerClassifier, batches: Iterable, training: bool
+) -> Iterator[Dict[str, np.ndarray]]:
     for batch in batches:
         data = model.data_preprocessor(batch)
         images, samples = data['inputs'], data['data_samples']
         read_masks = model.needs_masks and 'mask' in samples[0]
         frozen = model.extract_feat(images, stack_masks(samples, images) if read_masks else None)
+        if training:
+            frozen = frozen._replace(held_out=model.extract_held_out(images, samples))
         yield {name: rows.float().cpu().numpy() for name, rows in flatten(frozen).items()}
 
 

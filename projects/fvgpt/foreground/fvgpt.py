@@ -23,6 +23,7 @@ from ..tuners.classifier import (
 )
 from ..tuners.features import FrozenFeatures, ViewFeatures
 from ..tuners.zero_shot import ZeroShotCLIP
+from .calibration_folds import CrossFittedSignals, FoldTuners, check_fold_keys
 from .distillation_compensation import ForegroundDistillationCompensation
 from .prior_calibration import PriorCalibration
 from .reliability_gate import ForegroundReliabilityGate
@@ -51,6 +52,13 @@ class FVGPT(FrozenTowerClassifier):
         calibration: config of PC; None switches it off.
         gate_loss, distillation_loss, calibration_loss: configs of L_FRG, L_dist and L_PC. Their
             ``type``, and that of the three modules above, is optional.
+        calibration_folds: K, to train PC on cross-fitted logits: in training, the z_main that b
+            and L_PC read come from K further tuners, each trained without one of K folds of the
+            images, and each image's from the tuner that has not seen it. Everything else, and every
+            prediction, uses ``tuner``. None is the paper's form: ``tuner`` itself, which was
+            trained on these images. Without PC there are no folds.
+        fold_checkpoints: K files, of the tuner trained without fold 0, 1, ..., K - 1. If there are
+            none, a recipe with a stage 1 trains these tuners, too.
         prior_template: prompt of z_CLIP, see :func:`~fvgpt.clip.prompts.resolve_template` (decision
             O13).
         fixed_trust: r without a gate.
@@ -61,7 +69,8 @@ class FVGPT(FrozenTowerClassifier):
         data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
 
     Raises:
-        UserError: an unknown ``fg_fill``, or the checkpoint does not fit the tuner.
+        UserError: an unknown ``fg_fill``, an invalid number of folds or of their checkpoints, or
+            the checkpoint does not fit the tuner.
         MissingFileError: there is no such checkpoint.
     """
 
@@ -77,6 +86,8 @@ class FVGPT(FrozenTowerClassifier):
         gate_loss: dict = dict(type='ReliabilityLoss'),
         distillation_loss: dict = dict(type='ForegroundDistillationLoss'),
         calibration_loss: dict = dict(type='PriorCalibrationLoss'),
+        calibration_folds: Optional[int] = None,
+        fold_checkpoints: Optional[Sequence[str]] = None,
         prior_template: str = PLAIN_TEMPLATE,
         fixed_trust: float = 1.0,
         fg_fill: str = 'mean',
@@ -86,6 +97,10 @@ class FVGPT(FrozenTowerClassifier):
         super().__init__(data_preprocessor=data_preprocessor)
         if fg_fill not in FILLS:
             raise UserError(f'fg_fill must be one of {FILLS}, not {fg_fill!r}')
+        check_fold_keys(calibration_folds, fold_checkpoints)
+        # The folds serve PC only.
+        self.calibration_folds = calibration_folds if calibration is not None else None
+        self.fold_tuners: Optional[FoldTuners] = None
         self.tuner: PromptTuner = MODELS.build(tuner) if isinstance(tuner, dict) else tuner
         self._tuner_is_trained = not isinstance(tuner, dict) or not list(self.tuner.parameters())
         if backbone_checkpoint is not None:
@@ -124,6 +139,24 @@ class FVGPT(FrozenTowerClassifier):
         """
         load_tuner(self.tuner, checkpoint)
         self._tuner_is_trained = True
+
+    def load_fold_tuners(self, checkpoints: Sequence[str], folds: Sequence[int]) -> None:
+        """Load the tuners that PC is trained on, see ``calibration_folds``.
+
+        Args:
+            checkpoints: K files, of the tuner trained without fold 0, 1, ..., K - 1.
+            folds: (N,), fold of each training image, by its position in the training set.
+
+        Raises:
+            MissingFileError, UserError: see :func:`~fvgpt.tuners.checkpoint.load_tuner`.
+        """
+        self.fold_tuners = FoldTuners.load(self.tuner, checkpoints, folds)
+
+    def _apply(self, fn, recurse: bool = True) -> 'FVGPT':
+        super()._apply(fn, recurse)
+        for tuner in self.fold_tuners.tuners if self.fold_tuners else ():
+            tuner._apply(fn)
+        return self
 
     @staticmethod
     def _after_load(module: 'FVGPT', incompatible) -> None:
@@ -178,13 +211,7 @@ class FVGPT(FrozenTowerClassifier):
         count = len(images)
         views = torch.cat([images, self.foreground_view(images, masks)])
         both = self.tuner.extract_view(views, original=False)
-        full, foreground = (
-            ViewFeatures(
-                None if both.clip is None else both.clip[part],
-                {name: feature[part] for name, feature in both.tuned.items()},
-            )
-            for part in (slice(count), slice(count, None))
-        )
+        full, foreground = both.rows(slice(count)), both.rows(slice(count, None))
         if original and full.clip is None:
             full = full._replace(clip=self.tuner.clip.encode_image(images))
         return FrozenFeatures(full, foreground, masks.mean((1, 2, 3)))
@@ -196,7 +223,16 @@ class FVGPT(FrozenTowerClassifier):
         if data_samples is None:
             return self.extract_feat(images, original=self._reads_clip)
         masks = stack_masks(data_samples, images) if self.needs_masks else None
-        return self.extract_feat(images, masks, original=self.calibration is not None)
+        frozen = self.extract_feat(images, masks, original=self.calibration is not None)
+        return frozen._replace(held_out=self.extract_held_out(images, data_samples))
+
+    def extract_held_out(
+        self, images: Tensor, data_samples: List[DataSample]
+    ) -> Optional[ViewFeatures]:
+        """See :class:`~fvgpt.tuners.classifier.FrozenTowerClassifier`."""
+        if self.fold_tuners is None:
+            return None
+        return self.fold_tuners.extract_view(images, self.fold_tuners.of(data_samples))
 
     @property
     def _reads_clip(self) -> bool:
@@ -206,11 +242,28 @@ class FVGPT(FrozenTowerClassifier):
         """Which views are read, and what the trained tuner's image features depend on."""
         both_views = training and self.needs_masks
         views = f'both views {self.fg_fill}' if both_views else 'full view'
-        return f'{views} {self.tuner.cache_key(training=False)}'
+        held_out = self.fold_tuners.cache_key() if training and self.fold_tuners else ''
+        return f'{views} {self.tuner.cache_key(training=False)}{held_out}'
 
     def signals(self, frozen: FrozenFeatures) -> Signals:
         """The paper's quantities of a batch: all of this model's logits and trust scores."""
         return Signals(self, frozen)
+
+    def training_signals(self, frozen: FrozenFeatures, data_samples: List[DataSample]) -> Signals:
+        """Of a training batch: with ``calibration_folds``, z_main, b and z_PC are cross-fitted.
+
+        Raises:
+            NotReadyError: the tuners of the folds are not loaded.
+        """
+        if self.calibration_folds is None:
+            return self.signals(frozen)
+        if self.fold_tuners is None:
+            raise NotReadyError(
+                f'calibration_folds={self.calibration_folds} needs the tuners of the folds: train '
+                'with the PromptTuningRunner, or call load_fold_tuners()'
+            )
+        self.fold_tuners.set_class_names(self.class_names, self.dataset_name)
+        return CrossFittedSignals(self, frozen, self.fold_tuners, self.fold_tuners.of(data_samples))
 
     # ------------------------------------------------------------------ training
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
@@ -230,7 +283,7 @@ class FVGPT(FrozenTowerClassifier):
             )
         with torch.no_grad():
             frozen = self.frozen(inputs, data_samples)
-        signals = self.signals(frozen)
+        signals = self.training_signals(frozen, data_samples)
         labels = gt_labels(data_samples, signals.full['feature'].device)
         terms: Dict[str, Tensor] = {}
         if self.compensation is not None:

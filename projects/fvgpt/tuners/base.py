@@ -1,6 +1,7 @@
 """The contract between a prompt tuner and the rest of the project."""
 
 from abc import abstractmethod
+from copy import deepcopy
 from typing import Dict, List, Optional, Tuple, Union
 
 import torch
@@ -61,6 +62,18 @@ class PromptTuner(FrozenTowerClassifier):
         self.clip: FrozenCLIP = MODELS.build(clip) if isinstance(clip, dict) else clip
         self._text_cache: Dict[Tuple, Features] = {}
         self._text_version: Tuple = ()
+
+    training_images_key: Optional[str] = None
+    """Argument that is the number of training images, if the method has one."""
+
+    def copy_for(self, training_images: int) -> 'PromptTuner':
+        """A tuner of the same settings and CLIP, to load the parameters of another training into.
+
+        Args:
+            training_images: number of images of that training; methods whose parameters depend on
+                it override this.
+        """
+        return deepcopy(self)
 
     # ------------------------------------------------------------------ text side
     def cache_prompts(self, texts: List[str]) -> None:

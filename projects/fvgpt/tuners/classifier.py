@@ -14,7 +14,7 @@ from ..datasets.class_names import check_class_names
 from ..io.errors import NotReadyError, UserError
 from ..names import Branch
 from ..registry import MODELS
-from .features import FrozenFeatures
+from .features import FrozenFeatures, ViewFeatures
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # RGB, of pixels in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -233,6 +233,15 @@ class FrozenTowerClassifier(CLIPClassifier):
             original: whether the original CLIP's features are needed. They cost a pass of their
                 own if the tuner has changed the image tower.
         """
+
+    def extract_held_out(
+        self, images: Tensor, data_samples: List[DataSample]
+    ) -> Optional[ViewFeatures]:
+        """Features of training images by the tuners that were not trained on them.
+
+        None if the model does not read them, see ``calibration_folds`` of FVGPT.
+        """
+        return None
 
     @abstractmethod
     def extract_for(

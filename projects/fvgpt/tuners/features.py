@@ -1,6 +1,6 @@
 """What the frozen towers give for a batch of images, as values with named fields."""
 
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Union
 
 from torch import Tensor
 
@@ -24,6 +24,13 @@ class ViewFeatures(NamedTuple):
     clip: Optional[Tensor] = None
     tuned: Features = {}
 
+    def rows(self, rows: Union[slice, Tensor]) -> 'ViewFeatures':
+        """The features of some of the images, given by a slice or by their positions (b,)."""
+        return ViewFeatures(
+            None if self.clip is None else self.clip[rows],
+            {name: feature[rows] for name, feature in self.tuned.items()},
+        )
+
 
 class FrozenFeatures(NamedTuple):
     """Everything that FVG-PT and the tuners need of a batch of images once the towers are frozen.
@@ -37,9 +44,12 @@ class FrozenFeatures(NamedTuple):
         area: (B,) foreground share A(m) of the image, in [0, 1]; None without masks.
         exchanged: of x', the object of x on the background of another image
             (background exchange); None unless a model is trained on it.
+        held_out: of x, by the image tower of the tuner that was not trained on the image
+            (cross-fitting); None unless a model is trained on it and the tuner has such a tower.
     """
 
     full: ViewFeatures
     foreground: Optional[ViewFeatures] = None
     area: Optional[Tensor] = None
     exchanged: Optional[ViewFeatures] = None
+    held_out: Optional[ViewFeatures] = None

@@ -1,5 +1,6 @@
 """Tip-Adapter and Tip-Adapter-F: training-free adaptation of CLIP (Zhang et al., ECCV 2022)."""
 
+from copy import deepcopy
 from typing import Dict, List, Optional, Union
 
 import torch
@@ -37,6 +38,7 @@ class TipAdapter(ZeroShotCLIP):
 
     source = Source.TUNER
     logits_are_cosine = False
+    training_images_key = 'cache_size'
 
     def __init__(
         self,
@@ -51,6 +53,13 @@ class TipAdapter(ZeroShotCLIP):
         self.alpha, self.beta = alpha, beta
         self.keys = nn.Parameter(torch.zeros(cache_size, self.clip.embed_dim))
         self.register_buffer('key_labels', torch.full((cache_size,), -1))
+
+    def copy_for(self, training_images: int) -> 'TipAdapter':
+        """With an empty cache of that size."""
+        other = deepcopy(self)
+        other.keys = nn.Parameter(self.keys.new_zeros(training_images, self.keys.shape[1]))
+        other.key_labels = self.key_labels.new_full((training_images,), -1)
+        return other
 
     @torch.no_grad()
     def fill_cache(self, features: Tensor, labels: Tensor) -> None:

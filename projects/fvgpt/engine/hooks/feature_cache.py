@@ -134,7 +134,7 @@ class FeatureCacheHook(Hook):
             # depend on whether the features were found or computed
             with forked_random_state(seed), torch.autocast(key['device'], enabled=amp):
                 rounds = [SeededView(dataset, seed, view) for view in range(views)]
-                return encode_views(model, rounds, self.batch_size, loader.num_workers)
+                return encode_views(model, rounds, self.batch_size, loader.num_workers, training)
 
         if is_main_process():  # the other ranks read its entry
             self.cache.get(key, make)
