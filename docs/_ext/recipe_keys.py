@@ -57,6 +57,11 @@ KEYS = {
             '`error`, or `full`: the whole image is foreground',
         ),
         Key(
+            'train_dataloader.dataset.mask_of',
+            'whose mask an image gets: its `own`, or as a control another one, `shuffled` or '
+            '`area_matched`',
+        ),
+        Key(
             'train_dataloader.dataset.subset_file',
             'list of training images, which are then not drawn, see '
             '[few-shot subsets](../datasets.md#few-shot-subsets-to-share)',
@@ -84,7 +89,10 @@ KEYS = {
         Key('model.calibration', '`None` switches PC off'),
         Key('model.distillation_loss', 'its `loss_weight` is λ_d'),
         Key('model.prior_template', 'prompt of the original CLIP'),
-        Key('model.fg_fill', 'background of the foreground view: `mean` or `black`'),
+        Key(
+            'model.fg_fill',
+            'background of the foreground view: `mean`, `black`, or as a control `image`, its own',
+        ),
         Key('model.tuner.n_ctx', 'any key of the tuner, for both stages'),
     ],
     'Cached features': [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvgpt.datasets.remove_object import remove_object
+from fvgpt.datasets.remove_object import leaves_background, remove_object
 
 
 def picture(seed, height, width):
@@ -24,6 +24,7 @@ def test_nothing_of_the_object_is_left_and_nothing_else_changes(seed, height, wi
     image, mask = picture(seed, height, width)
     background = remove_object(image, mask)
     near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert leaves_background(mask) == (background is not None)
     if background is None:
         assert mask.mean() >= 0.95 or near.mean() > 0.3  # little or nothing to fill in from
         return

@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from fvgpt.foreground import FVGPT
+from fvgpt.foreground.fvgpt import stack_masks
 from fvgpt.tuners import CoOp, PromptTuner
 
 BASE, NEW = ['cat', 'dog', 'yellow-crested cockatoo'], ['St. Bernard', 'Yo_Yo']
@@ -290,6 +291,17 @@ def test_foreground_view_keeps_the_object_and_fills_the_rest(tuner):
         view = build(tuner, fg_fill=fill).foreground_view(images, masks)
         assert torch.equal(view[:, :, 2:5], images[:, :, 2:5])
         torch.testing.assert_close(view[:, 0, 5:], torch.full_like(view[:, 0, 5:], expected))
+
+
+def test_the_control_without_masks_has_the_full_view_and_the_area_of_the_mask(tuner):
+    model = build(tuner, fg_fill='image')
+    images, samples = batch(0)
+    masks = stack_masks(samples, images)
+    frozen = model.extract_feat(images, masks)
+    signals = model.signals(frozen)
+    torch.testing.assert_close(signals.z_fg, signals.z_full)
+    assert torch.equal(frozen.area, masks.mean((1, 2, 3))) and (frozen.area < 0.98).any()
+    assert model.cache_key(training=True) != build(tuner).cache_key(training=True)
 
 
 def test_unusable_masks_are_not_trusted_and_do_not_teach_the_gate(tuner):

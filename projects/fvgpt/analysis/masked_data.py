@@ -8,34 +8,22 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets.transforms import PackInputs
 
 from ..datasets import OwnImages
+from ..datasets.views import step_name, with_mask
 from ..engine.runner.config_parts import built_datasets, is_few_shot
 from ..io.errors import MissingMaskError, UserError
 
 SPLITS = ('test', 'train')
-_WHOLE_IMAGE = ('Load', 'Resize')  # transforms with these prefixes do not crop
 _META_KEYS = (*PackInputs.DEFAULT_META_KEYS, 'mask_path')
 
 
-def _kind(step: dict) -> str:
-    return step['type'].split('.')[-1]  # without a scope such as ``mmpretrain.``
-
-
 def masked_pipeline(pipeline: List[dict]) -> List[dict]:
-    """A test pipeline that also loads and packs the mask.
-
-    The mask is loaded after the resizing steps, at the size of the resized image, because
-    ResizeEdge does not resize masks. Cropping steps follow.
-    """
-    steps = [
+    """A test pipeline that also loads and packs the mask, see :func:`with_mask`."""
+    return [
         dict(step, type='PackForegroundInputs', meta_keys=_META_KEYS)
-        if _kind(step) == 'PackInputs'
+        if step_name(step) == 'PackInputs'
         else dict(step)
-        for step in pipeline
+        for step in with_mask(pipeline)
     ]
-    first = next(
-        (i for i, step in enumerate(steps) if not _kind(step).startswith(_WHOLE_IMAGE)), len(steps)
-    )
-    return [*steps[:first], dict(type='LoadForegroundMask'), *steps[first:]]
 
 
 def analysis_datasets(
@@ -52,7 +40,8 @@ def analysis_datasets(
         masks: whether to load masks. An image without a mask is left out of the analyses that need
             one.
     """
-    tests, training = built_datasets(config, ['test']), built_datasets(config, ['train'])
+    training = built_datasets(config, ['train'])
+    tests = [test for test in built_datasets(config, ['test']) if test.get('view') is None]
     if not tests or (split == 'train' and not training):
         raise UserError(
             f'the recipe has no {"test" if not tests else "training"} data set to analyse'
@@ -62,6 +51,7 @@ def analysis_datasets(
     datasets = []
     for dataset in chosen:
         dataset = ConfigDict(dataset)
+        dataset.pop('mask_of', None)  # the analysis is of the images' own masks
         folder = mask_root or dataset.pop('mask_root', None) or source.get('mask_root')
         if masks and is_few_shot(dataset):
             default = 'auto' if issubclass(DATASETS.get(dataset.type), OwnImages) else 'mask'

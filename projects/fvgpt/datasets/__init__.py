@@ -15,6 +15,7 @@ from .quickstart_world import QuickstartWorld
 from .remove_object import remove_object
 from .split_file import SplitFileDataset
 from .transforms import LoadForegroundMask, PackForegroundInputs, PairedRandomResizedCrop
+from .views import VIEWS, ShowView
 
 __all__ = [
     'AircraftDataset',
@@ -29,7 +30,9 @@ __all__ = [
     'PairedRandomResizedCrop',
     'QuickstartWorld',
     'Sample',
+    'ShowView',
     'SplitFileDataset',
+    'VIEWS',
     'WholeBatchSampler',
     'draw_subset',
     'read_image',

@@ -10,6 +10,7 @@ from mmpretrain.datasets.transforms.processing import TorchVisonTransformWrapper
 
 from .load_image import LoadImage
 from .transforms import LoadForegroundMask, PackForegroundInputs
+from .views import ShowView
 from .wrapped import innermost
 
 DETERMINISTIC = {
@@ -44,6 +45,7 @@ DETERMINISTIC = {
 """Types of steps that draw no random numbers. Sub-classes do not count: they may draw some."""
 
 _WRAPPERS = {
+    ShowView,
     mmcv_transforms.Compose,
     mmcv_transforms.KeyMapper,
     mmcv_transforms.TransformBroadcaster,

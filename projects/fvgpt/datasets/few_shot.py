@@ -19,10 +19,14 @@ from .few_shot_sampling import draw_subset
 from .image_lists import Sample, read_lists
 from .layouts import LAYOUTS, layout_root
 from .mask_check import check_masks
+from .mask_controls import MASK_OF, exchange_masks
 from .randomness import sample_randomness
+from .view_images import images_with_usable_masks
+from .views import VIEWS, view_pipeline
 
 SPLITS = ('train', 'val', 'test')
 MISSING_MASK = ('error', 'full')
+DEFAULT_MASK_ROOT = 'mask'  # as in the released archives; of tests that show a view
 
 
 def _choice(key: str, value: str, choices: Tuple[str, ...]) -> str:
@@ -52,6 +56,14 @@ class FewShotDataset(BaseDataset):
         missing_mask: ``error`` raises an error that names the first missing file. ``full`` counts
             the missing files, warns once and uses the whole image as foreground, which the gate
             does not trust (decisions O2, O3).
+        mask_of: whose mask an image gets in training: its ``own``; or, as controls that tell what
+            true masks are worth, that of another image, ``shuffled`` (by ``seed``, of another
+            class) or ``area_matched``, see :mod:`fvgpt.datasets.mask_controls`. A mask of another
+            size is resized to the image.
+        view: what a test shows of its images, a key of :data:`fvgpt.datasets.views.VIEWS` such as
+            ``exchanged``; images without a usable mask are left out and counted. Its masks are
+            those of ``mask_root``, or else of training, or else of the default folder. None shows
+            all images as they are, and reads no masks.
         subset_file: file written by ``tools/few_shot_subsets.py``, whose few-shot subset is used
             instead of drawing one. ``{num_shots}`` and ``{seed}`` in its path are replaced.
         layout: ``coop`` for CoOp's layout, all data sets in ``data_root``; ``archives`` for the
@@ -77,6 +89,8 @@ class FewShotDataset(BaseDataset):
         mask_root: Optional[str] = None,
         mask_suffix: Optional[str] = None,
         missing_mask: str = 'error',
+        mask_of: str = 'own',
+        view: Optional[str] = None,
         subset_file: Optional[str] = None,
         layout: str = 'coop',
         archive: Optional[str] = None,
@@ -86,6 +100,10 @@ class FewShotDataset(BaseDataset):
         # A plain string: checkpoints, which contain the metainfo, are read without classes of ours.
         self.subset = Subset(_choice('subset', subset, tuple(Subset))).value
         self.missing_mask = _choice('missing_mask', missing_mask, MISSING_MASK)
+        self.mask_of = _choice('mask_of', mask_of, MASK_OF)
+        self.view = None if view is None else _choice('view', view, tuple(VIEWS))
+        if self.view is not None:
+            kwargs['pipeline'] = view_pipeline(kwargs.get('pipeline', ()), self.view)
         if num_shots is not None and not (isinstance(num_shots, int) and num_shots >= 1):
             raise UserError(
                 'num_shots must be a whole number of at least 1, or None for all images, '
@@ -120,7 +138,8 @@ class FewShotDataset(BaseDataset):
             MissingFileError: names the path and the key to change.
         """
         require_path(root, 'data_root', 'the folder with the data sets')
-        if self.mask_root and self.split == 'train' and self.missing_mask == 'error':
+        needs_masks = self.split == 'train' and self.missing_mask == 'error'
+        if self.mask_root and (needs_masks or self.view is not None):
             require_path(
                 root / self.mask_root,
                 'mask_root',
@@ -175,9 +194,18 @@ class FewShotDataset(BaseDataset):
         )
         root = Path(self.data_root)
         data_list = [dict(img_path=str(root / s.path), gt_label=position[s.label]) for s in chosen]
+        if self.view is not None:
+            self._metainfo['view'] = self.view
+            self.mask_root = self.mask_root or DEFAULT_MASK_ROOT
         if self.mask_root:
             for info, mask in zip(data_list, self._masks([s.path for s in chosen])):
                 info['mask_path'] = mask
+            if self.view is not None:
+                return images_with_usable_masks(
+                    data_list, self.pipeline.transforms[0], str(self.data_root)
+                )
+            if self.mask_of != 'own':
+                exchange_masks(data_list, self.mask_of, self.seed, str(self.data_root))
         return data_list
 
     def prepare_data(self, idx: int) -> dict:
@@ -280,20 +308,8 @@ class FewShotDataset(BaseDataset):
         """Mask file of each image, None if it does not exist."""
         masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
         missing = [mask for mask in masks if not mask.is_file()]
-        if missing and self.missing_mask == 'error':
-            raise MissingMaskError(
-                f'{len(missing)} of {len(masks)} foreground masks are missing, the first is '
-                f'{missing[0]}; check mask_root and mask_suffix, or set '
-                "missing_mask='full' to train without them"
-            )
-        if missing:
-            print_log(
-                f'{len(missing)} of {len(masks)} foreground masks are missing in '
-                f'{self.data_root}/{self.mask_root}; the whole image counts as foreground there, '
-                'which the gate does not trust',
-                'current',
-                level=logging.WARNING,
-            )
+        if missing and self.view is None:
+            self._report_missing(missing, len(masks))
         absent = set(missing)
         images = [Path(self.data_root) / path for path in paths]
         check_masks(
@@ -301,3 +317,19 @@ class FewShotDataset(BaseDataset):
             [(image, mask) for image, mask in zip(images, masks) if mask not in absent],
         )
         return [None if mask in absent else str(mask) for mask in masks]
+
+    def _report_missing(self, missing: Sequence[Path], count: int) -> None:
+        """Refuse missing masks of ``count``, or warn of them, see ``missing_mask``."""
+        if self.missing_mask == 'error':
+            raise MissingMaskError(
+                f'{len(missing)} of {count} foreground masks are missing, the first is '
+                f'{missing[0]}; check mask_root and mask_suffix, or set '
+                "missing_mask='full' to train without them"
+            )
+        print_log(
+            f'{len(missing)} of {count} foreground masks are missing in '
+            f'{self.data_root}/{self.mask_root}; the whole image counts as foreground there, '
+            'which the gate does not trust',
+            'current',
+            level=logging.WARNING,
+        )

@@ -71,10 +71,13 @@ class OwnImages(FewShotDataset):
             )
         _log_found(given, self.source, len(names))
         self.has_masks = False
+        shows_view = kwargs.get('view') is not None
+        mask_root = mask_root or ('auto' if shows_view else None)
         if mask_root:
             masks = find_masks(self.source, mask_root, mask_suffix)
             self.has_masks = masks.found > 0
-            _log_masks(Path(self.source.data_root), split, masks)
+            if not shows_view:  # which says itself what it leaves out
+                _log_masks(Path(self.source.data_root), split, masks)
             self.source.mask_root = masks.folder or MASK_FOLDERS[0]
             self.source.mask_suffix = masks.suffix
             mask_root, mask_suffix = masks.folder or '.', masks.suffix

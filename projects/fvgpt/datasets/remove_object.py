@@ -1,6 +1,6 @@
 """Fill in the object of an image, which leaves its background."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -30,17 +30,28 @@ def remove_object(image: np.ndarray, mask: np.ndarray) -> Optional[np.ndarray]:
     """
     if mask.shape != image.shape[:2]:
         raise ValueError(f'the image is {image.shape[:2]}, its mask {mask.shape} pixels large')
-    if mask.mean() >= MAX_AREA:
+    hidden, small_hidden = _hidden(mask)
+    if mask.mean() >= MAX_AREA or small_hidden.all():
         return None
-    hidden = cv2.dilate(mask.astype(np.uint8), np.ones((DILATION, DILATION), np.uint8))
     height, width = hidden.shape
-    half = max(2, width // 2), max(2, height // 2)  # cv2.inpaint needs two pixels
-    # A small pixel is hidden if any part of it is.
-    small_hidden = cv2.resize(hidden.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0
-    if small_hidden.all():
-        return None
-    small = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, small_hidden.shape[::-1], interpolation=cv2.INTER_AREA)
     small[small_hidden] = 0
     filled = cv2.inpaint(small, small_hidden.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.where(hidden[..., None] > 0, filled, image)
+
+
+def leaves_background(mask: np.ndarray) -> bool:
+    """Whether :func:`remove_object` has a result for a mask (H, W) bool."""
+    return bool(mask.mean() < MAX_AREA) and not _hidden(mask)[1].all()
+
+
+def _hidden(mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The dilated mask (H, W) uint8, and which pixels (H / 2, W / 2) of half the size it touches.
+
+    A small pixel is hidden if any part of it is.
+    """
+    hidden = cv2.dilate(mask.astype(np.uint8), np.ones((DILATION, DILATION), np.uint8))
+    height, width = hidden.shape
+    half = max(2, width // 2), max(2, height // 2)  # cv2.inpaint needs two pixels
+    return hidden, cv2.resize(hidden.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0

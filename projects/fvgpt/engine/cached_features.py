@@ -22,6 +22,7 @@ from ..tuners.features import FrozenFeatures, ViewFeatures
 # Fields of FrozenFeatures that are ViewFeatures
 _VIEWS = ('full', 'foreground', 'exchanged', 'held_out')
 _TUNED = 'tuned.'
+_FILES = ('img_path', 'mask_path', 'background_img_path', 'background_mask_path')
 
 
 class CachedFeatures(Dataset):
@@ -186,7 +187,7 @@ def _encode(
 def file_identities(dataset: BaseDataset) -> Optional[str]:
     """sha256 over the labels and name, size and modification time of all image and mask files.
 
-    None if the items are not files.
+    The background images of a test view count too. None if the items are not files.
     """
     identities = []
     for index in range(len(dataset)):
@@ -194,7 +195,7 @@ def file_identities(dataset: BaseDataset) -> Optional[str]:
         if 'img_path' not in info:
             return None
         entry: list = [int(info['gt_label'])]
-        for path in (info['img_path'], info.get('mask_path')):
+        for path in (info.get(key) for key in _FILES):
             if path is not None:
                 stat = Path(path).stat()
                 entry += [str(path), stat.st_size, stat.st_mtime_ns]

@@ -8,7 +8,7 @@ to the data root of the test if the image is below it. ``numpy.load`` reads it w
 
 from os.path import relpath
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from zipfile import BadZipFile
 
 import numpy as np
@@ -49,7 +49,7 @@ def write_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    arrays = {}
+    arrays: Dict[str, Any] = {}
     for column, outcome in outcomes.items():
         arrays[f'{column}/{_IMAGES}'] = np.array(outcome.images, dtype=np.str_)
         arrays.update({f'{column}/{source}': of for source, of in outcome.correct.items()})

@@ -29,7 +29,7 @@ from .prior_calibration import PriorCalibration
 from .reliability_gate import ForegroundReliabilityGate
 from .signals import Signals
 
-FILLS = ('mean', 'black')
+FILLS = ('mean', 'black', 'image')
 
 
 @MODELS.register_module()
@@ -63,7 +63,9 @@ class FVGPT(FrozenTowerClassifier):
             O13).
         fixed_trust: r without a gate.
         fg_fill: the background of x_fg: ``mean``, CLIP's mean colour (zero after normalisation, as
-            released), or ``black`` (decision O1).
+            released), or ``black`` (decision O1). ``image``, the image's own background, is a
+            control: x_fg = x, while A(m) and its bounds (decision O2) stay those of the mask, so
+            that the gate and the distillation work on the same images as with the mask.
         compare: predictions also contain ``tuner_score`` and ``zero_shot_score``, so that one
             evaluation shows what each part contributes.
         data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
@@ -192,6 +194,8 @@ class FVGPT(FrozenTowerClassifier):
 
     def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
         """x_fg = x * m, (B, 3, H, W), of normalised images and masks (B, 1, H, W) in {0, 1}."""
+        if self.fg_fill == 'image':
+            return images
         view = images * masks
         if self.fg_fill == 'black':
             mean, std = images.new_tensor(CLIP_MEAN), images.new_tensor(CLIP_STD)

@@ -22,4 +22,7 @@ def check_inputs(config: Config, parts: Sequence[str] = PARTS) -> None:
         check_loader(loader)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpretrain')):
         for dataset in built_datasets(config, parts):
-            DATASETS.build(dict(dataset, lazy_init=not dataset.get('mask_root'), pipeline=[]))
+            shows_view = dataset.get('view') is not None  # whose pipeline reads the masks
+            lazy = not (dataset.get('mask_root') or shows_view)
+            pipeline = dataset.get('pipeline', []) if shows_view else []
+            DATASETS.build(dict(dataset, lazy_init=lazy, pipeline=pipeline))

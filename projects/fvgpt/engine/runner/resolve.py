@@ -26,6 +26,7 @@ def resolve(recipe: Config) -> Config:
     - ``data_root``, ``layout``, ``num_shots`` and ``seed`` are passed to every data set, and
       ``seed`` to MMEngine. Data sets of other packages get ``data_root`` only; those inside
       MMEngine's ConcatDataset have their own.
+    - Tests that show a view get the mask folder of the training set, unless they have their own.
     - Pipelines are scaled to the input size of the CLIP, see :func:`~.image_size.fit_image_size`.
     - ``feature_cache`` becomes a hook; loaders get their defaults.
 
@@ -51,6 +52,7 @@ def resolve(recipe: Config) -> Config:
     settle_clip(config)
     join_test_loaders(config)
     _hand_down(config)
+    _masks_of_views(config)
     overrides = [test for test in subset_tests(config) if 'type' not in test]
     fit_image_size(config, [*datasets_of(config), *overrides])
     if config.get('feature_cache'):
@@ -85,3 +87,14 @@ def _hand_down(config: Config) -> None:
                 dataset[key] = config[key]
     if 'seed' in config:
         config.randomness = dict(config.get('randomness') or {}, seed=config.seed)
+
+
+def _masks_of_views(config: Config) -> None:
+    """Hand ``mask_root`` and ``mask_suffix`` of the training set to the tests that show a view."""
+    training = (config.get('train_dataloader') or {}).get('dataset', {})
+    common = (config.get('test_dataloader') or {}).get('dataset', {})
+    for test in subset_tests(config):
+        if test.get('view') is not None and 'type' not in test:
+            for key in ('mask_root', 'mask_suffix'):
+                if training.get(key) and key not in common:
+                    test.setdefault(key, training[key])
