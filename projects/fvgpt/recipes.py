@@ -27,7 +27,9 @@ FIELD = dict(
     eurosat='EuroSAT',
     ucf101='UCF101',
 )
-DATA_SETS = dict(FIELD, quickstart='QuickstartWorld', custom='own images')
+IMAGE_SETS = dict(FIELD, quickstart='QuickstartWorld', custom='own images')
+DATA_SETS = dict(IMAGE_SETS, features='precomputed features')
+_FEATURES = ('quickstart', 'features')
 
 
 class Code(str):
@@ -76,11 +78,11 @@ _SIX_LAYERS = dict(model='the towers of the embedded CLIP have six layers')
 _TIP_CACHE = dict(tip_cache=dict(type='TipCacheHook'))
 
 TUNERS = dict(
-    coop=Tuner('CoOp', [*DATA_SETS], crops='', schedules=dict(eurosat='sgd_20e')),
-    kgcoop=Tuner('KgCoOp', [*DATA_SETS]),
+    coop=Tuner('CoOp', [*IMAGE_SETS], crops='', schedules=dict(eurosat='sgd_20e')),
+    kgcoop=Tuner('KgCoOp', [*IMAGE_SETS]),
     promptsrc=Tuner(
         'PromptSRC',
-        [*DATA_SETS],
+        [*IMAGE_SETS],
         schedule='promptsrc',
         keys=dict(train_dataloader=dict(batch_size=32)),
         quickstart=dict(model=dict(depth_text=4, depth_vision=4)),
@@ -89,7 +91,7 @@ TUNERS = dict(
     ),
     mmrl=Tuner(
         'MMRL',
-        [*DATA_SETS],
+        [*IMAGE_SETS],
         schedule='mmrl',
         crops='half_crop',
         quickstart=dict(model=dict(layers=[3, 4, 5, 6], rep_dim=128)),
@@ -125,11 +127,13 @@ TUNERS = dict(
     ),
     clip_adapter=Tuner(
         'CLIP-Adapter',
+        _FEATURES,
         keys=dict(train_dataloader=dict(batch_size=32)),
         quickstart=_rate(0.002),
     ),
     tip_adapter=Tuner(
         'Tip-Adapter',
+        _FEATURES,
         schedule='mmrl',
         crops='',
         keys=dict(**_rate(0.0), train_cfg=dict(max_epochs=1)),
@@ -137,7 +141,16 @@ TUNERS = dict(
         hook=_TIP_CACHE,
         notes=dict(optim_wrapper='Tip-Adapter as such: the cache is filled and not trained'),
     ),
-    tip_adapter_f=Tuner('Tip-Adapter-F', part='tip_adapter', schedule='mmrl', hook=_TIP_CACHE),
+    tip_adapter_f=Tuner(
+        'Tip-Adapter-F', _FEATURES, part='tip_adapter', schedule='mmrl', hook=_TIP_CACHE
+    ),
+    linear_text=Tuner(
+        'LinearText',
+        _FEATURES,
+        keys=_rate(1e-4),
+        fvgpt=_rate(0.0035),
+    ),
+    taskres=Tuner('TaskRes', _FEATURES, schedule='mmrl'),
 )
 
 
@@ -278,7 +291,10 @@ def _tuning(tuner: str, data_set: str) -> Recipe:
     keys: Dict[str, Any] = {}
     if data_set == 'quickstart':
         keys = dict(clip=dict(name='quickstart', pretrained=None), model=dict(clip=Code('clip')))
-    if row.crops:
+    if data_set == 'features':
+        clip = dict(_delete_=True, type='PrecomputedCLIP')
+        keys = dict(clip=clip, model=dict(clip=clip))
+    elif row.crops:
         pipeline = Code(f'_base_.{row.crops}_pipeline')
         keys = _merged(keys, dict(train_dataloader=dict(dataset=dict(pipeline=pipeline))))
     keys = _merged(keys, row.keys, row.quickstart if data_set == 'quickstart' else {})
@@ -326,12 +342,13 @@ def _fvgpt(tuning: Recipe) -> Recipe:
     rest = tuning.name[len(tuning.tuner) + 1 :]
     masks = 'auto' if rest in _MASKS_BESIDE_IMAGES else 'mask'
     crops = 'half_' if row.crops == 'half_crop' else ''
+    views = dict(mask_root=masks, pipeline=Code(f'_base_.{crops}foreground_pipeline'))
+    if tuning.data_set == 'features':
+        views = dict(views=['full', 'foreground'])
     keys: Dict[str, Any] = dict(
         tuner_recipe=f'{{{{ fileDirname }}}}/{tuning.name}.py',
         model=dict(_delete_=True, type='FVGPT', tuner=Code('_base_.model')),
-        train_dataloader=dict(
-            dataset=dict(mask_root=masks, pipeline=Code(f'_base_.{crops}foreground_pipeline'))
-        ),
+        train_dataloader=dict(dataset=views),
         **row.fvgpt,
     )
     notes = dict(tuner_recipe='stage 1, run first unless model.backbone_checkpoint is set')

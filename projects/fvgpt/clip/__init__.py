@@ -3,6 +3,7 @@
 from .attention_recording import ImagePass, has_attention, record_image_passes
 from .frozen_clip import QUICKSTART_CLIP, FrozenCLIP
 from .precision import at_least_float32
+from .precomputed_clip import WITHOUT_TOWERS, PrecomputedCLIP
 from .prompt_encoder import EmbeddedPrompts
 from .prompts import CUSTOM, CUSTOM_TEMPLATES, PLAIN_TEMPLATE, fill_template, resolve_template
 from .state_hash import state_hash
@@ -22,9 +23,11 @@ __all__ = [
     'FrozenCLIP',
     'ImagePass',
     'PLAIN_TEMPLATE',
+    'PrecomputedCLIP',
     'QUICKSTART_CLIP',
     'TokenEdit',
     'TokenEdits',
+    'WITHOUT_TOWERS',
     'at_least_float32',
     'fill_template',
     'has_attention',

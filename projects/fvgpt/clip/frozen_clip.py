@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..io.errors import UserError
 from ..registry import MODELS
 from .prompt_encoder import EmbeddedPrompts, encode_prompts_in_chunks, text_tokens_that_fit
+from .prompts import fill_template
 from .state_hash import state_hash
 from .token_edits import TokenEdits
 from .weights import QUICKSTART_CLIP, load_clip
@@ -165,6 +166,22 @@ class FrozenCLIP(nn.Module):
                     f'reads at most {self.context_length}; shorten the class name or the context'
                 )
         return all_ids
+
+    def class_prompts(
+        self, class_names: Sequence[str], template: str, dataset_name: Optional[str] = None
+    ) -> List[str]:
+        """What :meth:`encode_text` takes for each class: its name in a template.
+
+        Args:
+            class_names: of C classes.
+            template, dataset_name: see :func:`~fvgpt.clip.prompts.resolve_template`.
+
+        Raises:
+            UserError: a class name is too long, or the template is invalid.
+        """
+        prompts = fill_template(template, class_names, dataset_name)
+        self.tokenize(prompts)  # reports a class name that is too long now
+        return prompts
 
     def embed_tokens(self, ids: Sequence) -> Tensor:
         """Embed token ids.

@@ -4,6 +4,7 @@ from .aircraft import AircraftDataset
 from .batch_sampler import WholeBatchSampler
 from .class_folder import ClassFolderDataset
 from .class_subsets import subset_labels
+from .feature_file import FeatureFile
 from .few_shot import FewShotDataset
 from .few_shot_sampling import draw_subset, sample_shots
 from .few_shot_wrapper import FewShotWrapper
@@ -11,6 +12,7 @@ from .image_lists import Sample
 from .list_file import ListFileDataset
 from .load_image import LoadImage, read_image
 from .own_images import OwnImages
+from .precomputed_features import PrecomputedFeatures
 from .quickstart_world import QuickstartWorld
 from .remove_object import remove_object
 from .split_file import SplitFileDataset
@@ -20,6 +22,7 @@ from .views import VIEWS, ShowView
 __all__ = [
     'AircraftDataset',
     'ClassFolderDataset',
+    'FeatureFile',
     'FewShotDataset',
     'FewShotWrapper',
     'ListFileDataset',
@@ -28,6 +31,7 @@ __all__ = [
     'OwnImages',
     'PackForegroundInputs',
     'PairedRandomResizedCrop',
+    'PrecomputedFeatures',
     'QuickstartWorld',
     'Sample',
     'ShowView',

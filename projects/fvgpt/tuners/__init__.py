@@ -8,10 +8,12 @@ from .coop import CoOp
 from .features import Features, FrozenFeatures, ViewFeatures
 from .ivlp import IVLP
 from .kgcoop import KgCoOp
+from .linear_text import LinearText
 from .maple import MaPLe
 from .mmrl import MMRL
 from .prograd import ProGrad
 from .promptsrc import PromptSRC
+from .taskres import TaskRes
 from .tcp import TCP
 from .tip_adapter import TipAdapter
 from .zero_shot import ZeroShotCLIP
@@ -25,12 +27,14 @@ __all__ = [
     'FrozenFeatures',
     'IVLP',
     'KgCoOp',
+    'LinearText',
     'MMRL',
     'MaPLe',
     'ProGrad',
     'PromptSRC',
     'PromptTuner',
     'TCP',
+    'TaskRes',
     'TipAdapter',
     'ViewFeatures',
     'ZeroShotCLIP',

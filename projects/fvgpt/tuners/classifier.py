@@ -1,7 +1,7 @@
 """What every classifier of this project shares: class names in, mmpretrain data samples out."""
 
 from abc import abstractmethod
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -14,7 +14,7 @@ from ..datasets.class_names import check_class_names
 from ..io.errors import NotReadyError, UserError
 from ..names import Branch
 from ..registry import MODELS
-from .features import FrozenFeatures, ViewFeatures
+from .features import FrozenFeatures, ViewFeatures, of_clip
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # RGB, of pixels in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -34,16 +34,20 @@ def clip_preprocessor() -> dict:
 
 @MODELS.register_module()
 class CLIPDataPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's data preprocessor, which also passes on cached frozen features."""
+    """mmpretrain's data preprocessor, which also passes on cached or precomputed features."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Cast a batch from the loader to the device and normalise its images.
 
         Args:
-            data: ``inputs`` are images (B, 3, H, W), or :class:`FrozenFeatures`, which are only
-                moved to the device; ``data_samples`` are the labels.
+            data: ``inputs`` are images (B, 3, H, W); or :class:`FrozenFeatures`, which are only
+                moved to the device; or rows of features by view, as
+                :class:`~fvgpt.datasets.PrecomputedFeatures` returns them. ``data_samples`` are the
+                labels.
             training: whether batch augmentations apply.
         """
+        if isinstance(data['inputs'], Mapping):
+            data = dict(data, inputs=of_clip(data['inputs']))
         if isinstance(data['inputs'], FrozenFeatures):
             return dict(data, inputs=self.cast_data(data['inputs']))
         return super().forward(data, training)

@@ -5,7 +5,6 @@ from typing import List
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip.prompts import fill_template
 from .base import PromptTuner
 
 
@@ -22,7 +21,7 @@ class HandWrittenText(PromptTuner):
 
     def hand_written_prompts(self, class_names: List[str]) -> List[str]:
         """One prompt per class."""
-        return fill_template(self.template, class_names, self.dataset_name)
+        return self.clip.class_prompts(class_names, self.template, self.dataset_name)
 
     def encode_clip_text(self, class_names: List[str]) -> None:
         """Compute ``clip_text`` of :meth:`hand_written_prompts`."""

@@ -1,7 +1,8 @@
 """What the frozen towers give for a batch of images, as values with named fields."""
 
-from typing import Dict, NamedTuple, Optional, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Union
 
+import torch
 from torch import Tensor
 
 Features = Dict[str, Tensor]
@@ -53,3 +54,14 @@ class FrozenFeatures(NamedTuple):
     area: Optional[Tensor] = None
     exchanged: Optional[ViewFeatures] = None
     held_out: Optional[ViewFeatures] = None
+
+
+def of_clip(rows: Mapping[str, Sequence[Tensor]]) -> FrozenFeatures:
+    """Frozen features of the original CLIP.
+
+    Args:
+        rows: field of :class:`FrozenFeatures` -> B rows (D,), or B numbers for ``area``.
+    """
+    stacked = {name: torch.stack(list(values)) for name, values in rows.items()}
+    area = stacked.pop('area', None)
+    return FrozenFeatures(**{name: ViewFeatures(x) for name, x in stacked.items()}, area=area)

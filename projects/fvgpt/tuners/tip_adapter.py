@@ -16,7 +16,7 @@ from ..clip.prompts import PLAIN_TEMPLATE
 from ..io.errors import NotReadyError, UserError
 from ..names import Branch, Source
 from ..registry import HOOKS, MODELS
-from .classifier import gt_labels, unwrapped
+from .classifier import Inputs, gt_labels, unwrapped
 from .features import Features
 from .zero_shot import ZeroShotCLIP
 
@@ -100,12 +100,11 @@ class TipAdapter(ZeroShotCLIP):
         cached = affinity @ F.one_hot(self.key_labels, len(self.trained_class_names)).to(affinity)
         return z + self.alpha * cached[:, columns.clamp(min=0)] * (columns >= 0)
 
-    def cache_entries(self, inputs: Tensor, data_samples: List[DataSample]) -> Dict[str, Tensor]:
-        """``features`` (B, D) and ``labels`` (B,) of normalised training images (B, 3, H, W)."""
-        return dict(
-            features=self.encode_image(inputs)['feature'],
-            labels=gt_labels(data_samples, inputs.device),
-        )
+    def cache_entries(self, inputs: Inputs, data_samples: List[DataSample]) -> Dict[str, Tensor]:
+        """``features`` (B, D) and ``labels`` (B,) of normalised training images (B, 3, H, W), or of
+        their frozen features."""
+        features = self.features_of(self.frozen(inputs, data_samples).full)['feature']
+        return dict(features=features, labels=gt_labels(data_samples, features.device))
 
 
 @HOOKS.register_module()

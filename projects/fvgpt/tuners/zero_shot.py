@@ -3,7 +3,7 @@
 from typing import List, Optional, Union
 
 from ..clip.frozen_clip import FrozenCLIP
-from ..clip.prompts import PLAIN_TEMPLATE, fill_template, resolve_template
+from ..clip.prompts import PLAIN_TEMPLATE, resolve_template
 from ..names import Source
 from ..registry import MODELS
 from .base import PromptTuner
@@ -32,8 +32,7 @@ class ZeroShotCLIP(PromptTuner):
         self.template = template
 
     def _build_classes(self, class_names: List[str]) -> None:
-        self._prompts = fill_template(self.template, class_names, self.dataset_name)
-        self.clip.tokenize(self._prompts)  # reports a class name that is too long now
+        self._prompts = self.clip.class_prompts(class_names, self.template, self.dataset_name)
 
     def encode_text(self) -> Features:
         """g (C, D) of the filled template."""

@@ -35,7 +35,8 @@ def fit_image_size(config: Config, datasets: Iterable[ConfigDict]) -> None:
             this key nothing is changed.
         datasets: its data sets, changed in place.
     """
-    size, written = config.get('clip') and input_size(config.clip.name), config.get('image_size')
+    name, written = (config.get('clip') or {}).get('name'), config.get('image_size')
+    size = input_size(name) if name else None
     if not size or not written or size == written:
         return
     for step in (step for dataset in datasets for step in dataset.get('pipeline') or ()):

@@ -9,6 +9,7 @@ from mmengine.utils import import_modules_from_strings
 from .changes import as_written, changes
 from .clip_key import settle_clip
 from .config_parts import datasets_of, is_few_shot, join_test_loaders, subset_tests
+from .feature_file import settle_features
 from .image_size import fit_image_size
 from .loader_defaults import set_loader_defaults
 from .options import DATASET_KEYS, check_options
@@ -27,6 +28,8 @@ def resolve(recipe: Config) -> Config:
       ``seed`` to MMEngine. Data sets of other packages get ``data_root`` only; those inside
       MMEngine's ConcatDataset have their own.
     - Tests that show a view get the mask folder of the training set, unless they have their own.
+    - ``feature_file`` and its keys are passed to data sets and CLIP, see
+      :func:`~.feature_file.settle_features`.
     - Pipelines are scaled to the input size of the CLIP, see :func:`~.image_size.fit_image_size`.
     - ``feature_cache`` becomes a hook; loaders get their defaults.
 
@@ -53,6 +56,7 @@ def resolve(recipe: Config) -> Config:
     join_test_loaders(config)
     _hand_down(config)
     _masks_of_views(config)
+    settle_features(config)
     overrides = [test for test in subset_tests(config) if 'type' not in test]
     fit_image_size(config, [*datasets_of(config), *overrides])
     if config.get('feature_cache'):
