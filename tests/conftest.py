@@ -132,3 +132,12 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
+
+
+@pytest.fixture(scope='session')
+def real_features() -> Path:
+    """CLIP's features of real photographs, with other names than ours (docs/features.md)."""
+    file = SHARED / 'real_features' / 'coco_objects.safetensors'
+    if not file.is_file():
+        pytest.skip(f'the features of photographs are not here: {file}')
+    return file

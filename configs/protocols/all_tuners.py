@@ -13,5 +13,7 @@ tuners = [
     'clip_adapter',
     'tip_adapter',
     'tip_adapter_f',
+    'linear_text',
+    'taskres',
 ]
 datasets = ['quickstart']

@@ -342,7 +342,9 @@ def _fvgpt(tuning: Recipe) -> Recipe:
     rest = tuning.name[len(tuning.tuner) + 1 :]
     masks = 'auto' if rest in _MASKS_BESIDE_IMAGES else 'mask'
     crops = 'half_' if row.crops == 'half_crop' else ''
-    views = dict(mask_root=masks, pipeline=Code(f'_base_.{crops}foreground_pipeline'))
+    views: Dict[str, Any] = dict(
+        mask_root=masks, pipeline=Code(f'_base_.{crops}foreground_pipeline')
+    )
     if tuning.data_set == 'features':
         views = dict(views=['full', 'foreground'])
     keys: Dict[str, Any] = dict(

@@ -12,9 +12,11 @@ from fvgpt.tuners import (
     CoCoOp,
     CoOp,
     KgCoOp,
+    LinearText,
     MaPLe,
     ProGrad,
     PromptSRC,
+    TaskRes,
     TipAdapter,
     ZeroShotCLIP,
 )
@@ -37,6 +39,8 @@ BUILDERS = {
     'promptsrc': lambda clip: PromptSRC(clip, depth_text=2, depth_vision=2),
     'mmrl': lambda clip: MMRL(clip, layers=[1, 2], rep_dim=8),
     'clip_adapter': lambda clip: CLIPAdapter(clip),
+    'linear_text': lambda clip: LinearText(clip),
+    'taskres': lambda clip: trained_on_names(TaskRes(clip, num_classes=3)),
     'tip_adapter': lambda clip: filled(TipAdapter(clip, cache_size=4)),
 }
 IMAGE_CONDITIONED = 'cocoop'
@@ -48,6 +52,11 @@ def filled(tip):
         torch.tensor([0, 1, 1, 0]),
     )
     return tip
+
+
+def trained_on_names(tuner):
+    tuner.set_trained_classes(NAMES)
+    return tuner
 
 
 @pytest.fixture(params=sorted(BUILDERS))

@@ -66,7 +66,7 @@ class PrecomputedCLIP(nn.Module):
     def __getattr__(self, name: str):
         if hasattr(FrozenCLIP, name) and not hasattr(nn.Module, name):
             raise UserError(
-                f"this needs a tower of CLIP ({name}), and {self.__dict__['file'].path} has "
+                f'this needs a tower of CLIP ({name}), and {self.__dict__["file"].path} has '
                 f'features only; tuners that work on features are {", ".join(WITHOUT_TOWERS)}'
             )
         return super().__getattr__(name)

@@ -69,7 +69,8 @@ class FeatureFile:
         try:
             with safe_open(self.path, 'pt') as file:
                 self.metadata: Dict[str, str] = file.metadata() or {}
-                self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+                names: List[str] = file.keys()
+                self.shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         except (SafetensorError, OSError) as error:
             raise UserError(f'{self.path} is not a safetensors file: {error}') from error
         self.keys = dict(keys or {})

@@ -1,6 +1,6 @@
 """TaskRes: task residual for tuning vision-language models (Yu et al., CVPR 2023)."""
 
-from typing import List, Optional, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ from .features import Features
 class TaskRes(HandWrittenText):
     """g_c = g0_c + alpha x_c: a trained residual x_c for each class that was trained on.
 
-    g0 are the original CLIP's text features of a hand-written prompt, here of unit length; x is 0 at
-    first. New classes have no residual: their logits are those of zero-shot CLIP.
+    g0 are the original CLIP's text features of a hand-written prompt, here of unit length; x is 0
+    at first. New classes have no residual: their logits are those of zero-shot CLIP.
 
     Args:
         clip, template, data_preprocessor: see :class:`~fvgpt.tuners.zero_shot.ZeroShotCLIP`.
@@ -48,6 +48,15 @@ class TaskRes(HandWrittenText):
     def _build_classes(self, class_names: List[str]) -> None:
         self.encode_clip_text(class_names)
 
+    def set_trained_classes(self, class_names: Sequence[str]) -> None:
+        """Record the classes of the training set, which are the rows of the residual."""
+        if len(class_names) != len(self.residual):
+            raise UserError(
+                f'TaskRes is trained on {len(class_names)} classes, but '
+                f'num_classes={len(self.residual)}; set num_classes to {len(class_names)}'
+            )
+        super().set_trained_classes(class_names)
+
     def encode_text(self) -> Features:
         """|g0| (g0 / |g0| + alpha x), (C, D): of the length of g0."""
         g0 = at_least_float32(self.clip_text)
@@ -57,12 +66,6 @@ class TaskRes(HandWrittenText):
 
     def _columns(self, device: torch.device) -> Tensor:
         """Row of the residual of each current class, (C,), or -1."""
-        trained = len(self.trained_class_names or self.class_names)
-        if trained != len(self.residual):
-            raise UserError(
-                f'TaskRes is trained on {trained} classes, but num_classes={len(self.residual)}; '
-                f'set num_classes to {trained}'
-            )
-        if self.trained_class_names:
-            return self.trained_columns(device)
-        return torch.arange(trained, device=device)  # in training, before they are recorded
+        if not self.trained_class_names and len(self.class_names) == len(self.residual):
+            return torch.arange(len(self.residual), device=device)  # as they will be recorded
+        return self.trained_columns(device)

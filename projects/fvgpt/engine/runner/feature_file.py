@@ -6,9 +6,8 @@ from .clip_key import tuner_part
 from .config_parts import datasets_of
 
 
-
 def settle_features(config: Config) -> None:
-    """Pass ``feature_file``, ``feature_keys`` and ``feature_scale`` to data sets and CLIP, in place.
+    """Pass ``feature_file``, its keys and its scale to the data sets and the CLIP, in place.
 
     The CLIP gets the keys of text features only, so that a recipe that trains on other image
     features still has the same CLIP.
