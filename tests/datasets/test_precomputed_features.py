@@ -76,6 +76,7 @@ def test_a_test_on_another_view_has_the_rows_that_the_file_names(file):
     assert len(dataset) == 2
     for item, row in zip(dataset, stored['test_exchanged_rows']):
         assert item['data_samples'].gt_label.item() == stored['test_labels'][row]
+        assert item['data_samples'].img_path == f'some.safetensors#{row}'
     assert torch.equal(dataset[0]['inputs']['full'], stored['test_exchanged'][0].float())
 
 

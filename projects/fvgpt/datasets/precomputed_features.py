@@ -147,7 +147,9 @@ class PrecomputedFeatures(BaseDataset):
         return dict(metainfo or {})
 
     def load_data_list(self) -> List[dict]:
-        """``row`` of the arrays and ``gt_label`` of each image; reads the arrays.
+        """``row`` of the arrays, ``image`` (its row in the file) and ``gt_label`` of each image.
+
+        Reads the arrays.
 
         Raises:
             UserError: values are not finite, areas outside [0, 1], or no image of the subset.
@@ -155,13 +157,17 @@ class PrecomputedFeatures(BaseDataset):
         branch = Branch.NEW if self.subset == Subset.NEW else Branch.BASE
         self._metainfo.update(classes=tuple(self._names), subset=self.subset)
         self._metainfo.setdefault('branch', branch.value)
-        labels = self._labels
+        labels, images = self._labels, torch.arange(len(self._labels))
         if self.split == 'train':
             self._read_views()
         else:
-            labels = labels[self._test_rows()]
+            images = self._test_rows()
+            labels = labels[images]
             self.arrays = dict(full=self.file.features(f'test_{self.full}', len(labels), 'D')[None])
-        items = [dict(row=r, gt_label=label) for r, label in enumerate(labels.tolist())]
+        items = [
+            dict(row=row, image=image, gt_label=label)
+            for row, (image, label) in enumerate(zip(images.tolist(), labels.tolist()))
+        ]
         chosen = [item for item in items if item['gt_label'] >= 0]
         if not chosen:
             raise UserError(
@@ -183,9 +189,11 @@ class PrecomputedFeatures(BaseDataset):
             self.arrays[name] = views[: self.num_views]
 
     def prepare_data(self, idx: int) -> dict:
-        """One image: ``inputs``, a dict of its rows, and ``data_samples``, with its label."""
+        """One image: ``inputs``, a dict of its rows, and ``data_samples``: label, position, name."""
         info = self.get_data_info(idx)
         views = len(self.arrays['full'])
         seed = idx.seed if isinstance(idx, SeededIndex) else int(np.random.randint(2**31))
         inputs = {name: array[seed % views, info['row']] for name, array in self.arrays.items()}
-        return dict(inputs=inputs, data_samples=DataSample().set_gt_label(info['gt_label']))
+        image = f'{self.file.path.name}#{info["image"]}'
+        sample = DataSample(metainfo=dict(sample_idx=info['sample_idx'], img_path=image))
+        return dict(inputs=inputs, data_samples=sample.set_gt_label(info['gt_label']))
