@@ -189,7 +189,7 @@ class PrecomputedFeatures(BaseDataset):
             self.arrays[name] = views[: self.num_views]
 
     def prepare_data(self, idx: int) -> dict:
-        """One image: ``inputs``, a dict of its rows, and ``data_samples``: label, position, name."""
+        """One image: ``inputs``, a dict of its rows, and ``data_samples``: label and name."""
         info = self.get_data_info(idx)
         views = len(self.arrays['full'])
         seed = idx.seed if isinstance(idx, SeededIndex) else int(np.random.randint(2**31))
