@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ def three_runs(tmp_path, **settings):
     runs = [
         tuner,
         *(
-            Run(name, config, 1, tmp_path / name, tmp_path / name / 'results.json', labels, tuner)
+            Run(
+                name, config, 1, tmp_path / name, tmp_path / name / 'results.json', labels, (tuner,)
+            )
             for name in 'ab'
         ),
     ]
@@ -89,6 +92,21 @@ def test_if_a_tuner_fails_the_runs_that_need_it_fail(tmp_path, train):
     failures = make_runs(runs, LocalExecutor(train, jobs=2).submit)
     assert len(failures) == 3 and 'no weights' in failures[0]
     assert all('its tuner failed' in failure for failure in failures[1:])
+
+
+def test_a_run_waits_for_all_that_it_needs_and_fails_once(tmp_path, train):
+    """As FVG-PT on a tuner and the tuners of the folds."""
+    tuner, run, _ = three_runs(tmp_path)
+    fold = replace(tuner, folder=tmp_path / 'fold', product=tmp_path / 'fold' / 'epoch_1.pth')
+    run = replace(run, needs=(tuner, fold))
+    fold.prepare()
+    broken = train.read_text()
+    train.write_text("import sys\nif 'fold' in sys.argv[3]: sys.exit('error: planted')\n" + broken)
+    (failed, follower) = make_runs([tuner, fold, run], LocalExecutor(train, jobs=2).submit)
+    assert 'planted' in failed and f'its tuner failed: {fold.folder}' in follower
+    train.write_text(broken)
+    assert make_runs([tuner, fold, run], LocalExecutor(train, jobs=2).submit) == []
+    assert [len(calls(one)) for one in (tuner, fold, run)] == [1, 1, 1]
 
 
 def test_it_waits_for_a_process_whose_parent_was_killed(tmp_path, train):

@@ -25,15 +25,35 @@ def test_second_stages_share_their_tuner(tmp_path):
     tuners, asked = [r for r in runs if r.labels is None], [r for r in runs if r.labels]
     assert len(tuners) == 2 and len(asked) == 10
     for run in asked:
-        assert run.needs in tuners and run.needs.seed == run.seed
-        assert run.config.model.backbone_checkpoint == str(run.needs.product)
+        (tuner,) = run.needs
+        assert tuner in tuners and tuner.seed == run.seed
+        assert run.config.model.backbone_checkpoint == str(tuner.product)
         assert (
-            run.needs.product.name == 'epoch_10.pth'
-            and run.config.num_shots == run.needs.config.num_shots == 4
+            tuner.product.name == 'epoch_10.pth'
+            and run.config.num_shots == tuner.config.num_shots == 4
         )
     switched = {run.labels['variant']: run.config.model for run in asked}
     assert switched['PC only'].compensation is None and 'compensation' not in switched['FRG+FDC+PC']
     assert len({run.folder for run in runs}) == len(runs)
+
+
+def test_second_stages_share_the_tuners_of_the_folds(tmp_path):
+    """Those with PC and the same number of folds; without PC, none are needed."""
+    options = {'model.calibration_folds': 2}
+    _, runs = made('ablation_modules', tmp_path, seeds=[1, 2], options=options)
+    tuners, asked = [r for r in runs if r.labels is None], [r for r in runs if r.labels]
+    assert len(tuners) == 2 * 3 and len(asked) == 10
+    for run in asked:
+        tuner, *folds = run.needs
+        assert all(need in tuners and need.seed == run.seed for need in run.needs)
+        assert len(folds) == (0 if run.config.model.get('calibration', {}) is None else 2)
+        assert run.config.model.get('fold_checkpoints', []) == [str(f.product) for f in folds]
+        assert 'held_out_fold' not in {*tuner.config, *run.config}
+        for number, fold in enumerate(folds, 1):
+            assert fold.config.held_out_fold == dict(number=number, of=2)
+            assert fold.config.model == tuner.config.model and fold.folder != tuner.folder
+    _, paper = made('base_to_new', tmp_path, tuners=['coop'], seeds=[1])
+    assert paper[0].folder == asked[0].needs[0].folder
 
 
 def test_settings_reach_their_stages(tmp_path):
@@ -103,7 +123,7 @@ def test_the_open_world_is_measured_beside_both_halves(tmp_path):
 def test_a_recipe_of_one_stage_needs_nothing(tmp_path):
     _, runs = made('cost', tmp_path)
     alone = [run for run in runs if run.labels and run.labels['variant'] == 'tuner alone']
-    assert len(runs) == 3 and alone[0].needs is None and alone[0].config.model.type == 'MMRL'
+    assert len(runs) == 3 and alone[0].needs == () and alone[0].config.model.type == 'MMRL'
 
 
 @pytest.mark.parametrize('path', sorted(PROTOCOLS.glob('*.py')), ids=lambda p: p.stem)

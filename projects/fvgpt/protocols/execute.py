@@ -7,7 +7,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Set
 
 import torch
 from filelock import FileLock
@@ -141,17 +141,17 @@ class SlurmExecutor:
 
 
 def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
-    """Execute all runs, each as soon as the run that it needs is done, and print the progress.
+    """Execute all runs, each as soon as the runs that it needs are done, and print the progress.
 
     Args:
-        runs: the runs; each comes after the run that it needs.
+        runs: the runs; each comes after the runs that it needs.
         submit: starts a run; the future's result is None or the failure.
 
     Returns:
         One text per failed run: its name, its folder and the end of its log.
     """
     failed: Dict[Run, str] = {}
-    waiting: Dict[Run, List[Run]] = {}
+    waiting: Dict[Run, Set[Run]] = {}
     futures: Dict[Future, Run] = {}
     start, finished = time.time(), 0
     skipped = [run for run in runs if run.product.is_file()]
@@ -165,20 +165,24 @@ def make_runs(runs: Sequence[Run], submit: Submit) -> List[str]:
             flush=True,
         )
     for run in todo:
-        if run.needs is None or run.needs.product.is_file():
-            futures[submit(run)] = run
+        missing = {need for need in run.needs if not need.product.is_file()}
+        if missing:
+            waiting[run] = missing
         else:
-            waiting.setdefault(run.needs, []).append(run)
+            futures[submit(run)] = run
     while futures:
         future = next(as_completed(futures))
         run, failure = futures.pop(future), future.result()
         ended = [(run, failure)]
-        if failure is None:
-            for follower in waiting.pop(run, []):
-                futures[submit(follower)] = follower
-        else:
-            for follower in waiting.pop(run, []):
+        for follower in [other for other, missing in waiting.items() if run in missing]:
+            if failure is None:
+                waiting[follower].remove(run)
+                if not waiting[follower]:
+                    futures[submit(follower)] = follower
+            else:
                 ended.append((follower, f'its tuner failed: {run.folder}'))
+            if failure is not None or not waiting[follower]:
+                del waiting[follower]
         for run, failure in ended:
             finished += 1
             eta = (time.time() - start) / finished * (len(todo) - finished) / 60

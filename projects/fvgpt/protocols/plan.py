@@ -12,6 +12,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from ..engine.runner.clip_key import settle_clip
+from ..engine.runner.folds import fold_count
 from ..engine.runner.options import check_options
 from ..engine.runner.resolve import tuner_options
 from ..io.errors import MissingFileError, UserError
@@ -34,7 +35,7 @@ class Run:
         product: file that exists if the run is done.
         labels: tuner, dataset and variant, which are its place in the table; None for a tuner that
             is shared by other runs.
-        needs: the run that has to be done first.
+        needs: the runs that have to be done first.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Run:
     folder: Path
     product: Path
     labels: Optional[Dict[str, str]] = None
-    needs: Optional['Run'] = None
+    needs: Tuple['Run', ...] = ()
 
     @property
     def recipe(self) -> Path:
@@ -204,14 +205,18 @@ def plan(
                 labels = dict(tuner=tuner, dataset=dataset, variant=variant)
                 name = ' '.join(filter(None, (tuner, dataset, variant)))
                 for seed in seeds:
-                    needs, final = None, config
+                    needs: Tuple[Run, ...] = ()
+                    final = config
                     if stage1 is not None:
-                        needs = _tuner_run(
-                            stage1, path.parent / config.tuner_recipe, seed, work_dir
+                        needs = tuple(
+                            shared.setdefault(run.folder, run)
+                            for run in _tuner_runs(stage1, path, config, seed, work_dir)
                         )
-                        needs = shared.setdefault(needs.folder, needs)
                         final = deepcopy(config)
-                        final.model.backbone_checkpoint = str(needs.product)
+                        product, *folds = (str(run.product) for run in needs)
+                        final.model.backbone_checkpoint = product
+                        if folds:
+                            final.model.fold_checkpoints = folds
                     folder = work_dir / f'{tuner}_{dataset}' / file_name(variant) / f'seed{seed}'
                     asked.append(
                         Run(
@@ -252,11 +257,23 @@ def _configs(path: Path, settings: Sequence[dict]) -> Tuple[Config, Optional[Con
     return config, stage1
 
 
+def _tuner_runs(stage1: Config, path: Path, config: Config, seed: int, work_dir: Path) -> List[Run]:
+    """The tuner, and those that PC is trained on (``calibration_folds`` of FVGPT)."""
+    count = fold_count(config.model)
+    recipes = [deepcopy(stage1) for _ in range(count + 1)]
+    for number, recipe in enumerate(recipes[1:], 1):
+        recipe.held_out_fold = dict(number=number, of=count)
+    file = path.parent / config.tuner_recipe
+    return [_tuner_run(recipe, file, seed, work_dir) for recipe in recipes]
+
+
 def _tuner_run(config: Config, recipe: Path, seed: int, work_dir: Path) -> Run:
     settings = sha256(recipe_text(config).encode()).hexdigest()[:8]
-    folder = work_dir / 'tuners' / f'{recipe.stem}-{settings}' / f'seed{seed}'
+    fold = config.get('held_out_fold')
+    part = f'-fold{fold.number}of{fold.of}' if fold else ''
+    folder = work_dir / 'tuners' / f'{recipe.stem}-{settings}{part}' / f'seed{seed}'
     return Run(
-        f'{recipe.stem} seed {seed}',
+        f'{recipe.stem}{part} seed {seed}',
         config,
         seed,
         folder,

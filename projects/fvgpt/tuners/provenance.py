@@ -28,6 +28,8 @@ class Provenance:
         tuner_class_names: those of the tuner below FVG-PT, if they are others.
         seed, subset, num_shots: of the few-shot draw.
         split: sha256 of the list of training images.
+        calibration_folds: number of folds that PC was trained with. held_out_fold: ``number``,
+            ``of`` and remaining ``images``, if the tuner was trained without one of the folds.
         recipe: hash of the training settings. processes: number of ranks.
         versions: of the packages. git: commit of the checkout, and whether files differed from it.
         imported_from: file name of a checkpoint of the original code.
@@ -46,6 +48,8 @@ class Provenance:
     subset: Optional[str] = None
     num_shots: Optional[int] = None
     split: Optional[str] = None
+    calibration_folds: Optional[int] = None
+    held_out_fold: Optional[Dict[str, int]] = None
     processes: Optional[int] = None
     versions: Dict[str, str] = field(default_factory=dict)
     git: Optional[Dict[str, Any]] = None
@@ -73,6 +77,7 @@ class Provenance:
             tuner_class_names=()
             if tuner.trained_class_names in ((), names)
             else tuner.trained_class_names,
+            calibration_folds=getattr(model, 'calibration_folds', None),
             **run,
         )
 

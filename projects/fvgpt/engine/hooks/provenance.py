@@ -53,6 +53,7 @@ class ProvenanceHook(Hook):
             subset=getattr(dataset, 'subset', None),
             num_shots=getattr(dataset, 'num_shots', None),
             split=self._split,
+            held_out_fold=dict(runner.cfg.get('held_out_fold') or {}),
             processes=get_world_size(),
             versions=versions(),
             git=git_state(),

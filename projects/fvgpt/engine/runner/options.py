@@ -35,6 +35,7 @@ _FURTHER_KEYS = (
     'runner_type',
     'tuner_options',
     'resolved',
+    'held_out_fold',
     'recipe_hash',
 )
 

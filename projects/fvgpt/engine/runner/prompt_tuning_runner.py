@@ -20,11 +20,12 @@ from ..hooks.random_state import random_state, set_random_state
 from .check_types import check_config
 from .config_parts import PARTS
 from .distributed import prepare_distributed
+from .folds import check_fold_checkpoints, leave_out_fold, training_folds
 from .inputs import check_inputs
 from .resolve import resolve
 from .resume import check_settings, newest_checkpoint, recipe_hash
 from .run_lock import claimed, run_lock
-from .stage_one import tuner_checkpoint, tuner_config
+from .stage_one import fold_configs, tuner_checkpoint, tuner_config
 
 
 @RUNNERS.register_module()
@@ -39,7 +40,9 @@ class PromptTuningRunner(Runner):
     - :meth:`train` locks the work dir against other runs, continues from the newest complete
       checkpoint there if ``resume`` is set, and runs stage 1 (``tuner_recipe``) unless the tuner
       has a checkpoint (``model.backbone_checkpoint``, ``load_from``, or a finished stage 1 in
-      ``<work_dir>/tuner``).
+      ``<work_dir>/tuner``). With ``model.calibration_folds=K`` it also runs stage 1 once without
+      each of K folds of the images, unless there are ``model.fold_checkpoints`` or finished runs in
+      ``<work_dir>/tuner_fold1ofK`` and so on.
     - :meth:`test` prints the table and writes ``<work_dir>/results.json``.
 
     The arguments are those of MMEngine's Runner.
@@ -62,8 +65,9 @@ class PromptTuningRunner(Runner):
                 starts.
         """
         config = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
-        config.recipe_hash = recipe_hash(config)
         check_config(config)
+        leave_out_fold(config)
+        config.recipe_hash = recipe_hash(config)
         begins_with = config.get('load_from')
         parts = ['test'] if begins_with and not config.get('resume') else list(PARTS)
         check_inputs(config, parts)
@@ -71,6 +75,10 @@ class PromptTuningRunner(Runner):
             tuner = tuner_config(config)
             if tuner is not None:
                 check_config(tuner)
+            fold_configs(config)
+            folds = training_folds(config)
+            if folds and config.model.get('fold_checkpoints'):
+                check_fold_checkpoints(config.model.fold_checkpoints, folds)
             with claimed(config.work_dir):
                 pass  # errors of the work dir are reported before anything is built
         for checkpoint in (begins_with, config.model.get('backbone_checkpoint')):
@@ -99,10 +107,7 @@ class PromptTuningRunner(Runner):
         with self.claimed():
             if self._resume:
                 self._choose_checkpoint()
-            if (
-                self._resume or not self._load_from
-            ):  # else the checkpoint has the tuner's parameters
-                self._tune()
+            self._run_stage_one()
             return super().train()
 
     def test(self) -> Dict[str, float]:
@@ -129,13 +134,41 @@ class PromptTuningRunner(Runner):
         newest = newest_checkpoint(self.cfg, self.work_dir)
         self._load_from, self._resume = newest, newest is not None
 
-    def _tune(self) -> None:
-        """Run stage 1 unless it is done, and load the trained parameters into the model's tuner."""
-        config = tuner_config(self.cfg)
-        if config is None:
-            return
+    def _run_stage_one(self) -> None:
+        """Run what is missing of stage 1, and load its parameters into the model."""
+        model, tuner = unwrapped(self.model), tuner_config(self.cfg)
+        of_folds, folds = fold_configs(self.cfg), training_folds(self.cfg)
+        if not self._resume and self._load_from:
+            tuner = None  # the checkpoint has its parameters
+        if tuner is not None:
+            self.cfg.model.backbone_checkpoint = self._tuned(tuner)
+            model.load_backbone(self.cfg.model.backbone_checkpoint)
+        if folds is not None:
+            if of_folds:
+                self.cfg.model.fold_checkpoints = self._tune_folds(of_folds)
+            check_fold_checkpoints(self.cfg.model.fold_checkpoints, folds)
+            model.load_fold_tuners(self.cfg.model.fold_checkpoints, folds.folds)
+        if tuner is not None or of_folds:
+            self.dump_config()
+
+    def _tune_folds(self, configs: List[Config]) -> List[str]:
+        """Run the stages 1 that leave out a fold, unless they are done; returns the checkpoints."""
+        missing = [config for config in configs if not tuner_checkpoint(config).is_file()]
+        if missing:
+            print_log(
+                f'calibration_folds={len(configs)}: stage 1 runs again in '
+                f'{" and ".join(config.work_dir for config in missing)}, each time without one of '
+                f'{len(configs)} folds of the training images, so that PC learns from tuners that '
+                'have not seen the image',
+                'current',
+            )
+        return [self._tuned(config) for config in configs]
+
+    def _tuned(self, config: Config) -> str:
+        """Run a recipe of stage 1 unless it is done; returns its checkpoint."""
         final = tuner_checkpoint(config)
         if final.is_file():
+            leave_out_fold(config)
             check_settings(config, final, read_checkpoint(str(final)).get('meta', {}))
             print_log(f'stage 1 is done: {final}', 'current')
         else:
@@ -143,9 +176,7 @@ class PromptTuningRunner(Runner):
             with self._keep_global_state():
                 type(self).from_cfg(config).train()
             barrier()  # the main process writes it, all read it
-        unwrapped(self.model).load_backbone(str(final))
-        self.cfg.model.backbone_checkpoint = str(final)
-        self.dump_config()
+        return str(final)
 
     @contextmanager
     def _keep_global_state(self) -> Iterator[None]:

@@ -35,6 +35,7 @@ _NO_MATTER = (
     'cache_dir',
     'max_text_tokens',
     'backbone_checkpoint',
+    'fold_checkpoints',
 )
 _CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')  # as CheckpointHook names them
 

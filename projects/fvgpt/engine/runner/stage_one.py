@@ -3,10 +3,12 @@
 import os
 from copy import deepcopy
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 from mmengine.config import Config
 
+from ...io.errors import UserError
+from .folds import fold_count
 from .options import DATASET_KEYS, check_options, read_recipe
 from .resolve import resolve
 
@@ -26,6 +28,48 @@ def tuner_config(config: Config) -> Optional[Config]:
     """
     if not config.get('tuner_recipe') or config.model.get('backbone_checkpoint'):
         return None
+    return _stage_one(config, 'tuner')
+
+
+def fold_configs(config: Config) -> List[Config]:
+    """The K resolved recipes of the tuners that PC is trained on, see ``calibration_folds``.
+
+    They are that of stage 1 with ``held_out_fold`` and the work dir ``<work_dir>/tuner_fold1of2``
+    and so on. None if there are no folds, or the tuners have checkpoints (``fold_checkpoints``).
+
+    Args:
+        config: see :func:`tuner_config`.
+
+    Raises:
+        UserError: as in :func:`tuner_config`; or the tuner was not made by this recipe's stage 1,
+            so that no recipe is known to belong to it.
+    """
+    count = fold_count(config.model)
+    if not count or config.model.get('fold_checkpoints'):
+        return []
+    given = 'model.backbone_checkpoint' if config.model.get('backbone_checkpoint') else None
+    if config.get('load_from') and not config.get('resume'):
+        given = 'load_from'
+    if given or not config.get('tuner_recipe'):
+        raise UserError(
+            f'model.calibration_folds={count} needs model.fold_checkpoints too, the {count} '
+            'checkpoints of the tuner trained with held_out_fold.number=1, 2, ... and '
+            f'held_out_fold.of={count}, because '
+            + (f'the tuner is given by {given}' if given else 'the recipe has no tuner_recipe')
+        )
+    if config.get('held_out_fold'):
+        raise UserError('a recipe has either held_out_fold or model.calibration_folds, not both')
+    return [
+        _stage_one(
+            config,
+            f'tuner_fold{number}of{count}',
+            held_out_fold=dict(number=number, of=count),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def _stage_one(config: Config, folder: str, **keys) -> Config:
     tuner = read_recipe(config.tuner_recipe)
     options = dict(config.get('tuner_options', {}))
     check_options(tuner, options)
@@ -35,7 +79,9 @@ def tuner_config(config: Config) -> Optional[Config]:
         tuner.clip = deepcopy(config.clip)
         tuner.model.clip = deepcopy(config.clip)
     tuner.update(
-        work_dir=os.path.join(config.work_dir, 'tuner'), launcher=config.get('launcher', 'none')
+        work_dir=os.path.join(config.work_dir, folder),
+        launcher=config.get('launcher', 'none'),
+        **keys,
     )
     tuner.setdefault('runner_type', config.get('runner_type', 'PromptTuningRunner'))
     return resolve(tuner)
