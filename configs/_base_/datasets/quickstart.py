@@ -5,11 +5,16 @@ data_root = 'data/quickstart'
 image_size = 64
 # The object is anywhere in the image and fills about a seventh of it. Crops of only 8 % of the
 # area, as for photographs, would often miss it, so all crops are at least half of the area.
-foreground_pipeline, crop_pipeline = (
+foreground_pipeline, exchange_pipeline, crop_pipeline = (
     [dict(step, scale=64) if step['type'] == 'PairedRandomResizedCrop' else step for step in steps]
-    for steps in (_base_.half_foreground_pipeline, _base_.half_crop_pipeline)
+    for steps in (
+        _base_.half_foreground_pipeline,
+        _base_.half_exchange_pipeline,
+        _base_.half_crop_pipeline,
+    )
 )
 half_foreground_pipeline, half_crop_pipeline = foreground_pipeline, crop_pipeline
+half_exchange_pipeline = exchange_pipeline
 _plain_pipeline = [
     _base_.squash_pipeline[0],
     dict(type='PackInputs'),

@@ -23,6 +23,12 @@ half_foreground_pipeline = [
     dict(step, area=(0.5, 1.0)) if step['type'] == 'PairedRandomResizedCrop' else step
     for step in foreground_pipeline
 ]
+# the same with a second view, the object on the background of another image, for FVGPT's
+# student_view='exchange'
+exchange_pipeline, half_exchange_pipeline = (
+    [*steps[:-1], dict(type='PasteForeground', output='exchanged'), steps[-1]]
+    for steps in (foreground_pipeline, half_foreground_pipeline)
+)
 crop_pipeline, half_crop_pipeline = (
     [step for step in steps if step['type'] != 'LoadForegroundMask']
     for steps in (foreground_pipeline, half_foreground_pipeline)

@@ -11,7 +11,9 @@ from .few_shot_wrapper import FewShotWrapper
 from .image_lists import Sample
 from .list_file import ListFileDataset
 from .load_image import LoadImage, read_image
+from .other_images_dataset import OtherImagesDataset
 from .own_images import OwnImages
+from .paste_foreground import PasteForeground
 from .precomputed_features import PrecomputedFeatures
 from .quickstart_world import QuickstartWorld
 from .remove_object import remove_object
@@ -28,9 +30,11 @@ __all__ = [
     'ListFileDataset',
     'LoadForegroundMask',
     'LoadImage',
+    'OtherImagesDataset',
     'OwnImages',
     'PackForegroundInputs',
     'PairedRandomResizedCrop',
+    'PasteForeground',
     'PrecomputedFeatures',
     'QuickstartWorld',
     'Sample',

@@ -20,6 +20,7 @@ from .image_lists import Sample, read_lists
 from .layouts import LAYOUTS, layout_root
 from .mask_check import check_masks
 from .mask_controls import MASK_OF, exchange_masks
+from .other_images_dataset import apply_pipeline
 from .randomness import sample_randomness
 from .view_images import images_with_usable_masks
 from .views import VIEWS, view_pipeline
@@ -211,10 +212,11 @@ class FewShotDataset(BaseDataset):
     def prepare_data(self, idx: int) -> dict:
         """Load an image with the random state that its index carries.
 
-        See :func:`~fvgpt.datasets.randomness.sample_randomness`.
+        See :func:`~fvgpt.datasets.randomness.sample_randomness`. A transform that reads other
+        images, such as PasteForeground, finds the data set in the results.
         """
         with sample_randomness(idx):
-            return super().prepare_data(idx)
+            return apply_pipeline(self, idx)
 
     # ------------------------------------------------------------------ classes and images
     def _subset_labels(self, names: Dict[int, str]) -> List[int]:

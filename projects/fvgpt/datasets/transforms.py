@@ -106,10 +106,15 @@ class PairedRandomResizedCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackForegroundInputs(PackInputs):
-    """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as ``mask`` (H, W) of the sample."""
+    """mmpretrain's PackInputs, which also packs ``gt_seg_map`` as ``mask`` (H, W) of the sample and
+    ``exchanged``, the image on another background, as ``exchanged`` (3, H, W)."""
 
     def transform(self, results: dict) -> dict:
-        """Pack the results, with ``mask`` if they have ``gt_seg_map``."""
+        """Pack the results, with ``mask`` and ``exchanged`` if they have these."""
         if 'gt_seg_map' in results:
             results['mask'] = np.ascontiguousarray(results['gt_seg_map'])
-        return super().transform(results)
+        packed = super().transform(results)
+        if 'exchanged' in results:
+            exchanged = self.format_input(results['exchanged'])
+            packed['data_samples'].set_field(exchanged, 'exchanged', dtype=torch.Tensor)
+        return packed

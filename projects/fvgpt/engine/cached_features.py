@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from tqdm import tqdm
 
 from ..datasets.randomness import forked_random_state
-from ..foreground.fvgpt import stack_masks
+from ..foreground.fvgpt import stack_exchanged, stack_masks
 from ..tuners.classifier import FrozenTowerClassifier
 from ..tuners.features import FrozenFeatures, ViewFeatures
 
@@ -177,8 +177,12 @@ def _encode(
     for batch in batches:
         data = model.data_preprocessor(batch)
         images, samples = data['inputs'], data['data_samples']
-        read_masks = model.needs_masks and 'mask' in samples[0]
-        frozen = model.extract_feat(images, stack_masks(samples, images) if read_masks else None)
+        views: Dict[str, Any] = {}
+        if model.needs_masks and 'mask' in samples[0]:
+            views['masks'] = stack_masks(samples, images)
+        if model.needs_exchanged and 'exchanged' in samples[0]:
+            views['exchanged'] = stack_exchanged(samples, images)
+        frozen = model.extract_feat(images, **views)
         if training:
             frozen = frozen._replace(held_out=model.extract_held_out(images, samples))
         yield {name: rows.float().cpu().numpy() for name, rows in flatten(frozen).items()}

@@ -23,13 +23,15 @@ from ..tuners.classifier import (
 )
 from ..tuners.features import FrozenFeatures, ViewFeatures
 from ..tuners.zero_shot import ZeroShotCLIP
+from .adapter_watch import AdapterWatch
 from .calibration_folds import CrossFittedSignals, FoldTuners, check_fold_keys
 from .distillation_compensation import ForegroundDistillationCompensation
 from .prior_calibration import PriorCalibration
 from .reliability_gate import ForegroundReliabilityGate
-from .signals import Signals
+from .signals import NO_EXCHANGED_VIEW, Signals
 
 FILLS = ('mean', 'black', 'image')
+STUDENT_VIEWS = ('full', 'exchange')
 
 
 @MODELS.register_module()
@@ -66,13 +68,27 @@ class FVGPT(FrozenTowerClassifier):
             released), or ``black`` (decision O1). ``image``, the image's own background, is a
             control: x_fg = x, while A(m) and its bounds (decision O2) stay those of the mask, so
             that the gate and the distillation work on the same images as with the mask.
+        student_view: what the adapters of FDC are trained on. ``full`` is the paper's form.
+            ``exchange`` adds a second view x' = m x + (1 - m) B_k, the object on the background of
+            an image k of another class (:class:`~fvgpt.datasets.PasteForeground`), and distils from
+            the full view only:
+
+                L_base = mean over v in {x, x'} of
+                    CE(z_FDC(v), y) + lambda_d KL(p_full(x) || p_FDC(v)),
+
+            that is r = 0: FRG is switched off, and ``fixed_trust`` is not used. (Background
+            exchange, not in the paper; meant for gradients clipped to a norm of 5, see
+            docs/method.md.) The image tower sees as many views as in the paper's form.
+        foreground_ce: weight of a further term CE(z_FDC(x_fg), y) of L_base; 0 leaves it out (not
+            in the paper). With ``exchange`` the image tower sees three views.
         compare: predictions also contain ``tuner_score`` and ``zero_shot_score``, so that one
             evaluation shows what each part contributes.
         data_preprocessor: see :class:`~fvgpt.tuners.classifier.CLIPClassifier`.
 
     Raises:
-        UserError: an unknown ``fg_fill``, an invalid number of folds or of their checkpoints, or
-            the checkpoint does not fit the tuner.
+        UserError: an unknown ``fg_fill`` or ``student_view``, a negative ``foreground_ce``, an
+            invalid number of folds or of their checkpoints, or the checkpoint does not fit the
+            tuner.
         MissingFileError: there is no such checkpoint.
     """
 
@@ -95,10 +111,16 @@ class FVGPT(FrozenTowerClassifier):
         fg_fill: str = 'mean',
         compare: bool = True,
         data_preprocessor: Optional[dict] = None,
+        student_view: str = 'full',
+        foreground_ce: float = 0.0,
     ):
         super().__init__(data_preprocessor=data_preprocessor)
         if fg_fill not in FILLS:
             raise UserError(f'fg_fill must be one of {FILLS}, not {fg_fill!r}')
+        if student_view not in STUDENT_VIEWS:
+            raise UserError(f'student_view must be one of {STUDENT_VIEWS}, not {student_view!r}')
+        if foreground_ce < 0:
+            raise UserError(f'foreground_ce must be at least 0, not {foreground_ce}')
         check_fold_keys(calibration_folds, fold_checkpoints)
         # The folds serve PC only.
         self.calibration_folds = calibration_folds if calibration is not None else None
@@ -109,7 +131,9 @@ class FVGPT(FrozenTowerClassifier):
             self.load_backbone(backbone_checkpoint)
         self.tuner.requires_grad_(False).eval()
         self.prior = ZeroShotCLIP(self.tuner.clip, prior_template)
-        self.fixed_trust, self.fg_fill, self.compare = fixed_trust, fg_fill, compare
+        self.exchange, self.foreground_ce = student_view == 'exchange', foreground_ce
+        self.fixed_trust = 0.0 if self.exchange else fixed_trust
+        self.fg_fill, self.compare = fg_fill, compare
 
         size = dict(dim=self.tuner.clip.embed_dim, logit_scale=self.tuner.clip.logit_scale)
         self.compensation: Optional[ForegroundDistillationCompensation] = (
@@ -117,10 +141,12 @@ class FVGPT(FrozenTowerClassifier):
             if compensation is not None
             else None
         )
-        # The gate serves the distillation only: without FDC there is nothing to gate.
+        # The gate serves the distillation from the foreground view only: without that there is
+        # nothing to gate.
+        gated = self.compensation is not None and not self.exchange
         self.reliability_gate: Optional[ForegroundReliabilityGate] = (
             build_seeded(reliability_gate, 2, 'ForegroundReliabilityGate')
-            if compensation is not None and reliability_gate is not None
+            if gated and reliability_gate is not None
             else None
         )
         self.calibration: Optional[PriorCalibration] = (
@@ -131,6 +157,9 @@ class FVGPT(FrozenTowerClassifier):
             {'type': 'ForegroundDistillationLoss', **distillation_loss}
         )
         self.calibration_loss = LOSSES.build({'type': 'PriorCalibrationLoss', **calibration_loss})
+        self.watch = AdapterWatch(
+            self.compensation is not None and self.compensation.adapter_input == 'raw'
+        )
         self.register_load_state_dict_post_hook(self._after_load)
 
     def load_backbone(self, checkpoint: str) -> None:
@@ -189,8 +218,13 @@ class FVGPT(FrozenTowerClassifier):
     # ------------------------------------------------------------------ frozen features
     @property
     def needs_masks(self) -> bool:
-        """Whether training reads the foreground view: FDC does, PC does not."""
-        return self.compensation is not None
+        """Whether training reads the foreground view x_fg: FDC does, PC does not."""
+        return self.compensation is not None and (not self.exchange or self.foreground_ce > 0)
+
+    @property
+    def needs_exchanged(self) -> bool:
+        """Whether training reads the exchanged view x'."""
+        return self.compensation is not None and self.exchange
 
     def foreground_view(self, images: Tensor, masks: Tensor) -> Tensor:
         """x_fg = x * m, (B, 3, H, W), of normalised images and masks (B, 1, H, W) in {0, 1}."""
@@ -203,31 +237,50 @@ class FVGPT(FrozenTowerClassifier):
         return view
 
     def extract_feat(
-        self, images: Tensor, masks: Optional[Tensor] = None, original: bool = True
+        self,
+        images: Tensor,
+        masks: Optional[Tensor] = None,
+        original: bool = True,
+        exchanged: Optional[Tensor] = None,
     ) -> FrozenFeatures:
-        """Features of the full view and, with masks (B, 1, H, W), of the foreground view.
+        """Features of the full view and of the other views that are given.
 
-        The tuner's image tower sees both views in one stacked batch. If it is not the original
+        The tuner's image tower sees all views in one stacked batch. If it is not the original
         CLIP's, that one makes a second pass over the full view, unless ``original`` is False.
+
+        Args:
+            images: normalised, (B, 3, H, W).
+            masks: (B, 1, H, W) in {0, 1}, for the foreground view x_fg.
+            original: see :class:`~fvgpt.tuners.classifier.FrozenTowerClassifier`.
+            exchanged: normalised, (B, 3, H, W), the exchanged view x'.
         """
-        if masks is None:
+        others: Dict[str, Tensor] = {}
+        if masks is not None:
+            others['foreground'] = self.foreground_view(images, masks)
+        if exchanged is not None:
+            others['exchanged'] = exchanged
+        if not others:
             return self.tuner.extract_feat(images, original=original)
         count = len(images)
-        views = torch.cat([images, self.foreground_view(images, masks)])
-        both = self.tuner.extract_view(views, original=False)
-        full, foreground = both.rows(slice(count)), both.rows(slice(count, None))
+        stacked = self.tuner.extract_view(torch.cat([images, *others.values()]), original=False)
+        full, *rest = (
+            stacked.rows(slice(start, start + count))
+            for start in range(0, count * (1 + len(others)), count)
+        )
         if original and full.clip is None:
             full = full._replace(clip=self.tuner.clip.encode_image(images))
-        return FrozenFeatures(full, foreground, masks.mean((1, 2, 3)))
+        area = None if masks is None else masks.mean((1, 2, 3))
+        return FrozenFeatures(full, area=area, **dict(zip(others, rest)))
 
     def extract_for(
         self, images: Tensor, data_samples: Optional[List[DataSample]]
     ) -> FrozenFeatures:
-        """With the foreground view to train FDC, and the original CLIP's features for PC."""
+        """With the views that FDC is trained on, and the original CLIP's features for PC."""
         if data_samples is None:
             return self.extract_feat(images, original=self._reads_clip)
         masks = stack_masks(data_samples, images) if self.needs_masks else None
-        frozen = self.extract_feat(images, masks, original=self.calibration is not None)
+        exchanged = stack_exchanged(data_samples, images) if self.needs_exchanged else None
+        frozen = self.extract_feat(images, masks, self.calibration is not None, exchanged)
         return frozen._replace(held_out=self.extract_held_out(images, data_samples))
 
     def extract_held_out(
@@ -244,8 +297,11 @@ class FVGPT(FrozenTowerClassifier):
 
     def cache_key(self, training: bool) -> str:
         """Which views are read, and what the trained tuner's image features depend on."""
-        both_views = training and self.needs_masks
-        views = f'both views {self.fg_fill}' if both_views else 'full view'
+        views = 'full view'
+        if training and self.needs_masks:
+            views = f'both views {self.fg_fill}'
+        if training and self.needs_exchanged:
+            views += ' exchanged'
         held_out = self.fold_tuners.cache_key() if training and self.fold_tuners else ''
         return f'{views} {self.tuner.cache_key(training=False)}{held_out}'
 
@@ -303,24 +359,43 @@ class FVGPT(FrozenTowerClassifier):
     def base_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
         """The terms of L_base, for labels (B,).
 
-        ``loss_fdc`` is CE(z_FDC, y), ``loss_gate`` lambda_FRG L_FRG,
-        ``loss_distill`` lambda_d L_dist.
+        ``loss_fdc`` is CE(z_FDC, y), ``loss_gate`` lambda_FRG L_FRG, ``loss_distill`` lambda_d
+        L_dist; with ``student_view='exchange'`` the first and the last are means over x and x', and
+        there is no gate. ``loss_fdc_fg`` is CE(z_FDC(x_fg), y) times ``foreground_ce``.
         Terms whose key contains ``loss`` are added up and trained, the others are only logged. A
         further term is a class in ``losses/``, a key of this class for its config, and a line here.
         """
-        z_full, z_fg = signals.z_full, signals.z_fg
-        terms = dict(loss_fdc=F.cross_entropy(signals.z_fdc, labels))
-        if self.reliability_gate is not None:
-            trust = signals.foreground_trust
-            terms['loss_gate'] = self.gate_loss(trust.logit, z_full, z_fg, labels, trust.valid)
-        terms['loss_distill'] = self.distillation_loss(signals.z_fdc, z_full, z_fg, signals.r)
+        students = [signals.z_fdc]
+        if self.exchange:
+            students.append(signals.z_fdc_exchanged)
+        terms = dict(loss_fdc=torch.stack([F.cross_entropy(z, labels) for z in students]).mean())
+        terms.update(self._distillation(signals, labels, students))
+        if self.foreground_ce > 0:
+            terms['loss_fdc_fg'] = self.foreground_ce * F.cross_entropy(signals.z_fdc_fg, labels)
         residual_image, residual_text = signals.residuals
+        self.watch(residual_image, residual_text)
         return dict(
             terms,
-            trust_foreground=signals.r.detach().mean(),
             adapter_image_norm=residual_image.relative_length(),
             adapter_text_norm=residual_text.relative_length(),
         )
+
+    def _distillation(
+        self, signals: Signals, labels: Tensor, students: List[Tensor]
+    ) -> Dict[str, Tensor]:
+        """lambda_d L_dist of z_FDC of the student's views; with FRG also its loss, and mean r."""
+        z_full = signals.z_full
+        if self.exchange:
+            each = [self.distillation_loss(z, z_full) for z in students]
+            return dict(loss_distill=torch.stack(each).mean())
+        terms: Dict[str, Tensor] = {}
+        z_fg = signals.z_fg
+        if self.reliability_gate is not None:
+            trust = signals.foreground_trust
+            terms['loss_gate'] = self.gate_loss(trust.logit, z_full, z_fg, labels, trust.valid)
+        (z_student,) = students
+        terms['loss_distill'] = self.distillation_loss(z_student, z_full, z_fg, signals.r)
+        return dict(terms, trust_foreground=signals.r.detach().mean())
 
     def new_losses(self, signals: Signals, labels: Tensor) -> Dict[str, Tensor]:
         """The term of the new branch, ``loss_prior`` = lambda L_PC, for labels (B,)."""
@@ -376,6 +451,33 @@ def build_seeded(config: dict, offset: int, default_type: str) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch.initial_seed() + offset)
         return MODELS.build({'type': default_type, **config})
+
+
+def stack_exchanged(data_samples: List[DataSample], images: Tensor) -> Tensor:
+    """Exchanged views (B, 3, H, W) of a batch, normalised as the images.
+
+    Raises:
+        UserError: a sample has none, one of another size than its image, or one that was not
+            normalised.
+    """
+    views = []
+    for sample in data_samples:
+        if 'exchanged' not in sample:
+            raise UserError(NO_EXCHANGED_VIEW)
+        if sample.exchanged.shape != images.shape[1:]:
+            raise UserError(
+                f'an exchanged view of size {tuple(sample.exchanged.shape)} belongs to an image of '
+                f'size {tuple(images.shape[1:])}: PasteForeground must be behind the transforms '
+                'that change the geometry'
+            )
+        views.append(sample.exchanged)
+    stacked = torch.stack(views)
+    if not stacked.is_floating_point():
+        raise UserError(
+            'the exchanged views were not normalised: set the data_preprocessor of the model to '
+            "type='CLIPDataPreprocessor', or leave it out"
+        )
+    return stacked.to(images)
 
 
 def stack_masks(data_samples: List[DataSample], images: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The quantities of the paper for one batch, each derived in one place."""
 
 from functools import cached_property
-from typing import Dict, Optional, Protocol, Tuple
+from typing import Callable, Dict, Optional, Protocol, Tuple
 
 import torch
 from torch import Tensor
 
+from ..io.errors import UserError
 from ..names import Branch, Source
 from ..tuners.base import PromptTuner
 from ..tuners.features import Features, FrozenFeatures
@@ -14,6 +15,11 @@ from .distillation_compensation import ForegroundDistillationCompensation, Resid
 from .open_world import join_branches
 from .prior_calibration import Calibrated, PriorCalibration
 from .reliability_gate import ForegroundReliabilityGate, ForegroundTrust
+
+NO_EXCHANGED_VIEW = (
+    "student_view='exchange' needs each image on the background of another one: use "
+    "exchange_pipeline, or add PasteForeground(output='exchanged') before PackForegroundInputs"
+)
 
 
 class Modules(Protocol):
@@ -37,17 +43,22 @@ class Signals:
     that is switched off is replaced as in the paper's ablation (Table 3): without FDC z_FDC is
     z_full, without PC z_PC is z_FDC, without FRG r is ``fixed_trust``.
 
-    ===========  ==========================================================================
-    ``z_full``   the tuner's logits of the full view, for classes that were trained on
-    ``z_fg``     the same of the foreground view; needs masks
-    ``z_main``   the tuner's logits of the full view for new classes, which PC balances; z_full,
-                 unless the tuner treats new classes differently (MMRL, Tip-Adapter)
-    ``z_clip``   the original CLIP's logits of the full view
-    ``z_fdc``    logits of the compensated features: the base branch
-    ``z_pc``     (1 - b) z_main + b z_clip: the new branch
-    ``r``        trust in the foreground view (FRG); needs masks
-    ``b``        trust in the original CLIP (BRG)
-    ===========  ==========================================================================
+    ===================  ==================================================================
+    ``z_full``           the tuner's logits of the full view, for classes that were trained on
+    ``z_fg``             the same of the foreground view; needs masks
+    ``z_exchanged``      the same of the exchanged view, the object on the background of
+                         another image; needs PasteForeground in the pipeline
+    ``z_main``           the tuner's logits of the full view for new classes, which PC
+                         balances; z_full, unless the tuner treats new classes differently
+                         (MMRL, Tip-Adapter)
+    ``z_clip``           the original CLIP's logits of the full view
+    ``z_fdc``            logits of the compensated features: the base branch
+    ``z_fdc_fg``         the same of the foreground view
+    ``z_fdc_exchanged``  the same of the exchanged view
+    ``z_pc``             (1 - b) z_main + b z_clip: the new branch
+    ``r``                trust in the foreground view (FRG); needs masks
+    ``b``                trust in the original CLIP (BRG)
+    ===================  ==================================================================
 
     Args:
         model: :class:`~fvgpt.foreground.FVGPT`.
@@ -68,6 +79,17 @@ class Signals:
         """The tuner's image features of the foreground view."""
         assert self.frozen.foreground is not None, 'the features were extracted without masks'
         return self.model.tuner.features_of(self.frozen.foreground)
+
+    @cached_property
+    def exchanged(self) -> Features:
+        """The tuner's image features of the exchanged view.
+
+        Raises:
+            UserError: there is no such view.
+        """
+        if self.frozen.exchanged is None:
+            raise UserError(NO_EXCHANGED_VIEW)
+        return self.model.tuner.features_of(self.frozen.exchanged)
 
     @cached_property
     def text(self) -> Features:
@@ -101,6 +123,11 @@ class Signals:
         return self.model.tuner.logits(self.foreground, self.text, Branch.BASE)
 
     @cached_property
+    def z_exchanged(self) -> Tensor:
+        """See the table."""
+        return self.model.tuner.logits(self.exchanged, self.text, Branch.BASE)
+
+    @cached_property
     def z_clip(self) -> Tensor:
         """See the table."""
         assert self.frozen.full.clip is not None, "the original CLIP's features were not extracted"
@@ -119,7 +146,28 @@ class Signals:
         """See the table."""
         if self.model.compensation is None:
             return self.z_full
-        return self.model.compensation.logits(*self.residuals)
+        return self._compensated(self.residuals[0], lambda: self.z_full)
+
+    @cached_property
+    def z_fdc_fg(self) -> Tensor:
+        """See the table."""
+        return self._compensated(self._residual_of(self.foreground), lambda: self.z_fg)
+
+    @cached_property
+    def z_fdc_exchanged(self) -> Tensor:
+        """See the table."""
+        return self._compensated(self._residual_of(self.exchanged), lambda: self.z_exchanged)
+
+    def _residual_of(self, view: Features) -> Residual:
+        """What the image adapter adds to the features of a view."""
+        assert self.model.compensation is not None, 'FDC is switched off'
+        return self.model.compensation.image_residual(view['feature'])
+
+    def _compensated(self, image: Residual, z_tuner: Callable[[], Tensor]) -> Tensor:
+        """z_FDC of a view; the tuner's logits of it are computed only if z_FDC adds to them."""
+        assert self.model.compensation is not None, 'FDC is switched off'
+        z = z_tuner() if self.model.compensation.reads_tuner_logits else None
+        return self.model.compensation.logits(image, self.residuals[1], z)
 
     @cached_property
     def foreground_trust(self) -> ForegroundTrust:
@@ -146,7 +194,9 @@ class Signals:
         """See the table."""
         if self.model.calibration is not None:
             return self.calibrated.z_pc
-        return self.z_main if self.model.compensation is None else self.z_fdc
+        if self.model.compensation is None:
+            return self.z_main
+        return self._compensated(self.residuals[0], lambda: self.z_main)
 
     @cached_property
     def b(self) -> Tensor:

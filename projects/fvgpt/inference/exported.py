@@ -84,7 +84,7 @@ def describe(inferencer: FVGPTInferencer) -> Dict[str, Any]:
     formulas = {
         name: f'logit_scale * image.{name} @ text.{name}.T'
         for name in text_features(model)
-        if name != Source.TUNER or tuner.logits_are_cosine
+        if tuner.logits_are_cosine or not reads_tuner_logits(model, name)
     }
     provenance = Provenance.of_model(model).to_dict()
     return dict(
@@ -105,6 +105,13 @@ def describe(inferencer: FVGPTInferencer) -> Dict[str, Any]:
         constants=dict(logit_scale=tuner.clip.logit_scale),
         logits=formulas,
     )
+
+
+def reads_tuner_logits(model: CLIPClassifier, name: str) -> bool:
+    """Whether the logits of a kind of :func:`text_features` contain the tuner's own."""
+    if name == 'fdc':
+        return bool(model.compensation.reads_tuner_logits)
+    return name == Source.TUNER
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def refuse_text_by_image(inferencer: FVGPTInferencer) -> None:
         UserError: the logits of the current branch are of that kind.
     """
     model, tuner = inferencer.model, inferencer.tuner
-    from_fdc = getattr(model, 'compensation', None) is not None and model.branch == Branch.BASE
+    fdc = getattr(model, 'compensation', None)
+    from_fdc = fdc is not None and not fdc.reads_tuner_logits and model.branch == Branch.BASE
     if tuner.text_depends_on_image and not from_fdc:
         raise UserError(
             f'{type(tuner).__name__} encodes the classes again for each image, so its text '

@@ -1,5 +1,7 @@
 """L_dist, the loss of FDC: distillation from both views, weighted by the foreground trust."""
 
+from typing import Optional
+
 from torch import Tensor, nn
 
 from ..clip import at_least_float32
@@ -34,16 +36,25 @@ class ForegroundDistillationLoss(nn.Module):
         self.tau_squared = tau_squared
         self.loss_weight = loss_weight
 
-    def forward(self, z_student: Tensor, z_full: Tensor, z_fg: Tensor, r: Tensor) -> Tensor:
+    def forward(
+        self,
+        z_student: Tensor,
+        z_full: Tensor,
+        z_fg: Optional[Tensor] = None,
+        r: Optional[Tensor] = None,
+    ) -> Tensor:
         """Compute the weighted loss, a scalar.
 
         Args:
             z_student: (B, C), z_FDC, the logits of the base branch.
             z_full: (B, C), the tuner's logits of the full view.
-            z_fg: (B, C), the tuner's logits of the foreground view.
-            r: (B,) in [0, 1], trust in the foreground view.
+            z_fg: (B, C), the tuner's logits of the foreground view; None with r = 0.
+            r: (B,) in [0, 1], trust in the foreground view; None is 0.
         """
+        if z_fg is None or r is None:
+            r, from_fg = z_full.new_zeros(()), z_full.new_zeros(())
+        else:
+            from_fg = tempered_kl(z_fg, z_student, self.temperature, self.tau_squared)
         r = at_least_float32(r.detach() if self.detach_trust else r)
-        from_fg = tempered_kl(z_fg, z_student, self.temperature, self.tau_squared)
         from_full = tempered_kl(z_full, z_student, self.temperature, self.tau_squared)
         return self.loss_weight * (r * from_fg + (1 - r) * from_full).mean()

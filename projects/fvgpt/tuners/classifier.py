@@ -34,7 +34,9 @@ def clip_preprocessor() -> dict:
 
 @MODELS.register_module()
 class CLIPDataPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's data preprocessor, which also passes on cached or precomputed features."""
+    """mmpretrain's data preprocessor, which also passes on cached or precomputed features, and
+    normalises the exchanged views (``exchanged`` of the data samples, see
+    :class:`~fvgpt.datasets.PasteForeground`) like the images."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Cast a batch from the loader to the device and normalise its images.
@@ -50,6 +52,11 @@ class CLIPDataPreprocessor(ClsDataPreprocessor):
             data = dict(data, inputs=of_clip(data['inputs']))
         if isinstance(data['inputs'], FrozenFeatures):
             return dict(data, inputs=self.cast_data(data['inputs']))
+        samples = data.get('data_samples') or []
+        if samples and 'exchanged' in samples[0]:
+            views = super().forward(dict(inputs=[sample.exchanged for sample in samples]))
+            for sample, view in zip(samples, views['inputs']):
+                sample.set_field(view, 'exchanged', dtype=Tensor)
         return super().forward(data, training)
 
 
@@ -223,6 +230,11 @@ class FrozenTowerClassifier(CLIPClassifier):
     @property
     def needs_masks(self) -> bool:
         """Whether training reads the foreground view, so that the data samples must have masks."""
+        return False
+
+    @property
+    def needs_exchanged(self) -> bool:
+        """Whether training reads the exchanged view, so that the data samples must have it."""
         return False
 
     @abstractmethod
