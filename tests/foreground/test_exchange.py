@@ -59,7 +59,7 @@ def slow_terms(model, features, text, labels, lambda_d, tau):
     g = [adapted(fdc.adapter_text, row) for row in text]
     z_full = [[100 * float(unit(f) @ unit(t)) for t in text] for f in features['full']]
     z = {
-        view: [[100 * float(adapted(fdc.adapter_image, f) @ t) for t in g] for f in rows]
+        view: [[100 * (adapted(fdc.adapter_image, f) @ t).item() for t in g] for f in rows]
         for view, rows in features.items()
     }
 
