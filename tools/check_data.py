@@ -1,6 +1,6 @@
 """Check that the public data sets are complete and as published.
 
-    python tools/check_data.py /data                             # all fifteen
+    python tools/check_data.py /data                             # all
     python tools/check_data.py /data caltech101 eurosat --masks  # two, with training masks
     python tools/check_data.py /data --layout archives --decode --json report.json
 
@@ -36,7 +36,7 @@ def main() -> None:
         help='layout of CoOp (default) or of the released foreground archives',
     )
     parser.add_argument(
-        '--masks', action='store_true', help='also check the foreground masks of training images'
+        '--masks', action='store_true', help='also check the published foreground masks'
     )
     parser.add_argument(
         '--mask-suffix', help="suffix of the masks if it differs from the images', e.g. .png"

@@ -27,7 +27,7 @@ FIELD = dict(
     eurosat='EuroSAT',
     ucf101='UCF101',
 )
-IMAGE_SETS = dict(FIELD, quickstart='QuickstartWorld', custom='own images')
+IMAGE_SETS = dict(FIELD, waterbirds='Waterbirds', quickstart='QuickstartWorld', custom='own images')
 DATA_SETS = dict(IMAGE_SETS, features='precomputed features')
 _FEATURES = ('quickstart', 'features')
 

@@ -25,6 +25,10 @@ CUSTOM_TEMPLATES = dict(
     ImageNetSketch=PLAIN_TEMPLATE,
     ImageNetA=PLAIN_TEMPLATE,
     ImageNetR=PLAIN_TEMPLATE,
+    ImageNet9=PLAIN_TEMPLATE,
+    ImageNetS=PLAIN_TEMPLATE,
+    CounterAnimal=PLAIN_TEMPLATE,
+    Waterbirds=PLAIN_TEMPLATE,
 )
 
 

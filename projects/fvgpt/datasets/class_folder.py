@@ -122,13 +122,16 @@ class ClassFolderDataset(FewShotDataset):
         """
         folders = self._class_folders(self.split)
         names = self._names(folders)
+        self._check_number_of_classes(folders)
+        self._check_same_classes(folders)
+        return dict(enumerate(names))
+
+    def _check_number_of_classes(self, folders: List[str]) -> None:
         if self.num_classes not in (None, len(folders)):
             raise UserError(
                 f'{self._tree(self.split)} has {len(folders)} class folders, expected '
                 f'{self.num_classes}'
             )
-        self._check_same_classes(folders)
-        return dict(enumerate(names))
 
     def _names(self, folders: List[str]) -> List[str]:
         """Class name of each folder."""

@@ -32,6 +32,8 @@ COLUMNS = dict(
     masks='masks',
 )
 
+_SPLIT_NAMES = dict(train='training', test='test')
+
 
 @dataclass
 class Report:
@@ -40,7 +42,7 @@ class Report:
     Attributes:
         title: name of the data set.
         root: folder that its paths are relative to.
-        counts: key of ``COLUMNS`` -> (number found, number expected or None).
+        counts: key of ``COLUMNS`` or group -> (number found, number expected or None).
         problems: reasons why the data set is not complete.
         notes: further information for the user.
         files: kind (``absent``, ``unreadable``, ``absent_masks``) -> all paths of that kind,
@@ -63,13 +65,13 @@ class Report:
         """Record a number; another number than expected is a problem.
 
         Args:
-            what: a key of ``COLUMNS``.
+            what: a key of ``COLUMNS``, or the name of a group of images.
             found: the number.
             expected: the published number; None if any number is right.
         """
         self.counts[what] = (found, expected)
         if expected not in (None, found):
-            self.problems.append(f'{COLUMNS[what]}: {found} found, {expected} expected')
+            self.problems.append(f'{COLUMNS.get(what, what)}: {found} found, {expected} expected')
 
     def add_files(self, kind: str, paths: List[str], what: str, hint: str) -> None:
         """Record files as a problem, unless ``paths`` is empty.
@@ -123,7 +125,8 @@ class DataSetCheck:
         config: config of the data set with ``facts`` and ``test_dataset``.
         root: the data root.
         layout, mask_suffix: see :class:`~fvgpt.datasets.few_shot.FewShotDataset`.
-        masks: also check that the masks of the training images exist.
+        masks: also check that the published masks exist: those of training images, or of test
+            images if there are no others.
         decode: also decode every listed image and mask.
     """
 
@@ -143,6 +146,7 @@ class DataSetCheck:
         self.masks = masks and 'masks' in config.facts.published
         self.mask_suffix = mask_suffix
         self.decode = decode
+        self.images = self.given.get('img_dir') or os.path.dirname(self.given.list_file)
         self.place = layout_root(root, layout, self.given.get('archive'))
         self.report = Report(self.facts.title, str(self.place))
 
@@ -185,9 +189,11 @@ class DataSetCheck:
         """Path of each required file or folder -> its key in ``facts.published``."""
         given = self.given
         required = {
-            os.path.join(given.img_dir, folder): 'images'
+            os.path.join(self.images, folder): 'images'
             for folder in given.get('folders', {'': ''}).values()
         }
+        if 'list_file' in given:
+            required[given.list_file] = 'images'
         if 'split_file' in given:
             required[given.split_file] = 'split_file'
         if 'list_dir' in given:
@@ -197,8 +203,8 @@ class DataSetCheck:
     def _look_in_other_layout(self) -> None:
         """Add a note if the images are stored in the other layout."""
         other = LAYOUTS[1 - LAYOUTS.index(self.layout)]
-        folder = layout_root(self.root, other, self.given.get('archive')) / self.given.img_dir
-        if folder.is_dir() and folder != self.place / self.given.img_dir:
+        folder = layout_root(self.root, other, self.given.get('archive')) / self.images
+        if folder.is_dir() and folder != self.place / self.images:
             self.report.notes.append(f'{folder} exists, as in the layout {other!r}')
 
     def _check_split_file(self) -> None:
@@ -219,7 +225,7 @@ class DataSetCheck:
                 data_root=self.root,
                 layout=self.layout,
                 mask_root='mask',
-                mask_suffix=self.mask_suffix,
+                mask_suffix=self.mask_suffix or self.given.get('mask_suffix'),
                 lazy_init=True,
                 pipeline=[],
             )
@@ -229,9 +235,9 @@ class DataSetCheck:
             [sample.path for samples in lists.values() for sample in samples]
         )
         if self.masks:
-            present += self._check_masks(
-                [dataset.mask_path(sample.path) for sample in lists.get('train', [])]
-            )
+            split = 'train' if 'train' in self.facts else 'test'
+            masks = [dataset.mask_path(sample.path) for sample in lists.get(split, [])]
+            present += self._check_masks(masks, split)
         if self.decode:
             self._check_readable(present)
 
@@ -254,6 +260,10 @@ class DataSetCheck:
             labels = set(subset_labels(list(names), subset))
             found = sum(sample.label in labels for sample in lists['test'])
             self.report.count(f'test_{subset}', found, self.facts.get(f'test_{subset}'))
+        for group, number in self.facts.get('groups', {}).items():
+            position = dataset.groups.index(group)
+            found = sum(dataset.group(sample.path) == position for sample in lists['test'])
+            self.report.count(group, found, number)
         return lists
 
     def _check_images(self, listed: List[str]) -> List[str]:
@@ -262,7 +272,7 @@ class DataSetCheck:
         Returns:
             Those that exist.
         """
-        folder = self.place / self.given.img_dir
+        folder = self.place / self.images
         present = set(files_below(folder, self.place))
         self.report.add_files(
             'absent',
@@ -277,19 +287,20 @@ class DataSetCheck:
             )
         return [path for path in listed if path in present]
 
-    def _check_masks(self, masks: List[str]) -> List[str]:
-        """Check that the masks of the training images exist.
+    def _check_masks(self, masks: List[str], split: str) -> List[str]:
+        """Check that the masks of the images of a split exist.
 
         Returns:
             Those that exist.
         """
-        present = set(files_below(self.place / 'mask' / self.given.img_dir, self.place))
+        folder = os.path.commonpath([os.path.dirname(mask) for mask in masks]) if masks else 'mask'
+        present = set(files_below(self.place / folder, self.place))
         absent = [mask for mask in masks if mask not in present]
         self.report.counts['masks'] = (len(masks) - len(absent), len(masks))
         self.report.add_files(
             'absent_masks',
             absent,
-            f'of the {len(masks)} masks of training images are absent',
+            f'of the {len(masks)} masks of {_SPLIT_NAMES[split]} images are absent',
             f', published at {self.facts.published.masks}',
         )
         stem = os.path.splitext(absent[0])[0] if absent else None

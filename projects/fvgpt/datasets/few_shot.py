@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
@@ -18,7 +19,8 @@ from .class_subsets import subset_labels
 from .few_shot_sampling import draw_subset
 from .image_lists import Sample, read_lists
 from .layouts import LAYOUTS, layout_root
-from .mask_check import check_masks
+from .load_image import read_image
+from .mask_check import check_masks, is_foreground
 from .mask_controls import MASK_OF, exchange_masks
 from .other_images_dataset import apply_pipeline
 from .randomness import sample_randomness
@@ -41,7 +43,9 @@ class FewShotDataset(BaseDataset):
 
     A sub-class defines the classes (:meth:`class_names_by_label`) and the images (:meth:`samples`).
     ``metainfo`` contains ``classes`` (names in label order of the subset), ``subset`` and
-    ``branch`` (the branch of FVG-PT that predicts: ``new`` for new classes, else ``base``).
+    ``branch`` (the branch of FVG-PT that predicts: ``new`` for new classes, else ``base``). If the
+    images belong to groups, such as the kinds of background, ``groups`` are the names of the groups
+    in the metainfo, and each item has the number of its group as ``group``.
 
     Args:
         data_root: folder that image paths are relative to.
@@ -79,6 +83,8 @@ class FewShotDataset(BaseDataset):
         MissingFileError: a file or folder does not exist; names it and the key to change.
         UserError: an option is invalid.
     """
+
+    groups: Tuple[str, ...] = ()  # names
 
     def __init__(
         self,
@@ -142,7 +148,7 @@ class FewShotDataset(BaseDataset):
         needs_masks = self.split == 'train' and self.missing_mask == 'error'
         if self.mask_root and (needs_masks or self.view is not None):
             require_path(
-                root / self.mask_root,
+                root / self.mask_folder(),
                 'mask_root',
                 'the folder with the foreground masks (without masks: '
                 "missing_mask='full'; to make them: tools/generate_foreground.py)",
@@ -159,6 +165,13 @@ class FewShotDataset(BaseDataset):
     def samples(self, split: str) -> List[Sample]:
         """All images of a split, in the order in which the few-shot draw receives them."""
 
+    def group(self, path: str) -> int:
+        """Position in ``groups`` of the image ``path``, which is relative to ``data_root``.
+
+        Defined by a sub-class with groups.
+        """
+        raise NotImplementedError
+
     # ------------------------------------------------------------------ called by MMEngine
     @classmethod
     def _load_metainfo(cls, metainfo: Optional[dict] = None) -> dict:
@@ -170,7 +183,9 @@ class FewShotDataset(BaseDataset):
         return dict(cls.METAINFO, **(metainfo or {}))
 
     def load_data_list(self) -> List[dict]:
-        """The selected images, as dicts with ``img_path``, ``gt_label`` and maybe ``mask_path``.
+        """The selected images, as dicts with ``img_path`` and ``gt_label``.
+
+        With masks they have ``mask_path`` too, and with groups ``group``.
 
         Labels are 0 .. C - 1 within the class subset.
 
@@ -195,6 +210,10 @@ class FewShotDataset(BaseDataset):
         )
         root = Path(self.data_root)
         data_list = [dict(img_path=str(root / s.path), gt_label=position[s.label]) for s in chosen]
+        if self.groups:
+            self._metainfo['groups'] = self.groups
+            for info, sample in zip(data_list, chosen):
+                info['group'] = self.group(sample.path)
         if self.view is not None:
             self._metainfo['view'] = self.view
             self.mask_root = self.mask_root or DEFAULT_MASK_ROOT
@@ -300,10 +319,18 @@ class FewShotDataset(BaseDataset):
         return [Sample(entry.path, entry.label) for entry in lists[self.split]]
 
     # ------------------------------------------------------------------ masks
+    def mask_folder(self) -> str:
+        """Folder of the masks of the split, relative to ``data_root``."""
+        assert self.mask_root is not None, 'mask_root is not set'
+        return self.mask_root
+
+    def read_foreground(self, mask: Path) -> np.ndarray:
+        """Foreground (H, W) bool of a mask file."""
+        return is_foreground(read_image(str(mask)))
+
     def mask_path(self, path: str) -> str:
         """Path of the mask of the image ``path``; both are relative to ``data_root``."""
-        assert self.mask_root is not None, 'mask_root is not set'
-        mask = PurePosixPath(self.mask_root) / path
+        mask = PurePosixPath(self.mask_folder()) / path
         return str(mask.with_suffix(self.mask_suffix) if self.mask_suffix else mask)
 
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
@@ -317,6 +344,7 @@ class FewShotDataset(BaseDataset):
         check_masks(
             str(self.data_root),
             [(image, mask) for image, mask in zip(images, masks) if mask not in absent],
+            self.read_foreground,
         )
         return [None if mask in absent else str(mask) for mask in masks]
 

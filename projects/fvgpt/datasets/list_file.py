@@ -27,7 +27,8 @@ SPLIT_NAMES = dict(
     test='test',
     testing='test',
 )
-KEYS = ('image', 'class', 'split', 'mask')
+_COLUMNS = (('image', 'class'), ('split', 'mask'))  # required, optional
+KEYS = (*_COLUMNS[0], *_COLUMNS[1])
 FORMATS = (
     'a CSV file with the columns image, class and, optionally, split and mask; a JSON list of '
     'objects with these keys; or a split file {"train": [[image, label, class], ...], "test": ...}'
@@ -82,6 +83,8 @@ class ListFileDataset(FewShotDataset):
         UserError: the list is invalid; names file, line and reason.
     """
 
+    list_format = FORMATS  # in the message of a missing list
+
     def __init__(self, data_root: str, list_file: str, test_fraction: float = 0.3, **kwargs):
         if not 0 < test_fraction < 1:
             raise UserError(f'test_fraction must lie between 0 and 1, not {test_fraction}')
@@ -91,9 +94,9 @@ class ListFileDataset(FewShotDataset):
     def check_files(self, root: Path) -> None:
         """Check that the list exists and is valid, and that the images of the split exist."""
         super().check_files(root)
-        require_path(root / self.list_file, 'list_file', f'{FORMATS}; relative to data_root')
         path = root / self.list_file
-        entries = read_list(path)
+        require_path(path, 'list_file', f'{self.list_format}; relative to data_root')
+        entries = self.read_list(path)
         check_entries(path, entries)
         of_split = [entry for entry in entries if entry.split in (None, self.split)]
         _check_exist(path, [(entry.where, entry.image) for entry in of_split], 'image')
@@ -101,8 +104,12 @@ class ListFileDataset(FewShotDataset):
             masks = [(entry.where, entry.mask) for entry in of_split if entry.mask]
             _check_exist(path, masks, 'mask')
 
+    def read_list(self, path: Path) -> List[Listed]:
+        """Read all entries of a list; see :func:`read_list`."""
+        return read_list(path)
+
     def _entries(self) -> List[Listed]:
-        return read_list(Path(self.data_root) / self.list_file)
+        return self.read_list(Path(self.data_root) / self.list_file)
 
     def _from_root(self, path: str) -> str:
         """A listed path relative to the data root instead of the folder of the list."""
@@ -176,23 +183,36 @@ def _read_list(path: Path, *version: int) -> List[Listed]:
     if isinstance(content, dict):
         entries = list(_split_file_entries(path))
     else:
-        rows = _json_rows(path, content) if is_json else _csv_rows(path, read_text(path))
+        rows = _json_rows(path, content) if is_json else csv_rows(path, read_text(path), *_COLUMNS)
         entries = [_entry(path, where, row) for where, row in rows]
     if any(entry.split == 'test' for entry in entries):
         return entries
     return [entry._replace(split='test') if entry.split == 'val' else entry for entry in entries]
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[Tuple[str, dict]]:
-    """Yield (line for messages, column -> cell) of each row."""
+def csv_rows(
+    path: Path, text: str, required: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[Tuple[str, Dict[str, str]]]:
+    """Yield (line for messages, column -> cell) of each row of a CSV file.
+
+    Args:
+        path: the file, for messages.
+        text: its content, with commas, semicolons or tabs.
+        required: columns that it must have, in lower case.
+        optional: columns that it may have, for the message.
+
+    Raises:
+        UserError: a column is missing, or a row is invalid; names file and line.
+    """
     delimiter = max(',;\t', key=text.partition('\n')[0].count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
-        if not {'image', 'class'} <= set(header):
+        if not set(required) <= set(header):
+            may = f', and may have {_and(optional)}' if optional else ''
             raise UserError(
-                f'{path}, line 1: the header must have the columns image and class, and may have '
-                f'split and mask; it has {", ".join(map(repr, header)) or "nothing"}'
+                f'{path}, line 1: the header must have the columns {_and(required)}{may}; '
+                f'it has {", ".join(map(repr, header)) or "nothing"}'
             )
         for row in reader:
             if not any(row):
@@ -205,6 +225,10 @@ def _csv_rows(path: Path, text: str) -> Iterator[Tuple[str, dict]]:
             yield f'line {reader.line_num}', dict(zip(header, row))
     except csv.Error as error:
         raise UserError(f'{path}, line {reader.line_num}: {error}') from error
+
+
+def _and(names: Sequence[str]) -> str:
+    return f'{", ".join(names[:-1])} and {names[-1]}'
 
 
 def _json_rows(path: Path, content) -> Iterator[Tuple[str, dict]]:
@@ -232,8 +256,8 @@ def _entry(path: Path, where: str, row: dict) -> Listed:
         raise UserError(
             f'{path}, {where}: the split {cells["split"]!r} is not one of train, val and test'
         )
-    image = _normalised(path, where, cells['image'])
-    mask = _normalised(path, where, cells['mask']) if cells['mask'] else None
+    image = normalised(path, where, cells['image'])
+    mask = normalised(path, where, cells['mask']) if cells['mask'] else None
     return Listed(where, image, cells['class'], cells['class'], split, mask)
 
 
@@ -246,10 +270,10 @@ def _split_file_entries(path: Path) -> Iterator[Listed]:
                 raise UserError(
                     f'{path}, {where}: label {label} is called both {names[label]!r} and {name!r}'
                 )
-            yield Listed(where, _normalised(path, where, image), label, name, split, None)
+            yield Listed(where, normalised(path, where, image), label, name, split, None)
 
 
-def _normalised(path: Path, where: str, listed: str) -> str:
+def normalised(path: Path, where: str, listed: str) -> str:
     """A listed path without ``./`` and double slashes, checked by :func:`check_relative`."""
     return PurePosixPath(check_relative(listed, f'{path}, {where}:')).as_posix()
 

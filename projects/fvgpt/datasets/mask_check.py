@@ -2,13 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from ..io.log_once import log_once
-from .load_image import read_image
 
 NUM_CHECKED = 32  # masks per data set, evenly spaced
 # kind of mistake -> end of the warning
@@ -25,6 +24,12 @@ SUSPICIONS = dict(
 def is_foreground(mask: Image.Image, threshold: float = 0.5) -> np.ndarray:
     """Foreground (H, W) bool of an RGB mask: the channel mean is above ``threshold`` of white."""
     return np.asarray(mask).sum(-1, dtype=np.int64) > threshold * 3 * 255
+
+
+def is_class(mask: Image.Image, number: int) -> np.ndarray:
+    """Pixels (H, W) bool of a class in an RGB mask of class numbers R + 256 G, as in ImageNet-S."""
+    pixels = np.asarray(mask).astype(np.int64)
+    return pixels[..., 0] + 256 * pixels[..., 1] == number
 
 
 def suspicion(foreground: np.ndarray, image_size: Tuple[int, int]) -> str:
@@ -59,7 +64,11 @@ def _is_stretched(foreground: np.ndarray, image_size: Tuple[int, int]) -> bool:
     return difference > 0.05 * height * image_width + 2 * max(image_size)
 
 
-def check_masks(root: str, pairs: Sequence[Tuple[Path, Path]]) -> None:
+def check_masks(
+    root: str,
+    pairs: Sequence[Tuple[Path, Path]],
+    read_foreground: Callable[[Path], np.ndarray],
+) -> None:
     """Warn if most of the checked masks show the same mistake.
 
     A few wrong masks are normal, and the reliability gate is there to find them.
@@ -67,6 +76,7 @@ def check_masks(root: str, pairs: Sequence[Tuple[Path, Path]]) -> None:
     Args:
         root: root of the data set, for the warning.
         pairs: image file and mask file of each sample.
+        read_foreground: mask file -> foreground (H, W) bool.
 
     Raises:
         UserError: a mask cannot be read; names it.
@@ -75,7 +85,7 @@ def check_masks(root: str, pairs: Sequence[Tuple[Path, Path]]) -> None:
     chosen = np.unique(np.linspace(0, len(pairs) - 1, number).round().astype(int))
     found: Dict[str, List[Path]] = {}
     for image, mask in (pairs[i] for i in chosen):
-        foreground = is_foreground(read_image(str(mask)))
+        foreground = read_foreground(mask)
         size = _image_size(image)
         if size:
             found.setdefault(suspicion(foreground, size), []).append(mask)

@@ -17,7 +17,7 @@ from torchvision.transforms import RandomResizedCrop
 from ..io.errors import UserError
 from ..registry import TRANSFORMS
 from .load_image import read_image
-from .mask_check import is_foreground
+from .mask_check import is_class, is_foreground
 
 
 @TRANSFORMS.register_module()
@@ -26,7 +26,8 @@ class LoadForegroundMask(BaseTransform):
 
     A mask of another size is resized with NEAREST. Colour channels are averaged, then values above
     the threshold are foreground, which removes JPEG noise. If ``mask_path`` is None (a missing
-    mask), the whole image is foreground.
+    mask), the whole image is foreground. If the item has ``mask_class``, the mask is one of class
+    numbers, and the pixels of that class are foreground (ImageNet-S).
 
     Args:
         threshold: in [0, 1] (RDBOOST_MASK_THRESH of the released configs).
@@ -55,7 +56,11 @@ class LoadForegroundMask(BaseTransform):
         mask = read_image(path)
         if mask.size != (width, height):
             mask = mask.resize((width, height), Image.Resampling.NEAREST)
-        results['gt_seg_map'] = is_foreground(mask, self.threshold).astype(np.uint8)
+        if 'mask_class' in results:
+            foreground = is_class(mask, results['mask_class'])
+        else:
+            foreground = is_foreground(mask, self.threshold)
+        results['gt_seg_map'] = foreground.astype(np.uint8)
         return results
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Accuracies per class subset and group, harmonic means, and the table of one run."""
 
 from .outcomes import Outcome, read_outcomes, write_outcomes
-from .results import harmonic_mean, harmonic_means, nested_results, results_table
+from .results import differences, harmonic_mean, harmonic_means, nested_results, results_table
 from .sources import STYLES, TITLES
 from .subset_accuracy import SubsetAccuracy
 from .worst_group import WorstGroupAccuracy
@@ -12,6 +12,7 @@ __all__ = [
     'SubsetAccuracy',
     'TITLES',
     'WorstGroupAccuracy',
+    'differences',
     'harmonic_mean',
     'harmonic_means',
     'nested_results',

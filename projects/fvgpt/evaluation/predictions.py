@@ -1,6 +1,6 @@
 """What metrics read from predictions: scores by source, predicted classes, names of columns."""
 
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -62,13 +62,25 @@ class PredictedClasses(BaseMetric):
             self.results.append(dict(stored, label=int(sample['gt_label']), predicted=predicted))
 
 
-def correct_by_source(results: List[dict]) -> Dict[str, torch.Tensor]:
-    """Source -> (N,) bool, whether its prediction is right, of the stored samples."""
+def correct_by_source(
+    results: List[dict], superclasses: Optional[Sequence[int]] = None
+) -> Dict[str, torch.Tensor]:
+    """Source -> (N,) bool, whether its prediction is right, of the stored samples.
+
+    Args:
+        results: the stored samples.
+        superclasses: superclass of each class, -1 for none, if the labels are superclasses. A
+            prediction then counts as the superclass of its class.
+    """
     labels = torch.tensor([result['label'] for result in results])
-    return {
-        source: torch.tensor([result['predicted'][source] for result in results]) == labels
-        for source in results[0]['predicted']
-    }
+    correct = {}
+    for source in results[0]['predicted']:
+        predicted = torch.tensor([result['predicted'][source] for result in results])
+        if superclasses is not None:
+            known = predicted >= 0
+            predicted[known] = torch.tensor(superclasses)[predicted[known]]
+        correct[source] = predicted == labels
+    return correct
 
 
 def percent(correct: torch.Tensor) -> float:

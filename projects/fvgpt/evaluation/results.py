@@ -1,6 +1,6 @@
 """From flat metrics to the table of base accuracy, new accuracy and their harmonic mean."""
 
-from typing import Dict
+from typing import Dict, Sequence
 
 from .sources import TITLES
 
@@ -26,6 +26,26 @@ def harmonic_means(metrics: Dict[str, float]) -> Dict[str, float]:
         if key.endswith(('/base', '_base')) and f'{stem}new' in metrics:
             means[f'{stem}h'] = harmonic_mean(base, metrics[f'{stem}new'])
     return means
+
+
+def differences(metrics: Dict[str, float], pairs: Dict[str, Sequence[str]]) -> Dict[str, float]:
+    """Compute differences of two columns, such as BG-gap, for each source.
+
+    Args:
+        metrics: accuracies in percent, such as ``tuner/mixed_same`` and ``tuner/mixed_rand``.
+        pairs: name of the difference -> (minuend, subtrahend), names of columns, here
+            ``dict(bg_gap=('mixed_same', 'mixed_rand'))``.
+
+    Returns:
+        The differences in points, here ``tuner/bg_gap``; those of columns that exist.
+    """
+    found = {}
+    for key in metrics:
+        source, _, column = key.rpartition('/')
+        for name, (first, second) in pairs.items():
+            if column == first and f'{source}/{second}' in metrics:
+                found[f'{source}/{name}'] = metrics[key] - metrics[f'{source}/{second}']
+    return found
 
 
 def nested_results(metrics: Dict[str, float]) -> Dict[str, Dict[str, float]]:

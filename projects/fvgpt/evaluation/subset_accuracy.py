@@ -26,6 +26,9 @@ class SubsetAccuracy(PredictedClasses):
         ``<column>_new`` are the accuracies on the images of the base and of the new classes, where
         predictions are among all classes (the open-world setting).
 
+        ``superclasses``: superclass of each class, -1 for none. Labels are then superclasses, and a
+        prediction counts as the superclass of its class (ImageNet-9).
+
     ``outcomes`` (column -> :class:`~fvgpt.evaluation.outcomes.Outcome`) tells which images were
     right in the last test, on the main process; it is empty if the samples have no ``img_path``.
 
@@ -47,7 +50,7 @@ class SubsetAccuracy(PredictedClasses):
             is_base = torch.isin(labels, torch.tensor(base_labels))
             groups[f'{column}_base'], groups[f'{column}_new'] = is_base, ~is_base
         metrics, self.outcomes = {}, {}
-        correct = correct_by_source(results)
+        correct = correct_by_source(results, meta.get('superclasses'))
         for column, chosen in groups.items():
             if chosen.any():
                 right = {source: of[chosen] for source, of in correct.items()}

@@ -93,6 +93,7 @@ class Protocol(NamedTuple):
         settings: settings of all runs.
         evaluate: column -> test set of its accuracy, see :func:`column_test`; if empty, the tests
             are those of the recipe.
+        differences: column -> two columns of which it is the difference.
         columns: columns of ``results.json`` that the table contains.
         average: columns whose mean is a further column.
 
@@ -111,6 +112,7 @@ class Protocol(NamedTuple):
     variants: Dict[str, dict]
     settings: Dict[str, dict]
     evaluate: Dict[str, dict]
+    differences: Dict[str, List[str]]
     columns: List[str]
     average: List[str]
 
@@ -133,6 +135,7 @@ def load_protocol(path: str) -> Protocol:
         recipe='../fvgpt/{tuner}_fvg_{dataset}.py',
         variants={'': {}},
         evaluate={},
+        differences={},
         average=[],
         columns=['base', 'new', 'h'],
     )
@@ -202,6 +205,8 @@ def plan(
                         column_test(protocol, column, **spec)
                         for column, spec in protocol.evaluate.items()
                     ]
+                if protocol.differences:
+                    config.test_cfg.differences = protocol.differences
                 labels = dict(tuner=tuner, dataset=dataset, variant=variant)
                 name = ' '.join(filter(None, (tuner, dataset, variant)))
                 for seed in seeds:
@@ -292,6 +297,7 @@ def column_test(
     dataset: Optional[str] = None,
     subset: str = 'all',
     branch: str = 'base',
+    options: Optional[dict] = None,
     **metainfo,
 ) -> dict:
     """The test that gives a column of the table: an entry of ``test_cfg.tests``.
@@ -305,6 +311,7 @@ def column_test(
             the run.
         subset: subset of its classes.
         branch: branch that predicts them.
+        options: further keys of the data set.
         metainfo: further keys for :class:`~fvgpt.evaluation.SubsetAccuracy`.
 
     Raises:
@@ -319,7 +326,7 @@ def column_test(
             )
         test = Config.fromfile(part).test_dataset.to_dict()
     own = dict(test.get('metainfo') or {}, branch=branch, column=column, **metainfo)
-    return dict(test, subset=subset, metainfo=own)
+    return dict(test, **(options or {}), subset=subset, metainfo=own)
 
 
 def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:

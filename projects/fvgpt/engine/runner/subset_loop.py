@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from ...datasets.wrapped import innermost
 from ...evaluation.outcomes import OUTCOMES, Outcome, write_outcomes
-from ...evaluation.results import harmonic_means
+from ...evaluation.results import differences, harmonic_means
 from ...io.errors import UserError
 from ...registry import LOOPS
 from .config_parts import dataset_of_test
@@ -31,9 +31,12 @@ class SubsetTestLoop(TestLoop):
         tests: one entry per test: the keys in which its data set differs from
             ``dataloader.dataset``, such as ``subset``, ``split`` or ``metainfo``. An entry with a
             ``type`` is a complete data set config. None: one test, of ``dataloader.dataset``.
+        differences: name -> two columns whose difference is a further metric, see
+            :func:`~fvgpt.evaluation.differences`.
 
     Raises:
-        UserError: ``dataloader`` is a list, or ``tests`` are given with an already built loader.
+        UserError: ``dataloader`` is a list, or ``tests`` are given with an already built loader, or
+            an entry of ``differences`` is not a pair.
     """
 
     def __init__(
@@ -43,7 +46,14 @@ class SubsetTestLoop(TestLoop):
         evaluator,
         fp16: bool = False,
         tests: Optional[Sequence[dict]] = None,
+        differences: Optional[Dict[str, Sequence[str]]] = None,
     ):
+        self.differences = dict(differences or {})
+        for name, pair in self.differences.items():
+            if isinstance(pair, str) or len(pair) != 2:
+                raise UserError(
+                    f'test_cfg.differences.{name} must be two names of columns, not {pair!r}'
+                )
         self.dataloaders = self._loaders(runner, dataloader, tests)
         super().__init__(runner, self.dataloaders[0], evaluator, fp16)
 
@@ -77,7 +87,7 @@ class SubsetTestLoop(TestLoop):
         See :mod:`fvgpt.evaluation.outcomes`.
 
         Returns:
-            All metrics, with the harmonic means.
+            All metrics, with the harmonic means and the differences.
         """
         metrics: Dict[str, float] = {}
         outcomes: Dict[str, Outcome] = {}
@@ -93,4 +103,5 @@ class SubsetTestLoop(TestLoop):
         if outcomes and is_main_process():
             write_outcomes(Path(self.runner.work_dir) / OUTCOMES, outcomes)
         metrics.update(harmonic_means(metrics))
+        metrics.update(differences(metrics, self.differences))
         return metrics
