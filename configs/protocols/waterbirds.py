@@ -3,4 +3,4 @@
 title = 'Waterbirds'
 tuners = ['coop', 'kgcoop', 'promptsrc', 'mmrl']
 datasets = ['waterbirds']
-columns = ['all']
+columns = ['all', 'all_groups', 'all_worst']

@@ -12,6 +12,7 @@ from fvgpt.evaluation import (
     Outcome,
     SubsetAccuracy,
     WorstGroupAccuracy,
+    differences,
     harmonic_mean,
     harmonic_means,
     nested_results,
@@ -73,6 +74,22 @@ def test_the_column_of_a_view_is_its_own():
         metric.dataset_meta = meta
         metric.process(None, [sample(0, pred=[0.9, 0.1])])
         assert metric.evaluate(1) == {f'pred/{column}': 100.0}
+
+
+def test_a_prediction_counts_as_the_superclass_of_its_class():
+    metric = SubsetAccuracy()
+    metric.dataset_meta = dict(subset='all', classes='abcd', superclasses=(0, 1, 1, -1))
+    scores = torch.eye(4)
+    samples = [sample(label, pred=scores[i]) for label, i in ((0, 0), (1, 2), (0, 1), (1, 3))]
+    samples.append(sample(1, pred=torch.full((4,), float('nan'))))
+    metric.process(None, samples)
+    assert metric.evaluate(5) == {'pred/all': 40.0}
+
+
+def test_differences_of_columns_are_per_source():
+    metrics = {'tuner/a': 80.0, 'tuner/b': 70.0, 'fvgpt/a': 81.0, 'fvgpt/b': 75.5, 'other/a': 1.0}
+    pairs = dict(gap=('a', 'b'), absent=('a', 'c'))
+    assert differences(metrics, pairs) == {'tuner/gap': 10.0, 'fvgpt/gap': 5.5}
 
 
 # ------------------------------------------------------------------ groups of images

@@ -23,3 +23,4 @@ train_dataloader = dict(dataset=dict(dataset, subset='all'))
 test_dataset = dict(dataset, pipeline=_pipeline)
 test_dataloader = dict(dataset=test_dataset)
 test_cfg = dict(tests=[dict(subset='all')])
+test_evaluator = [dict(type='SubsetAccuracy'), dict(type='WorstGroupAccuracy')]

@@ -122,3 +122,10 @@ def test_tests_of_a_loader_that_was_built_are_refused(tmp_path):
     runner._test_dataloader = DataLoader([1, 2])
     with pytest.raises(UserError, match='needs test_dataloader as a config'):
         runner.build_test_loop(loop)
+
+
+def test_a_difference_of_other_than_two_columns_is_refused(tmp_path):
+    runner = build_runner(load_recipe(str(RECIPE)), str(tmp_path))
+    loop = dict(type='SubsetTestLoop', differences=dict(gap='base'))
+    with pytest.raises(UserError, match=r"differences\.gap must be two names of columns, not 'ba"):
+        runner.build_test_loop(loop)
