@@ -285,11 +285,11 @@ def touch(path: Path):
     path.touch()
 
 
-def reduced(name: str, classes: int, **facts) -> Config:
-    """A part with the numbers of a small tree."""
+def reduced(name: str, folders: int, **facts) -> Config:
+    """A part with the numbers of a small tree, which has ``folders`` class folders."""
     config = Config(PARTS[name].to_dict())
     config.facts.update(facts)
-    config.test_dataset.num_classes = classes
+    config.test_dataset.num_classes = folders
     return config
 
 
