@@ -1,6 +1,7 @@
 # The models of cross_dataset.py on tests of the background: ImageNet-9 (Backgrounds Challenge),
 # where ImageNet's classes count as the superclasses they belong to, CounterAnimal and ImageNet-S.
-# bg_gap and counter_gap are in points, and smaller is better.
+# The ImageNet-S columns are of the same images: full, foreground on the mean colour, background with
+# the object filled in. bg_gap and counter_gap are in points, and smaller is better.
 _base_ = './cross_dataset.py'
 title = 'Sensitivity to the background'
 _in9 = dict(
@@ -15,8 +16,11 @@ evaluate = dict(
     **{column: dict(dataset=name) for column, name in _in9.items()},
     common=dict(dataset='counter_animal', options=dict(only='common')),
     counter=dict(dataset='counter_animal', options=dict(only='counter')),
-    imagenet_s=dict(dataset='imagenet_s', branch='open'),
+    imagenet_s=dict(dataset='imagenet_s', branch='open', options=dict(view='full')),
+    imagenet_s_fg=dict(dataset='imagenet_s', branch='open', options=dict(view='foreground')),
+    imagenet_s_bg=dict(dataset='imagenet_s', branch='open', options=dict(view='background')),
 )
 differences = dict(bg_gap=['in9_mixed_same', 'in9_mixed_rand'], counter_gap=['common', 'counter'])
-columns = ['imagenet', *_in9, 'bg_gap', 'common', 'counter', 'counter_gap', 'imagenet_s']
+columns = ['imagenet', *_in9, 'bg_gap', 'common', 'counter', 'counter_gap']
+columns += ['imagenet_s', 'imagenet_s_fg', 'imagenet_s_bg']
 average = []

@@ -1,6 +1,7 @@
 """Data sets that test the background: ImageNet-9, ImageNet-S, CounterAnimal and Waterbirds."""
 
 import json
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from fvgpt.datasets.completeness import DataSetCheck, load_data_sets
 from fvgpt.datasets.imagenet_9 import superclasses
-from fvgpt.datasets.mask_check import is_class
+from fvgpt.datasets.mask_check import ClassMask, foreground_of
 from fvgpt.protocols.plan import column_test, load_protocol
 from fvgpt.registry import DATASETS
 
@@ -193,7 +194,8 @@ def test_invalid_folders_of_counter_animal_are_named(tmp_path, folder, options, 
 @given(arrays(np.int64, (3, 4), elements=st.integers(0, 1000)), st.integers(1, 919))
 def test_class_numbers_of_masks_are_read_back(ids, number):
     mask = Image.fromarray(class_mask(ids))
-    assert (is_class(mask, number) == (ids == number)).all()
+    path = pickle.loads(pickle.dumps(ClassMask('mask.png', number)))
+    assert path == 'mask.png' and (foreground_of(mask, path) == (ids == number)).all()
 
 
 def test_the_foreground_of_imagenet_s_is_the_images_own_class(tmp_path):
@@ -204,7 +206,20 @@ def test_the_foreground_of_imagenet_s_is_the_images_own_class(tmp_path):
     for i in range(3):
         foreground = data[i]['gt_seg_map']
         assert foreground[:, :12].all() and not foreground[:, 12:].any()
-    assert 'mask_class' not in build('imagenet_s', tmp_path, num_classes=3).get_data_info(0)
+    assert 'mask_path' not in build('imagenet_s', tmp_path, num_classes=3).get_data_info(0)
+
+
+@pytest.mark.parametrize('view', ['foreground_black', 'exchanged'])
+def test_views_of_imagenet_s_show_the_images_own_class(tmp_path, view):
+    write_imagenet_s(tmp_path)
+    load = [dict(type='LoadImage'), dict(type='PackInputs')]
+    data = build('imagenet_s', tmp_path, num_classes=3, view=view, pipeline=load)
+    plain = build('imagenet_s', tmp_path, num_classes=3, pipeline=load)
+    assert len(data) == 3
+    for i in range(3):
+        shown, image = data[i]['inputs'], plain[i]['inputs']
+        assert (shown[..., :12] == image[..., :12]).all()
+        assert (shown[..., 12:] != image[..., 12:]).float().mean() > 0.9
 
 
 def test_a_missing_mask_of_imagenet_s_is_named(tmp_path):
@@ -231,7 +246,7 @@ def test_training_on_the_images_of_imagenet_s_that_have_masks(tmp_path):
         (root / folder).rename(root / folder.replace('validation', 'train-semi'))
     info = build('imagenet_s', tmp_path, **options).get_data_info(1)
     assert info['mask_path'] == str(root / 'train-semi-segmentation/n01443537/x.png')
-    assert info['mask_class'] == 2
+    assert info['mask_path'].number == 2
 
 
 # ------------------------------------------------------------------ Waterbirds

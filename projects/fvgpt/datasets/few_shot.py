@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
@@ -19,8 +18,7 @@ from .class_subsets import subset_labels
 from .few_shot_sampling import draw_subset
 from .image_lists import Sample, read_lists
 from .layouts import LAYOUTS, layout_root
-from .load_image import read_image
-from .mask_check import check_masks, is_foreground
+from .mask_check import check_masks
 from .mask_controls import MASK_OF, exchange_masks
 from .other_images_dataset import apply_pipeline
 from .randomness import sample_randomness
@@ -324,19 +322,19 @@ class FewShotDataset(BaseDataset):
         assert self.mask_root is not None, 'mask_root is not set'
         return self.mask_root
 
-    def read_foreground(self, mask: Path) -> np.ndarray:
-        """Foreground (H, W) bool of a mask file."""
-        return is_foreground(read_image(str(mask)))
-
     def mask_path(self, path: str) -> str:
         """Path of the mask of the image ``path``; both are relative to ``data_root``."""
         mask = PurePosixPath(self.mask_folder()) / path
         return str(mask.with_suffix(self.mask_suffix) if self.mask_suffix else mask)
 
+    def mask_file(self, path: str) -> str:
+        """Mask file of the image ``path``, which is relative to ``data_root``."""
+        return str(Path(self.data_root) / self.mask_path(path))
+
     def _masks(self, paths: Sequence[str]) -> List[Optional[str]]:
         """Mask file of each image, None if it does not exist."""
-        masks = [Path(self.data_root) / self.mask_path(path) for path in paths]
-        missing = [mask for mask in masks if not mask.is_file()]
+        masks = [self.mask_file(path) for path in paths]
+        missing = [mask for mask in masks if not Path(mask).is_file()]
         if missing and self.view is None:
             self._report_missing(missing, len(masks))
         absent = set(missing)
@@ -344,11 +342,10 @@ class FewShotDataset(BaseDataset):
         check_masks(
             str(self.data_root),
             [(image, mask) for image, mask in zip(images, masks) if mask not in absent],
-            self.read_foreground,
         )
-        return [None if mask in absent else str(mask) for mask in masks]
+        return [None if mask in absent else mask for mask in masks]
 
-    def _report_missing(self, missing: Sequence[Path], count: int) -> None:
+    def _report_missing(self, missing: Sequence[str], count: int) -> None:
         """Refuse missing masks of ``count``, or warn of them, see ``missing_mask``."""
         if self.missing_mask == 'error':
             raise MissingMaskError(

@@ -1,14 +1,12 @@
 """ImageNet-S: images of ImageNet with masks drawn by people."""
 
-from pathlib import Path, PurePosixPath
-from typing import Dict, List
-
-import numpy as np
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Dict
 
 from ..registry import DATASETS
 from .class_folder import ClassFolderDataset
-from .load_image import read_image
-from .mask_check import is_class
+from .mask_check import ClassMask
 
 
 @DATASETS.register_module()
@@ -41,19 +39,12 @@ class ImageNetS(ClassFolderDataset):
         image = PurePosixPath(path)
         return str(PurePosixPath(self.mask_folder(), image.parent.name, f'{image.stem}.png'))
 
-    def read_foreground(self, mask: Path) -> np.ndarray:
-        """Foreground (H, W) bool of a mask file: the pixels of the class that its folder names."""
-        return is_class(read_image(str(mask)), self._class_numbers()[mask.parent.name])
+    def mask_file(self, path: str) -> ClassMask:
+        """The mask of the image ``path``, with the number of the class that its folder names."""
+        number = self._class_numbers[PurePosixPath(path).parent.name]
+        return ClassMask(super().mask_file(path), number)
 
+    @cached_property
     def _class_numbers(self) -> Dict[str, int]:
         """Name of a class folder -> number of its class in the masks."""
         return {name: number for number, name in enumerate(self._class_folders(self.split), 1)}
-
-    def load_data_list(self) -> List[dict]:
-        """As in the base class; with masks, ``mask_class`` is the class number in the mask."""
-        data_list = super().load_data_list()
-        if self.mask_root:
-            numbers = self._class_numbers()
-            for info in data_list:
-                info['mask_class'] = numbers[Path(info['img_path']).parent.name]
-        return data_list

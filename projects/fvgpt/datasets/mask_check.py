@@ -2,12 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from ..io.log_once import log_once
+from .load_image import read_image
 
 NUM_CHECKED = 32  # masks per data set, evenly spaced
 # kind of mistake -> end of the warning
@@ -26,10 +27,36 @@ def is_foreground(mask: Image.Image, threshold: float = 0.5) -> np.ndarray:
     return np.asarray(mask).sum(-1, dtype=np.int64) > threshold * 3 * 255
 
 
-def is_class(mask: Image.Image, number: int) -> np.ndarray:
-    """Pixels (H, W) bool of a class in an RGB mask of class numbers R + 256 G, as in ImageNet-S."""
-    pixels = np.asarray(mask).astype(np.int64)
-    return pixels[..., 0] + 256 * pixels[..., 1] == number
+class ClassMask(str):
+    """Path of an RGB mask of class numbers R + 256 G, in which one class is the foreground.
+
+    It is a path, so that whatever gives masks to other images (controls, exchanged backgrounds)
+    keeps the class together with the file.
+
+    Attributes:
+        number: of the class.
+    """
+
+    number: int
+
+    def __new__(cls, path: str, number: int = 0) -> 'ClassMask':
+        mask = super().__new__(cls, path)
+        mask.number = number
+        return mask
+
+
+def foreground_of(mask: Image.Image, path: str, threshold: float = 0.5) -> np.ndarray:
+    """Foreground (H, W) bool of an RGB mask.
+
+    Args:
+        mask: content of the file, which may have been resized.
+        path: the file; its type says whether it is a :class:`ClassMask`.
+        threshold: of other masks, see :func:`is_foreground`.
+    """
+    if isinstance(path, ClassMask):
+        pixels = np.asarray(mask).astype(np.int64)
+        return pixels[..., 0] + 256 * pixels[..., 1] == path.number
+    return is_foreground(mask, threshold)
 
 
 def suspicion(foreground: np.ndarray, image_size: Tuple[int, int]) -> str:
@@ -64,11 +91,7 @@ def _is_stretched(foreground: np.ndarray, image_size: Tuple[int, int]) -> bool:
     return difference > 0.05 * height * image_width + 2 * max(image_size)
 
 
-def check_masks(
-    root: str,
-    pairs: Sequence[Tuple[Path, Path]],
-    read_foreground: Callable[[Path], np.ndarray],
-) -> None:
+def check_masks(root: str, pairs: Sequence[Tuple[Path, str]]) -> None:
     """Warn if most of the checked masks show the same mistake.
 
     A few wrong masks are normal, and the reliability gate is there to find them.
@@ -76,16 +99,15 @@ def check_masks(
     Args:
         root: root of the data set, for the warning.
         pairs: image file and mask file of each sample.
-        read_foreground: mask file -> foreground (H, W) bool.
 
     Raises:
         UserError: a mask cannot be read; names it.
     """
     number = min(NUM_CHECKED, len(pairs))
     chosen = np.unique(np.linspace(0, len(pairs) - 1, number).round().astype(int))
-    found: Dict[str, List[Path]] = {}
+    found: Dict[str, List[str]] = {}
     for image, mask in (pairs[i] for i in chosen):
-        foreground = read_foreground(mask)
+        foreground = foreground_of(read_image(mask), mask)
         size = _image_size(image)
         if size:
             found.setdefault(suspicion(foreground, size), []).append(mask)

@@ -4,7 +4,7 @@ from typing import List
 
 from ..io.errors import UserError
 from .load_image import read_image
-from .mask_check import is_foreground
+from .mask_check import foreground_of
 from .other_images import area_matched, shuffled
 
 MASK_OF = ('own', 'shuffled', 'area_matched')
@@ -44,4 +44,4 @@ def exchange_masks(data_list: List[dict], mask_of: str, seed: int, root: str) ->
 
 def _area(mask: str) -> float:
     """Foreground share of a mask file."""
-    return float(is_foreground(read_image(mask)).mean())
+    return float(foreground_of(read_image(mask), mask).mean())

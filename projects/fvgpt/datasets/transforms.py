@@ -17,7 +17,7 @@ from torchvision.transforms import RandomResizedCrop
 from ..io.errors import UserError
 from ..registry import TRANSFORMS
 from .load_image import read_image
-from .mask_check import is_class, is_foreground
+from .mask_check import foreground_of
 
 
 @TRANSFORMS.register_module()
@@ -26,8 +26,8 @@ class LoadForegroundMask(BaseTransform):
 
     A mask of another size is resized with NEAREST. Colour channels are averaged, then values above
     the threshold are foreground, which removes JPEG noise. If ``mask_path`` is None (a missing
-    mask), the whole image is foreground. If the item has ``mask_class``, the mask is one of class
-    numbers, and the pixels of that class are foreground (ImageNet-S).
+    mask), the whole image is foreground. In a mask of class numbers one class is foreground, see
+    :class:`~fvgpt.datasets.mask_check.ClassMask`.
 
     Args:
         threshold: in [0, 1] (RDBOOST_MASK_THRESH of the released configs).
@@ -56,11 +56,7 @@ class LoadForegroundMask(BaseTransform):
         mask = read_image(path)
         if mask.size != (width, height):
             mask = mask.resize((width, height), Image.Resampling.NEAREST)
-        if 'mask_class' in results:
-            foreground = is_class(mask, results['mask_class'])
-        else:
-            foreground = is_foreground(mask, self.threshold)
-        results['gt_seg_map'] = foreground.astype(np.uint8)
+        results['gt_seg_map'] = foreground_of(mask, path, self.threshold).astype(np.uint8)
         return results
 
     def __repr__(self) -> str:
