@@ -1,7 +1,7 @@
 # The models of cross_dataset.py on tests of the background: ImageNet-9 (Backgrounds Challenge),
 # where ImageNet's classes count as the superclasses they belong to, CounterAnimal and ImageNet-S.
-# The ImageNet-S columns are of the same images: full, foreground on the mean colour, background with
-# the object filled in. bg_gap and counter_gap are in points, and smaller is better.
+# The ImageNet-S columns are of the same images: full, foreground on the mean colour, background
+# with the object filled in. bg_gap and counter_gap are in points, and smaller is better.
 _base_ = './cross_dataset.py'
 title = 'Sensitivity to the background'
 _in9 = dict(
