@@ -71,7 +71,7 @@ class FVGPT(FrozenTowerClassifier):
         student_view: what the adapters of FDC are trained on. ``full`` is the paper's form.
             ``exchange`` adds a second view x' = m x + (1 - m) B_k, the object on the background of
             an image k of another class (:class:`~fvgpt.datasets.PasteForeground`), and distils from
-            the full view only:
+            the full view only::
 
                 L_base = mean over v in {x, x'} of
                     CE(z_FDC(v), y) + lambda_d KL(p_full(x) || p_FDC(v)),

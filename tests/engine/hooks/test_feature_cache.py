@@ -276,6 +276,28 @@ def test_random_crops_are_cached_only_with_a_number_of_views(tmp_path, data_root
     assert shapes == {(3, 40)}
 
 
+def test_exchanged_views_are_cached_beside_the_others(tmp_path, data_root):
+    recipe = tmp_path / 'exchange.py'
+    recipe.write_text(
+        "_base_ = 'fvgpt::fvgpt/coop_fvg_quickstart.py'\n"
+        "model = dict(student_view='exchange', foreground_ce=1.0)\n"
+        'optim_wrapper = dict(clip_grad=dict(max_norm=5))\n'
+        'train_dataloader = dict(dataset=dict(pipeline=_base_.exchange_pipeline))\n'
+    )
+    kept = {'feature_cache.cache_dir': str(tmp_path / 'cache'), 'feature_cache.views': 2}
+    run(tmp_path, data_root, 'run', recipe.with_suffix(''), **kept)
+    (folder,) = {path.parent for path in (tmp_path / 'cache').glob('*/exchanged.clip.npy')}
+    views = {
+        name: np.load(folder / f'{name}.clip.npy') for name in ('full', 'foreground', 'exchanged')
+    }
+    assert {view.shape[:2] for view in views.values()} == {(2, 40)}
+    # The views of an image differ from each other, and its exchanged views too
+    assert not np.isclose(views['full'], views['exchanged']).all(-1).any()
+    assert not np.isclose(*views['exchanged']).all(-1).any()
+    identity = json.loads((folder / 'contents.json').read_text())['identity']
+    assert 'PasteForeground(' in identity['pipeline'] and 'exchanged' in identity['towers']
+
+
 def steps_of(data_root, *pipeline):
     return random_steps(
         DATASETS.build(
