@@ -47,7 +47,11 @@ def write_tree(root):
 def few_shot_set(root, **settings):
     init_default_scope('mmpretrain')
     return SplitFileDataset(
-        data_root=str(root), split_file='split.json', img_dir='images', **settings
+        data_root=str(root),
+        split_file='split.json',
+        img_dir='images',
+        serialize_data=False,
+        **settings,
     )
 
 

@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Subset
 
 from .. import names
 from ..clip import has_attention, record_image_passes
+from ..evaluation.foreground_shift import foreground_shift
 from ..foreground.fvgpt import beside_the_tuner, stack_masks
 from ..foreground.signals import Signals
 from ..names import Branch, Source
 from ..tuners.classifier import CLIPClassifier, gt_labels
 from ..tuners.features import FrozenFeatures
 from .attention import attention_maps, share_inside
-from .foreground_shift import foreground_shift
 
 # Images per batch. If a method has text features per image, Grad-CAM's memory grows with it.
 BATCH = 16

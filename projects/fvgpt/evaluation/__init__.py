@@ -1,5 +1,6 @@
 """Accuracies per class subset and group, harmonic means, and the table of one run."""
 
+from .foreground_shift import ForegroundShift
 from .outcomes import Outcome, read_outcomes, write_outcomes
 from .results import differences, harmonic_mean, harmonic_means, nested_results, results_table
 from .sources import STYLES, TITLES
@@ -7,6 +8,7 @@ from .subset_accuracy import SubsetAccuracy
 from .worst_group import WorstGroupAccuracy
 
 __all__ = [
+    'ForegroundShift',
     'Outcome',
     'STYLES',
     'SubsetAccuracy',

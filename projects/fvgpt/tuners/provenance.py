@@ -30,6 +30,7 @@ class Provenance:
         split: sha256 of the list of training images.
         calibration_folds: number of folds that PC was trained with. held_out_fold: ``number``,
             ``of`` and remaining ``images``, if the tuner was trained without one of the folds.
+        mask_of: whose masks they had, if not their own.
         recipe: hash of the training settings. processes: number of ranks.
         versions: of the packages. git: commit of the checkout, and whether files differed from it.
         imported_from: file name of a checkpoint of the original code.
@@ -50,6 +51,7 @@ class Provenance:
     split: Optional[str] = None
     calibration_folds: Optional[int] = None
     held_out_fold: Optional[Dict[str, int]] = None
+    mask_of: Optional[str] = None
     processes: Optional[int] = None
     versions: Dict[str, str] = field(default_factory=dict)
     git: Optional[Dict[str, Any]] = None

@@ -54,6 +54,7 @@ class ProvenanceHook(Hook):
             num_shots=getattr(dataset, 'num_shots', None),
             split=self._split,
             held_out_fold=dict(runner.cfg.get('held_out_fold') or {}),
+            mask_of=_control(getattr(dataset, 'mask_of', None)),
             processes=get_world_size(),
             versions=versions(),
             git=git_state(),
@@ -91,6 +92,10 @@ class ProvenanceHook(Hook):
                 else value
                 for key, value in hub['log_scalars'].items()
             }
+
+
+def _control(mask_of: Optional[str]) -> Optional[str]:
+    return None if mask_of == 'own' else mask_of
 
 
 def _to_tensors(buffer: HistoryBuffer) -> list:

@@ -65,6 +65,7 @@ def git_state() -> Optional[Dict[str, Any]]:
 def split_hash(dataset: Any) -> Optional[str]:
     """sha256 over path and label of all images, in order; paths are relative to the data root.
 
+    If the images have masks of others (``mask_of``), also over the paths of these.
     None if the items are not files.
     """
     if not hasattr(dataset, 'get_data_info'):
@@ -74,9 +75,10 @@ def split_hash(dataset: Any) -> Optional[str]:
         info = dataset.get_data_info(index)
         if 'img_path' not in info:
             return None
-        digest.update(
-            json.dumps([str(info['img_path']).removeprefix(root), int(info['gt_label'])]).encode()
-        )
+        entry = [str(info['img_path']).removeprefix(root), int(info['gt_label'])]
+        if getattr(dataset, 'mask_of', 'own') != 'own' and info.get('mask_path') is not None:
+            entry.append(str(info['mask_path']).removeprefix(root))
+        digest.update(json.dumps(entry).encode())
     return digest.hexdigest()
 
 
