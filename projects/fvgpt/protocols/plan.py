@@ -18,6 +18,7 @@ from ..engine.runner.resolve import tuner_options
 from ..io.errors import MissingFileError, UserError
 from ..io.json_file import write_json
 from ..io.suggest import missing_file
+from .comparison import read_comparison
 
 PROTOCOL_FILE = 'protocol.json'
 _STAGES = ('options', 'stage1', 'stage2')
@@ -96,6 +97,9 @@ class Protocol(NamedTuple):
         differences: column -> two columns of which it is the difference.
         columns: columns of ``results.json`` that the table contains.
         average: columns whose mean is a further column.
+        compare: differences between two rows that the report states, with an interval over seeds
+            and test images; an entry is ``dict(of=..., minus=..., column=..., sentence=...)``, see
+            :class:`~fvgpt.protocols.comparison.Comparison`.
 
     Settings are a dict with up to three entries, which are dicts of config keys: ``options`` (keys
     of the FVG-PT recipe; those of the tuner also apply to stage 1), ``stage1`` (keys of the tuner's
@@ -115,6 +119,7 @@ class Protocol(NamedTuple):
     differences: Dict[str, List[str]]
     columns: List[str]
     average: List[str]
+    compare: List[dict]
 
 
 def load_protocol(path: str) -> Protocol:
@@ -137,6 +142,7 @@ def load_protocol(path: str) -> Protocol:
         evaluate={},
         differences={},
         average=[],
+        compare=[],
         columns=['base', 'new', 'h'],
     )
     settings = {key: content.pop(key) for key in _STAGES if key in content}
@@ -154,6 +160,8 @@ def load_protocol(path: str) -> Protocol:
         wrong = sorted(set(part) - {*_STAGES, 'recipe', 'datasets'})
         if wrong:
             raise UserError(f'{path}: {owner!r} may have {", ".join(_STAGES)}, not {wrong[0]!r}')
+    for entry in content['compare']:
+        read_comparison(entry, content['variants'], content['columns'], path)
     return Protocol(Path(path), settings=settings, **content)
 
 
@@ -298,6 +306,7 @@ def column_test(
     subset: str = 'all',
     branch: str = 'base',
     options: Optional[dict] = None,
+    view: Optional[str] = None,
     **metainfo,
 ) -> dict:
     """The test that gives a column of the table: an entry of ``test_cfg.tests``.
@@ -312,6 +321,7 @@ def column_test(
         subset: subset of its classes.
         branch: branch that predicts them.
         options: further keys of the data set.
+        view: what is shown of the images, a key of :data:`fvgpt.datasets.views.VIEWS`.
         metainfo: further keys for :class:`~fvgpt.evaluation.SubsetAccuracy`.
 
     Raises:
@@ -326,7 +336,8 @@ def column_test(
             )
         test = Config.fromfile(part).test_dataset.to_dict()
     own = dict(test.get('metainfo') or {}, branch=branch, column=column, **metainfo)
-    return dict(test, **(options or {}), subset=subset, metainfo=own)
+    shown = {} if view is None else dict(view=view)
+    return dict(test, **(options or {}), subset=subset, metainfo=own, **shown)
 
 
 def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:
@@ -341,6 +352,7 @@ def write_plan(protocol: Protocol, runs: Sequence[Run], work_dir: Path) -> None:
         title=protocol.title,
         columns=protocol.columns,
         average=protocol.average,
+        **(dict(compare=protocol.compare) if protocol.compare else {}),
     )
     known = {}
     if path.is_file():

@@ -5,6 +5,7 @@ from typing import Dict, List, Optional
 
 from ..io.atomic_write import atomic_write
 from ..io.errors import UserError
+from .differences import difference_tables
 from .plot import draw
 from .published_numbers import numbers
 from .report_formats import MARK, WIDE, comma_separated, latex, markdown
@@ -28,6 +29,12 @@ no interval.
 An average is over the data sets that have all sources. H is that of the averaged base and new
 accuracies, and ± is over the averages of the seeds that every data set has."""
 
+DIFFERENCES = """\
+A paired difference is one row minus another of the same seeds, in points, with a 95 % interval over
+seeds and test images: both are drawn at random (two-way random effects, Student's t). With one seed
+it is over the test images only. Columns that are no accuracy over images, and runs without
+outcomes.npz, have the interval over seeds that a gain has."""
+
 
 def write_report(work_dir: Path, out: Optional[Path] = None) -> str:
     """Write ``table.md``, ``table.csv``, ``table.tex`` and ``plot.png``.
@@ -47,13 +54,15 @@ def write_report(work_dir: Path, out: Optional[Path] = None) -> str:
     out = Path(out or Path(work_dir) / 'report')
     _check_out(out)
     accuracies = accuracy_tables(work, WIDE)
+    differences, answers = difference_tables(work)
     costs = cost_table(work)
-    tables = accuracies + ([costs] if costs else [])
+    tables = differences + accuracies + ([costs] if costs else [])
     sources = list(
         dict.fromkeys(line.source for table in tables for line in table.lines if line.source)
     )
-    notes = _notes(work)
-    text = markdown(work.title, tables, sources, notes)
+    notes = [*answers, *_notes(work, bool(differences))]
+    before = len(answers) + 1  # paragraphs above the tables: answers and how many runs are done
+    text = markdown(work.title, tables, sources, notes, before)
     contents = {
         TABLE: text,
         CSV: comma_separated(tables),
@@ -81,7 +90,7 @@ def _check_out(out: Path) -> None:
         )
 
 
-def _notes(work: WorkDir) -> List[str]:
+def _notes(work: WorkDir, differences: bool) -> List[str]:
     """Return the paragraphs of the report: missing runs, on published numbers, ``NOTES``."""
     missing: Dict[str, List[str]] = {}
     for run in work.runs:
@@ -98,4 +107,4 @@ def _notes(work: WorkDir) -> List[str]:
         for note in numbers()['notes']
         if any(note['word'] in run.variant and run.tuner == note['tuner'] for run in work.runs)
     ]
-    return [done, *on_published, *NOTES.split('\n\n')]
+    return [done, *on_published, *([DIFFERENCES] * differences), *NOTES.split('\n\n')]

@@ -62,16 +62,19 @@ def _citations(sources: List[str]) -> List[str]:
     return [f'[{i}] {source}' for i, source in enumerate(sources, 1)]
 
 
-def markdown(name: str, tables: List[Table], sources: List[str], notes: List[str]) -> str:
+def markdown(
+    name: str, tables: List[Table], sources: List[str], notes: List[str], before: int = 1
+) -> str:
     """Return the report in Markdown.
 
     Args:
         name: title of the report.
         tables: the tables.
         sources: sources of the published numbers, in the order of their citations.
-        notes: paragraphs; the first one precedes the tables, the others follow them.
+        notes: paragraphs.
+        before: how many of them precede the tables; the others follow them.
     """
-    parts = [MARK, f'# {_one_line(name)}', notes[0]]
+    parts = [MARK, f'# {_one_line(name)}', *notes[:before]]
     for table in tables:
         rows = [
             [_one_line(cell).replace('|', r'\|') for cell in row] for row in cells(table, sources)
@@ -83,7 +86,7 @@ def markdown(name: str, tables: List[Table], sources: List[str], notes: List[str
     if sources:
         citations = '\n'.join(f'- {line}' for line in _citations(sources))
         parts += ['## Published numbers', numbers()['about'], citations]
-    return '\n\n'.join([*parts, '## How to read this', *notes[1:]]) + '\n'
+    return '\n\n'.join([*parts, '## How to read this', *notes[before:]]) + '\n'
 
 
 def _one_line(text: str) -> str:

@@ -55,7 +55,8 @@ class Line:
     """A line of a table.
 
     Args:
-        kind: a source (``zero_shot``, ``tuner``, ``fvgpt``), ``gain``, ``published`` or ``cost``.
+        kind: a source (``zero_shot``, ``tuner``, ``fvgpt``), ``gain``, ``difference``,
+            ``published`` or ``cost``.
         tuner: the tuner that it belongs to; '' if it is the same for all.
         variant: the variant that it belongs to; '' if it is the same for all.
         label: title of the line.
@@ -211,7 +212,8 @@ def _average_tables(
         if len(complete) < len(runs):
             missing = ', '.join(title(dataset) for dataset in runs if dataset not in complete)
             notes.append(
-                f'{_label("fvgpt", *group)}: without {missing}, not all sources of which are done.'
+                f'{line_label("fvgpt", *group)}: without {missing}, not all sources of which are '
+                'done.'
             )
         if not complete or len(runs) < 2:
             continue
@@ -276,7 +278,7 @@ def _lines(
                     for column, value in values.items()
                     if value is not None
                 }
-                lines.append(Line(source, *scope, _label(source, *scope), cells, sample.count))
+                lines.append(Line(source, *scope, line_label(source, *scope), cells, sample.count))
                 published_lines = _published_lines(work, dataset, source, scope, set(sample.rows))
                 printed += [line for line in published_lines if line not in lines]
         gains = {column: paired_difference(pairs[group], column) for column in work.columns}
@@ -290,7 +292,7 @@ def _lines(
                 Line(
                     'gain',
                     *group,
-                    f'gain over {_label("tuner", *group)}',
+                    f'gain over {line_label("tuner", *group)}',
                     cells,
                     str(len(pairs[group])),
                 )
@@ -320,7 +322,7 @@ def _shared(
     return group, samples[group][source]
 
 
-def _label(source: str, tuner: str, variant: str) -> str:
+def line_label(source: str, tuner: str, variant: str) -> str:
     """Title of a line: source, tuner and variant."""
     name = TITLES.get(source, '{tuner}: ' + source).format(tuner=title(tuner))
     if source == Source.ZERO_SHOT and tuner:
@@ -342,7 +344,7 @@ def _published_lines(
             the papers' eleven are among them, there is nothing to compare with.
     """
     scope = ('', scope[1]) if source == Source.ZERO_SHOT else scope
-    label = f'published: {_label(source, *scope)}'
+    label = f'published: {line_label(source, *scope)}'
     if dataset == AVERAGE:
         eleven = {'imagenet', *numbers()['cross_dataset_targets']}
         if not {dataset_key(name) for name in behind} <= eleven:
@@ -375,7 +377,7 @@ def cost_table(work: WorkDir) -> Optional[Table]:
             measured.setdefault(key, []).append(run.cost)
     lines = []
     for (source, tuner, variant, device), costs in measured.items():
-        label = _label(source, tuner, variant) + (f' on {device}' if device else '')
+        label = line_label(source, tuner, variant) + (f' on {device}' if device else '')
         rows = {column: [cost for cost in costs if column in cost] for column in COST_COLUMNS}
         cells = {
             column: Cell(mean(cost[column] for cost in of), spread(of, column))
@@ -387,7 +389,7 @@ def cost_table(work: WorkDir) -> Optional[Table]:
         dataset_key(run.dataset) in numbers()['datasets'] for run in work.runs if run.cost
     )
     for row in numbers()['cost'] if on_papers_data else []:
-        label = f'published: {_label(row["method"], row["tuner"], "")}, on other hardware'
+        label = f'published: {line_label(row["method"], row["tuner"], "")}, on other hardware'
         cells = {column: Cell(value) for column, value in row['values'].items()}
         lines.append(Line('published', row['tuner'], '', label, cells, source=row['source']))
     return Table('Cost', list(COST_COLUMNS), 'runs', [], lines) if measured else None
@@ -411,7 +413,7 @@ def line_text(line: Line, column: str) -> str:
     if column not in line.cells:
         return ''
     value, sd, low, high = line.cells[column]
-    if line.kind == 'gain':
+    if line.kind in ('gain', 'difference'):
         return f'{_signed(value)} ' + (
             '(n = 1)' if low is None or high is None else f'[{_signed(low)}, {_signed(high)}]'
         )

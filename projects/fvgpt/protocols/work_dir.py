@@ -6,6 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..io.errors import MissingFileError, UserError
 from ..io.json_file import read_json
+from .comparison import Comparison, read_comparison
 from .published_numbers import AVERAGE
 from .statistics import HARMONIC, Row, center
 
@@ -45,12 +46,16 @@ class WorkDir(NamedTuple):
         columns: columns of the tables; the last one is ``average`` if ``average`` is not empty.
         average: the columns that the column ``average`` is the mean of.
         runs: all planned runs.
+        folder: the work dir.
+        compare: entries of the protocol's ``compare``, see :mod:`fvgpt.protocols.comparison`.
     """
 
     title: str
     columns: List[str]
     average: List[str]
     runs: List[Run]
+    folder: Path
+    compare: List[Comparison]
 
 
 def read_work_dir(folder: Path) -> WorkDir:
@@ -101,6 +106,10 @@ def read_work_dir(folder: Path) -> WorkDir:
             f'{path}: `average` names {unknown[0]!r}, which is not one of `columns` '
             f'({", ".join(columns)})'
         )
+    variants = {run.variant for run in plan}
+    compare = [
+        read_comparison(entry, variants, columns, str(path)) for entry in content.get('compare', [])
+    ]
     runs = []
     for run in plan:
         # A protocol such as lambda_d.py names its variants by the values alone.
@@ -113,7 +122,8 @@ def read_work_dir(folder: Path) -> WorkDir:
                 cost=_cost(cost) if cost.is_file() else {},
             )
         )
-    return WorkDir(title, columns + [AVERAGE] * bool(average), average, runs)
+    all_columns = columns + [AVERAGE] * bool(average)
+    return WorkDir(title, all_columns, average, runs, folder, compare)
 
 
 def _object(path: Path, remedy: str) -> dict:
