@@ -178,6 +178,12 @@ def test_without_outcomes_the_interval_is_over_seeds(tmp_path):
     )
 
 
+def test_equal_predictions_are_no_proof_of_equality(tmp_path):
+    work_dir(tmp_path, compare=[dict(COMPARE[0], of='true', minus='true')])
+    text = write_report(tmp_path)
+    assert '+0.00 ± 0.00 points' in text and 'Both are right on the same images' in text
+
+
 def test_other_test_images_are_not_paired_by_image(tmp_path):
     kept = work_dir(tmp_path)
     file = tmp_path / 'coop_dtd' / 'true' / 'seed2' / 'outcomes.npz'

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from fvgpt.evaluation import read_outcomes
 
 from ..conftest import ROOT, run_tool
 
@@ -115,3 +118,48 @@ def test_wrong_input_is_one_line_before_anything_runs(tmp_path, change, message)
     )
     assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
     assert not list((tmp_path / 'work').rglob('log.txt'))
+
+
+def test_the_controls_answer_what_the_foreground_is_worth(tmp_path):
+    """Two of the variants, one epoch, two images per class: the sentence, with views and D_fg."""
+    protocol = tmp_path / 'controls.py'
+    protocol.write_text(
+        f'_base_ = {str(ROOT / "configs" / "protocols" / "foreground_controls.py")!r}\n'
+        f'recipe = {str(ROOT / "configs" / "fvgpt" / "coop_fvg_quickstart.py")!r}\n'
+        "_mask_of = 'train_dataloader.dataset.mask_of'\n"
+        "variants = dict(_delete_=True, **{'true masks': {}, 'masks of other images': "
+        "dict(stage2={_mask_of: 'shuffled'})})\n"
+        'compare = _base_.compare[:2]\n'
+        "evaluate = dict(_delete_=True, base=dict(subset='base'), **{f'base_{view}': "
+        "dict(subset='base', view=view) for view in ('foreground', 'exchanged')})\n"
+        "columns = ['base', 'base_foreground', 'base_exchanged', 'base_foreground_shift']\n"
+    )
+    few = [f'{part}.dataset.test_per_class=2' for part in ('train_dataloader', 'test_dataloader')]
+    work_dir = tmp_path / 'work'
+    options = [f'data_root={tmp_path}/data', 'train_cfg.max_epochs=1', 'num_shots=2', *few]
+    done = run_tool(
+        'tools/run_protocol.py',
+        protocol,
+        '--seeds',
+        '1',
+        '--work-dir',
+        work_dir,
+        '--cfg-options',
+        *options,
+        f'feature_cache.cache_dir={tmp_path}/features',
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    answer = (
+        r'The foreground is worth [+-]\d+\.\d\d ± \d+\.\d\d points on your data \(base: CoOp \+ '
+        r'FVG-PT, true masks, minus masks of other images; 1 seed, 40 test images, 95 % interval\)'
+    )
+    assert re.search(answer, done.stdout) and 'points over CoOp on your data' in done.stdout
+    folder = work_dir / 'coop_quickstart' / 'masks_of_other_images' / 'seed1'
+    results = json.loads((folder / 'results.json').read_text())
+    outcomes = read_outcomes(folder / 'outcomes.npz')
+    assert set(outcomes) == {'base', 'base_foreground', 'base_exchanged'}
+    for column, outcome in outcomes.items():
+        assert outcome.images[0].startswith('quickstart_world/images/')
+        for source, correct in outcome.correct.items():
+            assert results[source][column] == pytest.approx(100 * correct.mean(), abs=1e-3)
+    assert all(row['base_foreground_shift'] > 0 for row in results.values())

@@ -150,6 +150,8 @@ def _answer(
     basis += ', 95 % interval' if low is not None else ', no interval'
     answer = comparison.sentence.format(difference=difference, tuner=title(tuner))
     answer = f'{answer} ({about}; {basis}).'
-    if low is not None and high is not None and low <= 0 <= high:
+    if images and interval.low == interval.high == 0:
+        answer += ' Both are right on the same images, so the interval has no width: test more.'
+    elif low is not None and high is not None and low <= 0 <= high:
         answer += ' The interval contains 0: this may be chance.'
     return answer

@@ -144,6 +144,21 @@ def test_the_split_hash_is_that_of_relative_paths_and_labels_in_order():
     assert split_hash([1, 2]) is None
 
 
+def test_the_split_hash_covers_masks_of_other_images():
+    class Masked(Images):
+        def get_data_info(self, index):
+            return dict(super().get_data_info(index), mask_path=self.masks[index])
+
+    def hash_of(mask_of, *masks):
+        masked = Masked(IMAGES)
+        masked.mask_of, masked.masks = mask_of, masks
+        return split_hash(masked)
+
+    assert hash_of('own', '/data/m/a.png', '/data/m/b.png') == split_hash(IMAGES)
+    swapped = hash_of('shuffled', '/data/m/b.png', '/data/m/a.png')
+    assert len({swapped, hash_of('shuffled', '/data/m/b.png', None), split_hash(IMAGES)}) == 3
+
+
 @pytest.fixture
 def fvgpt(random_clip):
     model = build(BUILDERS['coop'](random_clip))
