@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fvgpt.evaluation import Outcome, write_outcomes
-from fvgpt.protocols.plan import load_protocol
+from fvgpt.protocols.plan import load_protocol, plan
 from fvgpt.protocols.report import write_report
 from fvgpt.protocols.statistics import crossed_difference, paired_difference
 
@@ -228,12 +228,10 @@ def test_a_wrong_comparison_is_named_when_the_protocol_is_read(tmp_path, change,
 
 
 def test_every_control_has_the_same_tuner_and_tests(tmp_path):
-    from fvgpt.protocols.plan import plan
-
     protocol = load_protocol(str(ROOT / 'configs' / 'protocols' / 'foreground_controls.py'))
     for dataset in ('quickstart', 'custom'):
         tuner, *runs = plan(protocol, [1], tmp_path, datasets=[dataset])
-        assert {run.needs for run in runs} == {tuner} and len(runs) == len(protocol.variants)
+        assert {run.needs for run in runs} == {(tuner,)} and len(runs) == len(protocol.variants)
         assert tuner.config.train_dataloader.dataset.subset == 'base'
         for run in runs:
             tests = run.config.test_cfg.tests
