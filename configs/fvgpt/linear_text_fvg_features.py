@@ -3,5 +3,5 @@ _base_ = './linear_text_features.py'
 # stage 1, run first unless model.backbone_checkpoint is set
 tuner_recipe = '{{ fileDirname }}/linear_text_features.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
-train_dataloader = dict(dataset=dict(views=['full', 'foreground']))
+train_dataloader = dict(dataset=dict(views=dict(full='full', foreground='foreground', area='area')))
 optim_wrapper = dict(optimizer=dict(lr=0.0035))

@@ -3,7 +3,7 @@ _base_ = './tip_adapter_features.py'
 # stage 1, run first unless model.backbone_checkpoint is set
 tuner_recipe = '{{ fileDirname }}/tip_adapter_features.py'
 model = dict(_delete_=True, type='FVGPT', tuner=_base_.model)
-train_dataloader = dict(dataset=dict(views=['full', 'foreground']))
+train_dataloader = dict(dataset=dict(views=dict(full='full', foreground='foreground', area='area')))
 optim_wrapper = dict(optimizer=dict(lr=0.001))
 train_cfg = dict(max_epochs=10)
 # of the tuner's own training, which is over

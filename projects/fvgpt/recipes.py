@@ -346,7 +346,8 @@ def _fvgpt(tuning: Recipe) -> Recipe:
         mask_root=masks, pipeline=Code(f'_base_.{crops}foreground_pipeline')
     )
     if tuning.data_set == 'features':
-        views = dict(views=['full', 'foreground'])
+        names = dict(full='full', foreground='foreground', area='area')
+        views = dict(views=names)
     keys: Dict[str, Any] = dict(
         tuner_recipe=f'{{{{ fileDirname }}}}/{tuning.name}.py',
         model=dict(_delete_=True, type='FVGPT', tuner=Code('_base_.model')),

@@ -20,7 +20,10 @@ from fvgpt.tuners.classifier import CLIPDataPreprocessor
 
 from .feature_files import BASE, DIM, NEW, PER_CLASS, VIEWS, tensors, write
 
-TRAIN = dict(split='train', views=['full', 'foreground'])
+TRAIN = dict(
+    split='train', views=dict(full='full', foreground='foreground', area='area')
+)
+ALL = dict(TRAIN['views'], exchanged='exchanged')
 
 
 @pytest.fixture(scope='module')
@@ -30,7 +33,7 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def three_views(file):
-    return PrecomputedFeatures(str(file), views=['full', 'foreground', 'exchanged'])
+    return PrecomputedFeatures(str(file), views=ALL)
 
 
 @given(seed=st.integers(0, 2**32 - 1), index=st.integers(0, len(BASE) * PER_CLASS - 1))
@@ -71,7 +74,7 @@ def test_tests_have_the_images_and_labels_of_their_half(file, subset, classes, b
 
 
 def test_a_test_on_another_view_has_the_rows_that_the_file_names(file):
-    dataset = PrecomputedFeatures(str(file), split='test', full='exchanged')
+    dataset = PrecomputedFeatures(str(file), split='test', view='exchanged')
     stored = tensors()
     assert len(dataset) == 2
     for item, row in zip(dataset, stored['test_exchanged_rows']):
@@ -160,7 +163,7 @@ WRONG = {
     'scale': ({}, dict(image_scale='big'), {}, "'image_scale' must be a positive number"),
     'unknown side': ({}, {}, dict(scale=dict(images=1)), 'feature_scale has image and text, not'),
     'unknown key': ({}, {}, dict(keys=dict(full='x')), 'names begin with text_, train_ or test_'),
-    'unknown view': ({}, {}, dict(views=['full', 'blur']), 'views must be full and some of'),
+    'unknown view': ({}, {}, dict(views=dict(full='full', blur='x')), 'views must have full, and'),
     'training on new': ({}, {}, dict(subset='new'), 'subset must be base for the split train'),
     'mapped to nothing': (
         {},
@@ -220,5 +223,5 @@ def test_real_features_load_by_a_map_of_names(real_features):
     train = PrecomputedFeatures(str(real_features), keys, **TRAIN)
     assert len(train) == 325 and len(train.metainfo['classes']) == 20
     assert train[0]['inputs']['foreground'].norm() > 5
-    exchanged = PrecomputedFeatures(str(real_features), keys, split='test', full='exchanged')
+    exchanged = PrecomputedFeatures(str(real_features), keys, split='test', view='exchanged')
     assert len(exchanged) == 266

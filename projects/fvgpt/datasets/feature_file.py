@@ -26,20 +26,21 @@ class FeatureFile:
 
     Tensors, in any floating type, by the names that this project gives them:
 
-    ======================  ==========  =======================================================
-    ``text_base``           (C, D)      text features of the base classes, in label order
-    ``text_new``            (C', D)     of the new classes; optional
-    ``train_labels``        (N,)        labels of the training images, of base classes
-    ``train_full``          (V, N, D)   image features of V random views of each image
-    ``train_foreground``    (V, N, D)   of the foreground of the same views
-    ``train_exchanged``     (V, N, D)   of their foreground on another image's background
-    ``train_area``          (V, N)      foreground share of each view, in [0, 1]
-    ``test_labels``         (M,)        labels of the test images, each within its half
-    ``test_is_new``         (M,)        1 if the image is of a new class, otherwise 0; optional
-    ``test_full``           (M, D)      image features of the test images
-    ``test_VIEW``           (K, D)      of another view of K of them, under any name
-    ``test_VIEW_rows``      (K,)        which; not needed if K = M
-    ======================  ==========  =======================================================
+    =====================  ==========  ========================================================
+    ``text_base``          (C, D)      text features of the base classes, in label order
+    ``text_new``           (C', D)     of the new classes; optional
+    ``train_labels``       (N,)        labels of the training images, of base classes
+    ``train_full``         (V, N, D)   image features of V random views of each image
+    ``train_foreground``   (V, N, D)   of the foreground of the same views
+    ``train_exchanged``    (V, N, D)   of their foreground on another image's background
+    ``train_area``         (V, N)      foreground share of each view, in [0, 1]
+    ``train_NAME``         (V, N, ...) anything else that may take the place of one of these
+    ``test_labels``        (M,)        labels of the test images, each within its half
+    ``test_is_new``        (M,)        1 if the image is of a new class, else 0; optional
+    ``test_full``          (M, D)      image features of the test images
+    ``test_VIEW``          (K, D)      of another view of K of them, under any name
+    ``test_VIEW_rows``     (K,)        which; not needed if K = M
+    =====================  ==========  ========================================================
 
     One view may also be (N, D), and its area (N,). Metadata: ``base`` and ``new``, JSON lists of
     class names; optionally ``logit_scale`` (100 if absent), ``image_scale`` and ``text_scale``

@@ -1,6 +1,6 @@
 """A data set of precomputed image features, the only source of which is a file."""
 
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ..registry import DATASETS
 from .feature_file import FeatureFile
 from .randomness import SeededIndex
 
-VIEWS = ('full', 'foreground', 'exchanged')
+FIELDS = ('full', 'foreground', 'exchanged', 'area')
 
 
 @DATASETS.register_module()
@@ -22,21 +22,22 @@ class PrecomputedFeatures(BaseDataset):
     """Images that are given by their features, see :class:`~fvgpt.datasets.FeatureFile`.
 
     An item has ``inputs``, a dict of rows: ``full`` (D,) and, for training, what else ``views``
-    names, and ``area`` with ``foreground``. With V views of an image, one is chosen per image and
-    epoch, by the seed that the index carries (:class:`~fvgpt.datasets.randomness.SeededIndex`) or,
+    names. With V views of an image, one is chosen per image and epoch, by the seed that the index carries (:class:`~fvgpt.datasets.randomness.SeededIndex`) or,
     if it carries none, by numpy's random numbers.
 
-    ``metainfo`` contains ``classes``, ``subset`` and ``branch``, as that of
+    ``metainfo`` contains ``classes``, ``subset``, ``branch`` and ``view``, as that of
     :class:`~fvgpt.datasets.FewShotDataset`.
 
     Args:
         feature_file, keys, scale: see :class:`~fvgpt.datasets.FeatureFile`.
         split: ``train`` or ``test``.
         subset: ``base``, ``new`` or ``all`` classes; training images are of base classes.
-        views: of ``full``, ``foreground`` and ``exchanged``, those that training reads.
+        views: what training reads: ``full``, ``foreground``, ``exchanged`` or ``area`` -> what it
+            is taken from, ``train_<name>`` of the file. ``dict(full='full', foreground='full')``
+            is the control with the full view in place of the foreground.
         num_views: use the first views of each image only; None uses all.
-        full: the view of the test images that is predicted: ``test_<full>`` of the file, such as
-            ``exchanged``.
+        view: what a test shows: ``test_<view>`` of the file, such as ``exchanged``; None is the
+            full image.
         kwargs: as for MMEngine's data sets.
 
     Raises:
@@ -51,9 +52,9 @@ class PrecomputedFeatures(BaseDataset):
         scale: Optional[Mapping[str, float]] = None,
         split: str = 'train',
         subset: str = Subset.BASE,
-        views: Sequence[str] = ('full',),
+        views: Mapping[str, str] = dict(full='full'),
         num_views: Optional[int] = None,
-        full: str = 'full',
+        view: Optional[str] = None,
         **kwargs,
     ):
         if split not in ('train', 'test'):
@@ -61,12 +62,15 @@ class PrecomputedFeatures(BaseDataset):
         if subset not in list(Subset) or (split == 'train' and subset != Subset.BASE):
             some = 'base' if split == 'train' else 'base, new or all'
             raise UserError(f'subset must be {some} for the split {split}, not {subset!r}')
-        if 'full' not in views or set(views) - set(VIEWS):
-            raise UserError(f'views must be full and some of {VIEWS[1:]}, not {tuple(views)}')
+        if 'full' not in views or set(views) - set(FIELDS):
+            raise UserError(
+                f'views must have full, and may have {", ".join(FIELDS[1:])}, not {dict(views)}'
+            )
         if num_views is not None and num_views < 1:
             raise UserError(f'num_views must be at least 1, not {num_views}')
-        self.split, self.subset, self.views = split, Subset(subset).value, tuple(views)
-        self.num_views, self.full = num_views, full
+        self.split, self.subset, self.views = split, Subset(subset).value, dict(views)
+        self.num_views, self.view = num_views, view
+        self._shown = f'test_{view or "full"}'
         self.file = FeatureFile(feature_file, keys, scale)
         self.arrays: Dict[str, Tensor] = {}
         self._names = self.file.class_names(self.subset)
@@ -103,14 +107,10 @@ class PrecomputedFeatures(BaseDataset):
         dim = self.file.check('text_base', 'C', 'D')[1]
         if self.split == 'test':
             self._test_rows()
-            self.file.check(f'test_{self.full}', 'K', dim)
+            self.file.check(self._shown, 'K', dim)
             return
-        for key in self._train_keys().values():
-            self._check_views(key, *(() if key == 'train_area' else (dim,)))
-
-    def _train_keys(self) -> Dict[str, str]:
-        keys = {view: f'train_{view}' for view in self.views}
-        return dict(keys, area='train_area') if 'foreground' in self.views else keys
+        for field, view in self.views.items():
+            self._check_views(f'train_{view}', *(() if field == 'area' else (dim,)))
 
     def _check_views(self, key: str, *rest: int) -> Tuple[int, ...]:
         """The shape of a tensor of all views, (V, N, ...) or (N, ...) for one view."""
@@ -127,17 +127,17 @@ class PrecomputedFeatures(BaseDataset):
         return shape
 
     def _views_of_full(self) -> int:
-        shape = self.file.shape('train_full')
+        shape = self.file.shape(f'train_{self.views["full"]}')
         return shape[0] if len(shape) == 3 else 1
 
     def _test_rows(self) -> Tensor:
         """Which test images the predicted view shows, (K,)."""
-        count, key = len(self._labels), f'test_{self.full}_rows'
+        count, key = len(self._labels), f'{self._shown}_rows'
         if key not in self.file:
-            self.file.check(f'test_{self.full}', count, 'D')
+            self.file.check(self._shown, count, 'D')
             return torch.arange(count)
         (shown,) = self.file.check(key, 'K')
-        self.file.check(f'test_{self.full}', shown, 'D')
+        self.file.check(self._shown, shown, 'D')
         return self.file.integers(key, count, shown)
 
     # ------------------------------------------------------------------ called by MMEngine
@@ -157,13 +157,15 @@ class PrecomputedFeatures(BaseDataset):
         branch = Branch.NEW if self.subset == Subset.NEW else Branch.BASE
         self._metainfo.update(classes=tuple(self._names), subset=self.subset)
         self._metainfo.setdefault('branch', branch.value)
+        if self.view is not None:
+            self._metainfo['view'] = self.view
         labels, images = self._labels, torch.arange(len(self._labels))
         if self.split == 'train':
             self._read_views()
         else:
             images = self._test_rows()
             labels = labels[images]
-            self.arrays = dict(full=self.file.features(f'test_{self.full}', len(labels), 'D')[None])
+            self.arrays = dict(full=self.file.features(self._shown, len(labels), 'D')[None])
         items = [
             dict(row=row, image=image, gt_label=label)
             for row, (image, label) in enumerate(zip(images.tolist(), labels.tolist()))
@@ -171,14 +173,15 @@ class PrecomputedFeatures(BaseDataset):
         chosen = [item for item in items if item['gt_label'] >= 0]
         if not chosen:
             raise UserError(
-                f'{self.file.path}: test_{self.full} has no image of the subset {self.subset!r}'
+                f'{self.file.path}: {self._shown} has no image of the subset {self.subset!r}'
             )
         return chosen
 
     def _read_views(self) -> None:
-        for name, key in self._train_keys().items():
+        for field, view in self.views.items():
+            key = f'train_{view}'
             shape = self.file.shape(key)
-            if name == 'area':
+            if field == 'area':
                 array = self.file.read(key, *shape).float()
                 if bool(((array < 0) | (array > 1)).any()):
                     raise UserError(f'{self.file.path}: {key} must lie between 0 and 1')
@@ -186,7 +189,7 @@ class PrecomputedFeatures(BaseDataset):
             else:
                 features = self.file.features(key, *shape)
                 views = features.reshape(-1, len(self._labels), shape[-1])
-            self.arrays[name] = views[: self.num_views]
+            self.arrays[field] = views[: self.num_views]
 
     def prepare_data(self, idx: int) -> dict:
         """One image: ``inputs``, a dict of its rows, and ``data_samples``: label and name."""

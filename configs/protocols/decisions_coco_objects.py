@@ -1,0 +1,3 @@
+# decisions_features.py on a file with other names:
+# --cfg-options feature_file=coco_objects.safetensors
+_base_ = ['./decisions_features.py', '../_base_/feature_names/coco_objects.py']

@@ -1,0 +1,20 @@
+# Does the foreground help? FVG-PT on precomputed features (docs/features.md) with the true
+# foreground views, and with two controls in their place: masks of other images, and the full view.
+# Besides the usual tensors the file needs train_foreground_shuffled and train_area_shuffled, and
+# test_foreground, test_exchanged and test_blurred of base images.
+title = 'Controls of the foreground, on features'
+tuners = ['linear_text']
+datasets = ['features']
+_base_images = [None, 'foreground', 'exchanged', 'blurred']
+_tests = [*(dict(subset='base', view=view) for view in _base_images), dict(subset='new')]
+stage2 = {'test_cfg.tests': _tests}
+_views = 'train_dataloader.dataset.views'
+variants = {
+    'FDC only + PC': dict(stage2={'model.reliability_gate': None}),
+    'FRG+FDC+PC': {},
+    'control: foreground = full view': dict(stage2={f'{_views}.foreground': 'full'}),
+    'control: shuffled masks': dict(
+        stage2={f'{_views}.foreground': 'foreground_shuffled', f'{_views}.area': 'area_shuffled'}
+    ),
+}
+columns = ['base', 'base_exchanged', 'base_foreground', 'base_blurred', 'new', 'h']
