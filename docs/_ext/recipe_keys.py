@@ -104,6 +104,28 @@ KEYS = {
         Key('feature_cache.max_gb', 'maximum size of the folder'),
         Key('feature_cache.batch_size', 'of the pass through the towers'),
     ],
+    'Precomputed features (recipes `*_features`)': [
+        Key(
+            'feature_file',
+            'the [file](../features.md), the only source of data',
+            'linear_text_fvg_features',
+        ),
+        Key(
+            'feature_keys',
+            'name of a tensor in the guide → its name in the file',
+            'linear_text_fvg_features',
+        ),
+        Key(
+            'feature_scale',
+            'factors of `image` and `text` features that were stored with unit length',
+            'linear_text_fvg_features',
+        ),
+        Key(
+            'train_dataloader.dataset.views',
+            'what training reads → the tensor `train_<name>` that it is taken from',
+            'linear_text_fvg_features',
+        ),
+    ],
 }
 
 

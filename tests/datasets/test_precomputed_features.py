@@ -20,9 +20,7 @@ from fvgpt.tuners.classifier import CLIPDataPreprocessor
 
 from .feature_files import BASE, DIM, NEW, PER_CLASS, VIEWS, tensors, write
 
-TRAIN = dict(
-    split='train', views=dict(full='full', foreground='foreground', area='area')
-)
+TRAIN = dict(split='train', views=dict(full='full', foreground='foreground', area='area'))
 ALL = dict(TRAIN['views'], exchanged='exchanged')
 
 

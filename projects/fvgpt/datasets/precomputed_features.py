@@ -22,8 +22,9 @@ class PrecomputedFeatures(BaseDataset):
     """Images that are given by their features, see :class:`~fvgpt.datasets.FeatureFile`.
 
     An item has ``inputs``, a dict of rows: ``full`` (D,) and, for training, what else ``views``
-    names. With V views of an image, one is chosen per image and epoch, by the seed that the index carries (:class:`~fvgpt.datasets.randomness.SeededIndex`) or,
-    if it carries none, by numpy's random numbers.
+    names. With V views of an image, one is chosen per image and epoch, by the seed that the index
+    carries (:class:`~fvgpt.datasets.randomness.SeededIndex`) or, if it carries none, by numpy's
+    random numbers.
 
     ``metainfo`` contains ``classes``, ``subset``, ``branch`` and ``view``, as that of
     :class:`~fvgpt.datasets.FewShotDataset`.

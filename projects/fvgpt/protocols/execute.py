@@ -2,8 +2,6 @@
 
 import os
 import queue
-import subprocess
-import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -15,6 +13,7 @@ from filelock import FileLock
 from ..engine.runner.run_lock import RUN_LOCK
 from ..io.device import cpu_count
 from ..io.errors import MissingPackageError, UserError
+from .forked import run_forked
 from .plan import Run
 
 Submit = Callable[[Run], Future]
@@ -39,23 +38,16 @@ def execute(run: Run, train: Path, environment: Optional[Dict[str, str]] = None)
         pass
     if run.product.is_file():
         return None
-    command = [sys.executable, str(train), str(run.recipe), '--work-dir', str(run.folder)]
+    command = [str(train), str(run.recipe), '--work-dir', str(run.folder)]
     command += ['--seed', str(run.seed), '--resume']
     if run.labels is None:
         command.append('--no-test')
     log = run.folder / LOG
-    with open(log, 'w', encoding='utf-8') as file:
-        done = subprocess.run(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-            env={**os.environ, **(environment or {})},
-        )
-    if done.returncode == 0:
+    status = run_forked(command, log, environment or {})
+    if status == 0:
         return None
     last_lines = log.read_text(encoding='utf-8').splitlines()[-_LOG_LINES:]
-    return '\n'.join(last_lines) or f'exit status {done.returncode}'
+    return '\n'.join(last_lines) or f'exit status {status}'
 
 
 class LocalExecutor:
