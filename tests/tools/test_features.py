@@ -1,5 +1,6 @@
 """Recipes on precomputed features, from the command line to results.json, without any tower."""
 
+import copy
 import json
 import re
 import runpy
@@ -69,7 +70,7 @@ def test_both_stages_of_every_tuner_run_on_a_file_alone(tuner, file, tmp_path, n
     provenance = checkpoint['meta']['fvgpt']
     clip = PrecomputedCLIP(str(file))
     assert provenance['clip_weights'] == clip.weight_hash
-    assert not any('text' == key.split('.')[-1] for key in checkpoint['state_dict'])
+    assert not any(key.split('.')[-1] == 'text' for key in checkpoint['state_dict'])
 
 
 def test_a_checkpoint_is_refused_with_other_features(file, tmp_path):
@@ -97,6 +98,13 @@ def test_a_tuner_that_needs_a_tower_says_which_ones_do_not(kind, file):
 def test_the_tuners_without_towers_are_those_with_recipes():
     kinds = {Config.fromfile(RECIPES / f'{name}_features.py').model.type for name in ON_FEATURES}
     assert kinds | {'ZeroShotCLIP'} == set(WITHOUT_TOWERS)
+
+
+def test_a_tuner_on_features_can_be_copied(file):
+    tuner = MODELS.build(dict(type='LinearText', clip=PrecomputedCLIP(str(file))))
+    twin = copy.deepcopy(tuner.set_class_names(BASE))
+    assert torch.equal(twin.clip.text, tuner.clip.text)
+    assert twin.clip.weight_hash == tuner.clip.weight_hash
 
 
 def test_unknown_classes_and_other_templates_are_refused(file):

@@ -64,7 +64,8 @@ class PrecomputedCLIP(nn.Module):
         self.register_buffer('text', torch.cat(features), persistent=False)
 
     def __getattr__(self, name: str):
-        if hasattr(FrozenCLIP, name) and not hasattr(nn.Module, name):
+        # Python looks for special methods on the object: copy.deepcopy, pickle
+        if hasattr(FrozenCLIP, name) and not name.startswith('__'):
             raise UserError(
                 f'this needs a tower of CLIP ({name}), and {self.__dict__["file"].path} has '
                 f'features only; tuners that work on features are {", ".join(WITHOUT_TOWERS)}'
