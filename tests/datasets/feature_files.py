@@ -16,7 +16,7 @@ def tensors(seed: int = 0) -> Dict[str, torch.Tensor]:
     noise = torch.Generator().manual_seed(seed)
 
     def images(*shape: int) -> torch.Tensor:
-        return 1.5 * torch.randn(*shape, DIM, generator=noise)
+        return 4 * torch.randn(*shape, DIM, generator=noise)
 
     text = 10 * torch.nn.functional.normalize(images(len(BASE) + len(NEW)), dim=-1)
     labels = torch.arange(len(BASE)).repeat_interleave(PER_CLASS)

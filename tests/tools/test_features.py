@@ -64,7 +64,9 @@ def test_both_stages_of_every_tuner_run_on_a_file_alone(tuner, file, tmp_path, n
             stored['test_full'][shown][:, None], stored[f'text_{half}'][None], dim=-1
         )
         right = cosine.argmax(1) == stored['test_labels'][shown]
-        assert results['zero_shot'][half] == pytest.approx(100 * right.double().mean(), abs=1e-3)
+        assert results['zero_shot'][half] == pytest.approx(
+            100 * float(right.double().mean()), abs=1e-3
+        )
         assert cosine.shape[1] == len(names)
     checkpoint = read_checkpoint(str(tmp_path / 'epoch_1.pth'))
     provenance = checkpoint['meta']['fvgpt']
