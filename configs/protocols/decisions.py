@@ -3,7 +3,6 @@
 title = 'Open decisions, each against the default'
 tuners = ['coop']
 datasets = ['quickstart']
-reference = 'default'  # every other variant is compared with it, in pairs of one seed
 _tests = [dict(subset='base'), dict(subset='base', view='exchanged'), dict(subset='new')]
 stage2 = {'test_cfg.tests': _tests}
 
@@ -31,3 +30,4 @@ variants = {
     },
 }
 columns = ['base', 'base_exchanged', 'new', 'h']
+compare = [dict(of=name, minus='default') for name in variants if name != 'default']

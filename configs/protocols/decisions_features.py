@@ -5,10 +5,12 @@ _base_ = './decisions.py'
 tuners = ['linear_text']
 datasets = ['features']
 _data = 'train_dataloader.dataset'
+_black, _mean = 'O1: black background', 'O1: mean background, first view only'
 variants = {
-    'O1: black background': dict(
+    _black: dict(
         _delete_=True,
         stage2={f'{_data}.num_views': 1, f'{_data}.views.foreground': 'foreground_black'},
     ),
-    'first view only, mean background': dict(stage2={f'{_data}.num_views': 1}),
+    _mean: dict(stage2={f'{_data}.num_views': 1}),
 }
+compare = [dict(of=_black, minus=_mean), *_base_.compare[1:]]

@@ -17,4 +17,15 @@ variants = {
         stage2={f'{_views}.foreground': 'foreground_shuffled', f'{_views}.area': 'area_shuffled'}
     ),
 }
+_tuner = dict(variant='FRG+FDC+PC', source='tuner')
+compare = [
+    dict(
+        of='FRG+FDC+PC',
+        minus='control: shuffled masks',
+        column='base',
+        sentence='The foreground is worth {difference} points on base classes',
+    ),
+    dict(of='FRG+FDC+PC', minus='control: foreground = full view'),
+    *(dict(of=name, minus=_tuner) for name in variants),
+]
 columns = ['base', 'base_exchanged', 'base_foreground', 'base_blurred', 'new', 'h']
