@@ -129,6 +129,10 @@ KEYS = {
 }
 
 
+# Dicts whose keys are names of tensors
+_OPEN = ('feature_keys', 'feature_scale', 'views')
+
+
 @cache
 def _config(recipe: str) -> Config:
     return Config.fromfile(ROOT / 'configs' / 'fvgpt' / f'{recipe}.py')
@@ -149,6 +153,8 @@ def default(key: Key) -> Any:
             node = node[int(name)]
         elif name in node:
             node = node[name]
+        elif i and names[i - 1] in _OPEN:
+            return None  # a name that the user chooses
         elif i == len(names) - 1 and name == 'num_workers':
             return None  # engine/loader_defaults.py chooses
         else:
@@ -168,7 +174,7 @@ def _parameter(kind: Optional[str], name: str, key: Key) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and 'type' in value:
         return (
             f'`dict(type={value["type"]!r}, ...)`'
             if len(value) > 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterator, List
 
 import pytest
+from mmengine.config import Config
 
 from tests.conftest import ROOT
 
@@ -64,14 +65,26 @@ def mistake(tool: str, *arguments: str) -> str:
     ]
     if missing:
         return f'there is no {missing[0]}'
-    config = Path(args.get('config') or '')
-    recipe = config.stem if config.parent.name == 'fvgpt' else 'coop_fvg_imagenet'
     try:
         for key in args.get('cfg_options', {}):
-            recipe_keys.default(recipe_keys.Key(key, '', recipe))
+            recipe_keys.default(recipe_keys.Key(key, '', recipe_of(args)))
     except KeyError as error:
         return str(error)
     return ''
+
+
+def recipe_of(args: dict) -> str:
+    """Name of the recipe that has a command's keys: its own, or one of its protocol."""
+    config = Path(args.get('config') or '')
+    if config.parent.name == 'fvgpt':
+        return config.stem
+    path = ROOT / (args.get('protocol') or '')
+    if path.is_file():  # not one that the reader writes
+        protocol = Config.fromfile(path)
+        name = f'{next(iter(protocol.tuners))}_fvg_{protocol.datasets[0]}'
+        if (ROOT / 'configs' / 'fvgpt' / f'{name}.py').is_file():
+            return name
+    return 'coop_fvg_imagenet'
 
 
 @pytest.mark.parametrize(
