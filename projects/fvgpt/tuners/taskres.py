@@ -58,7 +58,7 @@ class TaskRes(HandWrittenText):
         super().set_trained_classes(class_names)
 
     def encode_text(self) -> Features:
-        """|g0| (g0 / |g0| + alpha x), (C, D): of the length of g0."""
+        """``|g0| (g0 / |g0| + alpha x)``, (C, D): of the length of g0."""
         g0 = at_least_float32(self.clip_text)
         columns = self._columns(g0.device)
         x = self.residual[columns.clamp(min=0)] * (columns >= 0).unsqueeze(-1)
