@@ -41,11 +41,13 @@ LONGEST = 600  # seconds
 
 
 class Setting(NamedTuple):
-    """A kind of run: processes, loader workers of each, and whether features are cached."""
+    """A kind of run: processes, loader workers of each, whether features are cached, and the number
+    of folds (0: none)."""
 
     processes: int
     workers: int
     cached: bool
+    folds: int = 0
 
     def command(self, data_root: Path, work_dir: Path) -> List[str]:
         start = (
@@ -79,6 +81,7 @@ class Setting(NamedTuple):
             *few,
             *workers,
             *cache,
+            *([f'model.calibration_folds={self.folds}'] if self.folds else []),
         ]
 
 
@@ -237,6 +240,7 @@ def main() -> None:
     settings = [
         Setting(1, 0, False),
         Setting(1, 2, True),
+        Setting(1, 0, True, folds=2),
         Setting(2, 0, True),
         Setting(2, 1, False),
     ]

@@ -31,6 +31,11 @@ KEYS = {
             'seed',
             'of the few-shot draw, the initial values and the order of images; same as `--seed`',
         ),
+        Key(
+            'held_out_fold',
+            'of a tuner: leave these images out, `dict(number=1, of=2)`, see '
+            '[folds](../checkpoints.md#tuners-of-the-folds)',
+        ),
         Key('clip.name', 'an open_clip model, `quickstart`, `local-dir:FOLDER` or `hf-hub:NAME`'),
         Key('clip.pretrained', 'its weights: a tag, a file, or `None` if the name includes them'),
         Key(
@@ -87,6 +92,15 @@ KEYS = {
         Key('model.reliability_gate', '`None` switches FRG off'),
         Key('model.compensation', '`None` switches FDC off, and FRG with it'),
         Key('model.calibration', '`None` switches PC off'),
+        Key(
+            'model.calibration_folds',
+            'number of [folds](../checkpoints.md#tuners-of-the-folds) that PC is cross-fitted with',
+        ),
+        Key('model.fold_checkpoints', 'checkpoints of their tuners, which are then not trained'),
+        Key(
+            'model.calibration_loss',
+            'L_PC; with `tau_squared=True` its KL divergence is multiplied by τ²',
+        ),
         Key('model.distillation_loss', 'its `loss_weight` is λ_d'),
         Key('model.prior_template', 'prompt of the original CLIP'),
         Key(
