@@ -73,7 +73,7 @@ class PromptTuner(FrozenTowerClassifier):
             training_images: number of images of that training; methods whose parameters depend on
                 it override this.
         """
-        return deepcopy(self)
+        return deepcopy(self, {id(self.clip): self.clip})
 
     # ------------------------------------------------------------------ text side
     def cache_prompts(self, texts: List[str]) -> None:

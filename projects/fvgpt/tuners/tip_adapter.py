@@ -1,7 +1,6 @@
 """Tip-Adapter and Tip-Adapter-F: training-free adaptation of CLIP (Zhang et al., ECCV 2022)."""
 
-from copy import deepcopy
-from typing import Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +55,7 @@ class TipAdapter(ZeroShotCLIP):
 
     def copy_for(self, training_images: int) -> 'TipAdapter':
         """With an empty cache of that size."""
-        other = deepcopy(self)
+        other: Any = super().copy_for(training_images)
         other.keys = nn.Parameter(self.keys.new_zeros(training_images, self.keys.shape[1]))
         other.key_labels = self.key_labels.new_full((training_images,), -1)
         return other

@@ -20,6 +20,7 @@ from fvgpt.registry import DATASETS, RUNNERS
 from fvgpt.tuners.provenance import PROVENANCE, Provenance
 
 from ...conftest import ROOT
+from ...datasets.feature_files import write
 
 RECIPE = str(ROOT / 'configs' / 'fvgpt' / 'coop_fvg_quickstart.py')
 LABELS = [0, 1, 0, 2, 1, 0, 2, 2, 1, 0, 2, 1]
@@ -215,6 +216,21 @@ def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path, monk
             assert torch.equal(saved(run)['state_dict'][key], value), (run, key)
     record = json.loads((tmp_path / 'given' / 'run.json').read_text())
     assert record['train']['config']['model']['calibration_folds'] == 2
+
+
+def test_precomputed_features_have_folds_without_any_image_or_tower(tmp_path):
+    settings = {
+        'feature_file': str(write(tmp_path / 'features.safetensors')),
+        'model.calibration_folds': 2,
+        'train_cfg.max_epochs': 1,
+        'seed': 1,
+    }
+    recipe = str(ROOT / 'configs' / 'fvgpt' / 'linear_text_fvg_features.py')
+    run_recipe(recipe, str(tmp_path / 'run'), settings, test=False)
+    for part in ('tuner_fold1of2', 'tuner_fold2of2'):
+        content = torch.load(tmp_path / 'run' / part / 'epoch_1.pth', weights_only=True)
+        assert content['meta'][PROVENANCE]['held_out_fold']['images'] == 6
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
 
 def test_fewer_shots_than_folds_are_refused_before_stage_1(tmp_path):
