@@ -161,8 +161,8 @@ def options(tmp_path, **more):
     }
 
 
-def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
-    """Killed after the first of the fold tuners; also with cached features, and by hand."""
+def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path):
+    """Killed after the first of the fold tuners; also with the checkpoints given by hand."""
     whole = run_recipe(RECIPE, str(tmp_path / 'whole'), options(tmp_path))
     parts = {'tuner': None, 'tuner_fold1of2': 1, 'tuner_fold2of2': 2}
 
@@ -196,10 +196,9 @@ def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path, monk
         done.append(config)
         return tuned(self, config)
 
-    monkeypatch.setattr(runner, '_tuned', killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runner, '_tuned', killed)
         run_recipe(RECIPE, str(tmp_path / 'killed'), options(tmp_path), resume=True)
-    monkeypatch.undo()
     before = (tmp_path / 'killed' / 'tuner_fold1of2' / 'epoch_1.pth').stat().st_mtime_ns
     assert run_recipe(RECIPE, str(tmp_path / 'killed'), options(tmp_path), resume=True) == whole
     assert (tmp_path / 'killed/tuner_fold1of2/epoch_1.pth').stat().st_mtime_ns == before
