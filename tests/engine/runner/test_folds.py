@@ -163,7 +163,11 @@ def options(tmp_path, **more):
 
 def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path):
     """Killed after the first of the fold tuners; also with the checkpoints given by hand."""
-    whole = run_recipe(RECIPE, str(tmp_path / 'whole'), options(tmp_path))
+
+    def run(name, resume=False, **more):
+        run_recipe(RECIPE, str(tmp_path / name), options(tmp_path, **more), resume, test=False)
+
+    run('whole')
     parts = {'tuner': None, 'tuner_fold1of2': 1, 'tuner_fold2of2': 2}
 
     def saved(run, part=''):
@@ -198,9 +202,9 @@ def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(runner, '_tuned', killed)
-        run_recipe(RECIPE, str(tmp_path / 'killed'), options(tmp_path), resume=True)
+        run('killed', resume=True)
     before = (tmp_path / 'killed' / 'tuner_fold1of2' / 'epoch_1.pth').stat().st_mtime_ns
-    assert run_recipe(RECIPE, str(tmp_path / 'killed'), options(tmp_path), resume=True) == whole
+    run('killed', resume=True)
     assert (tmp_path / 'killed/tuner_fold1of2/epoch_1.pth').stat().st_mtime_ns == before
     by_hand = {
         'model.backbone_checkpoint': str(tmp_path / 'whole' / 'tuner' / 'epoch_1.pth'),
@@ -208,11 +212,10 @@ def test_a_recipe_with_folds_runs_and_goes_on_where_it_was_killed(tmp_path):
             str(tmp_path / 'whole' / part / 'epoch_1.pth') for part in list(parts)[1:]
         ],
     }
-    given = options(tmp_path, **by_hand)
-    assert run_recipe(RECIPE, str(tmp_path / 'given'), given) == whole
-    for run in ('killed', 'given'):
+    run('given', **by_hand)
+    for name in ('killed', 'given'):
         for key, value in final['state_dict'].items():
-            assert torch.equal(saved(run)['state_dict'][key], value), (run, key)
+            assert torch.equal(saved(name)['state_dict'][key], value), (name, key)
     record = json.loads((tmp_path / 'given' / 'run.json').read_text())
     assert record['train']['config']['model']['calibration_folds'] == 2
 
