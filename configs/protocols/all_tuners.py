@@ -1,4 +1,4 @@
-# Every tuner, alone and with FVG-PT, on the embedded image set
+# Every tuner, alone, with FVG-PT and with its robust variant, on the embedded image set
 title = 'All tuners on the embedded image set'
 tuners = [
     'coop',
@@ -17,3 +17,4 @@ tuners = [
     'taskres',
 ]
 datasets = ['quickstart']
+variants = {'': {}, 'robust': dict(recipe='../fvgpt/{tuner}_fvg_robust_{dataset}.py')}

@@ -8,6 +8,7 @@ datasets = ['features']
 _base_images = [None, 'foreground', 'exchanged', 'blurred']
 _tests = [*(dict(subset='base', view=view) for view in _base_images), dict(subset='new')]
 stage2 = {'test_cfg.tests': _tests}
+_robust = '../fvgpt/{tuner}_fvg_robust_{dataset}.py'
 _views = 'train_dataloader.dataset.views'
 variants = {
     'FDC only + PC': dict(stage2={'model.reliability_gate': None}),
@@ -15,6 +16,15 @@ variants = {
     'control: foreground = full view': dict(stage2={f'{_views}.foreground': 'full'}),
     'control: shuffled masks': dict(
         stage2={f'{_views}.foreground': 'foreground_shuffled', f'{_views}.area': 'area_shuffled'}
+    ),
+    'robust': dict(recipe=_robust),
+    'robust, shuffled masks': dict(
+        recipe=_robust,
+        stage2={
+            f'{_views}.foreground': 'foreground_shuffled',
+            f'{_views}.exchanged': 'exchanged_shuffled',
+            f'{_views}.area': 'area_shuffled',
+        },
     ),
 }
 _tuner = dict(variant='FRG+FDC+PC', source='tuner')
@@ -26,6 +36,12 @@ compare = [
         sentence='The foreground is worth {difference} points on base classes',
     ),
     dict(of='FRG+FDC+PC', minus='control: foreground = full view'),
+    dict(
+        of='robust',
+        minus='robust, shuffled masks',
+        column='base_exchanged',
+        sentence='On other backgrounds, the true masks are worth {difference} points in robust FVG-PT',
+    ),
     *(dict(of=name, minus=_tuner) for name in variants),
 ]
 columns = ['base', 'base_exchanged', 'base_foreground', 'base_blurred', 'new', 'h']

@@ -11,6 +11,7 @@ stage2 = dict(
         dict(type='ForegroundShift', views=['foreground', 'foreground_black']),
     ]
 )
+_robust = '../fvgpt/{tuner}_fvg_robust_{dataset}.py'
 _mask_of = 'train_dataloader.dataset.mask_of'
 variants = {
     'true masks': {},
@@ -18,6 +19,8 @@ variants = {
     'masks of equal area': dict(stage2={_mask_of: 'area_matched'}),
     'full view as foreground': dict(stage2={'model.fg_fill': 'image'}),
     'gate off': dict(stage2={'model.reliability_gate': None}),
+    'robust': dict(recipe=_robust),
+    'robust, masks of other images': dict(recipe=_robust, stage2={_mask_of: 'shuffled'}),
 }
 _views = ['foreground', 'foreground_black', 'background', 'exchanged', 'blurred']
 evaluate = dict(
@@ -47,8 +50,22 @@ compare = [
         column='base',
         sentence='FVG-PT is worth {difference} points over {tuner} on your data',
     ),
+    dict(
+        of='robust',
+        minus=_tuner,
+        column='base_exchanged',
+        sentence='On other backgrounds, robust FVG-PT is worth {difference} points over {tuner}',
+    ),
+    dict(
+        of='robust',
+        minus='robust, masks of other images',
+        column='base_exchanged',
+        sentence='Of that, the true masks are worth {difference} points',
+    ),
     dict(of='true masks', minus='masks of equal area'),
     dict(of='true masks', minus='full view as foreground'),
     dict(of='true masks', minus='gate off'),
     dict(of='masks of other images', minus=_tuner),
+    dict(of='robust', minus=_tuner),
+    dict(of='robust', minus='robust, masks of other images'),
 ]

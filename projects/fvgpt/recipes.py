@@ -279,7 +279,10 @@ def recipes() -> Dict[str, Recipe]:
     by_name = {recipe.name: recipe for recipe in first}
     changed = [_changed(name, by_name[base]) for name, (base, _, _) in _CHANGED.items()]
     above = [_fvgpt(one) for one in (*first, *(r for r in changed if r.name in _WITH_FVGPT))]
-    return {recipe.name: recipe for recipe in sorted([*first, *changed, *above], key=_by_name)}
+    robust = [_robust(one) for one in above]
+    return {
+        recipe.name: recipe for recipe in sorted([*first, *changed, *above, *robust], key=_by_name)
+    }
 
 
 def _by_name(recipe: Recipe) -> str:
@@ -367,6 +370,36 @@ def _fvgpt(tuning: Recipe) -> Recipe:
         bases=f'./{tuning.name}.py',
         keys=keys,
         notes=notes,
+    )
+
+
+def _robust(paper: Recipe) -> Recipe:
+    """The variant that helps against other backgrounds, beside the paper's form (docs/method.md)."""
+    crops = 'half_' if TUNERS[paper.tuner].crops == 'half_crop' else ''
+    views: Dict[str, Any] = dict(pipeline=Code(f'_base_.{crops}exchange_pipeline'))
+    if paper.data_set == 'features':
+        views = dict(views=['full', 'foreground', 'exchanged'])
+    return Recipe(
+        name=paper.name.replace('_fvg_', '_fvg_robust_'),
+        tuner=paper.tuner,
+        data_set=paper.data_set,
+        stage=2,
+        what=f'robust {paper.what}',
+        bases=f'./{paper.name}.py',
+        keys=dict(
+            model=dict(
+                student_view='exchange',
+                foreground_ce=1.0,
+                calibration_folds=2,
+                calibration_loss=dict(tau_squared=True),
+            ),
+            train_dataloader=dict(dataset=views),
+            optim_wrapper=dict(clip_grad=dict(max_norm=5)),
+        ),
+        comment=(
+            'FVG-PT against other backgrounds: the object on exchanged backgrounds in place of the',
+            'gate, cross entropy of the foreground view, cross-fitted prior calibration',
+        ),
     )
 
 

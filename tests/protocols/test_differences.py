@@ -230,8 +230,12 @@ def test_a_wrong_comparison_is_named_when_the_protocol_is_read(tmp_path, change,
 def test_every_control_has_the_same_tuner_and_tests(tmp_path):
     protocol = load_protocol(str(ROOT / 'configs' / 'protocols' / 'foreground_controls.py'))
     for dataset in ('quickstart', 'custom'):
-        tuner, *runs = plan(protocol, [1], tmp_path, datasets=[dataset])
-        assert {run.needs for run in runs} == {(tuner,)} and len(runs) == len(protocol.variants)
+        tuner, *others = plan(protocol, [1], tmp_path, datasets=[dataset])
+        runs = [run for run in others if run.labels]
+        assert len(runs) == len(protocol.variants)
+        assert all(run.needs[0] is tuner for run in runs)
+        folds = {run.needs[1:] for run in runs if 'robust' in run.labels['variant']}
+        assert len(folds) == 1 and len(*folds) == 2, 'the robust variants share two fold tuners'
         assert tuner.config.train_dataloader.dataset.subset == 'base'
         for run in runs:
             tests = run.config.test_cfg.tests
