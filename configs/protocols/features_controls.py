@@ -40,7 +40,7 @@ compare = [
         of='robust',
         minus='robust, shuffled masks',
         column='base_exchanged',
-        sentence='On other backgrounds, the true masks are worth {difference} points in robust FVG-PT',
+        sentence='On other backgrounds, the true masks are worth {difference} points (robust)',
     ),
     *(dict(of=name, minus=_tuner) for name in variants),
 ]

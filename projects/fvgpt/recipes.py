@@ -374,7 +374,7 @@ def _fvgpt(tuning: Recipe) -> Recipe:
 
 
 def _robust(paper: Recipe) -> Recipe:
-    """The variant that helps against other backgrounds, beside the paper's form (docs/method.md)."""
+    """The variant against other backgrounds, beside the paper's form (docs/method.md)."""
     crops = 'half_' if TUNERS[paper.tuner].crops == 'half_crop' else ''
     views: Dict[str, Any] = dict(pipeline=Code(f'_base_.{crops}exchange_pipeline'))
     if paper.data_set == 'features':
