@@ -8,5 +8,5 @@ model = dict(
     calibration_folds=2,
     calibration_loss=dict(tau_squared=True),
 )
-train_dataloader = dict(dataset=dict(views=['full', 'foreground', 'exchanged']))
+train_dataloader = dict(dataset=dict(views=dict(exchanged='exchanged')))
 optim_wrapper = dict(clip_grad=dict(max_norm=5))

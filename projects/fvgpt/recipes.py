@@ -378,7 +378,7 @@ def _robust(paper: Recipe) -> Recipe:
     crops = 'half_' if TUNERS[paper.tuner].crops == 'half_crop' else ''
     views: Dict[str, Any] = dict(pipeline=Code(f'_base_.{crops}exchange_pipeline'))
     if paper.data_set == 'features':
-        views = dict(views=['full', 'foreground', 'exchanged'])
+        views = dict(views=dict(exchanged='exchanged'))
     return Recipe(
         name=paper.name.replace('_fvg_', '_fvg_robust_'),
         tuner=paper.tuner,

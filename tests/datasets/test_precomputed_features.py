@@ -205,11 +205,16 @@ def test_a_wrong_shape_is_found_before_any_array_is_read(tmp_path):
         PrecomputedFeatures(str(wrong), lazy_init=True, **TRAIN)
 
 
-def test_features_of_unit_length_are_reported(tmp_path, capsys):
+def test_features_of_unit_length_are_reported(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'fvgpt.datasets.feature_file.print_log',
+        lambda line, *args, **kwargs: lines.append(line),
+    )
     unit = torch.nn.functional.normalize(tensors()['train_full'].float(), dim=-1)
     path = write(tmp_path / 'unit.safetensors', dict(train_full=unit))
     PrecomputedFeatures(str(path))
-    assert 'feature_scale.image=10' in capsys.readouterr().out
+    assert 'feature_scale.image=10' in ''.join(lines)
 
 
 def test_real_features_load_by_a_map_of_names(real_features):

@@ -18,7 +18,11 @@ def golden(parity):
     )
 
 
-@pytest.mark.parametrize('dataset', sorted(CUSTOM_TEMPLATES))
+# data sets that the originals do not have
+OURS = {'CounterAnimal', 'ImageNet9', 'ImageNetS', 'Waterbirds'}
+
+
+@pytest.mark.parametrize('dataset', sorted(CUSTOM_TEMPLATES.keys() - OURS))
 @pytest.mark.parametrize('subset', ['base', 'new'])
 def test_text_features_and_logits(golden, tiny_clip, dataset, subset):
     arrays, settings, images = golden

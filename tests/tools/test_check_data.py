@@ -91,7 +91,10 @@ def test_faults_end_with_exit_code_1_and_say_where_pieces_are_published(root, tm
     'arguments, message',
     [
         (['/nowhere'], '/nowhere is not a folder'),
-        (['.', 'cifar'], "there is no data set 'cifar'; choose from caltech101, dtd"),
+        (
+            ['.', 'cifar'],
+            "there is no data set 'cifar'; choose from caltech101, counter_animal, dtd",
+        ),
         (['.', '--json', '/nowhere/x.json'], '--json /nowhere/x.json: there is no such folder'),
     ],
 )
