@@ -40,30 +40,30 @@ def mmengine_left_as_it_was(monkeypatch):
         monkeypatch.setattr(kind, '_instance_dict', kind._instance_dict.copy())
 
 
+def shared(path: str, what: str) -> Path:
+    """A file or folder beside the project; the test is skipped if it does not exist."""
+    place = SHARED / path
+    if not place.exists():
+        pytest.skip(f'{what} are not here: {place}')
+    return place
+
+
 @pytest.fixture(scope='session')
 def parity() -> Path:
     """Golden arrays of the original implementations; skipped if their folder does not exist."""
-    folder = SHARED / 'parity'
-    if not folder.is_dir():
-        pytest.skip(f'the golden arrays are not here: {folder}')
-    return folder
+    return shared('parity', 'the golden arrays')
 
 
 @pytest.fixture(scope='session')
 def splits() -> Path:
     """The public few-shot split files."""
-    folder = SHARED / 'reference' / 'splits'
-    if not folder.is_dir():
-        pytest.skip(f'the public split files are not here: {folder}')
-    return folder
+    return shared('reference/splits', 'the public split files')
 
 
 @pytest.fixture(scope='session')
 def photographs() -> list:
     """Paths of small photographs of a hundred classes, the shorter side 144 pixels."""
-    folder = SHARED / 'photos'
-    if not folder.is_dir():
-        pytest.skip(f'the photographs are not here: {folder}')
+    folder = shared('photos', 'the photographs')
     return sorted(folder.rglob('101_ObjectCategories/*/*.jpg'))
 
 
@@ -137,7 +137,4 @@ def free_port() -> int:
 @pytest.fixture(scope='session')
 def real_features() -> Path:
     """CLIP's features of real photographs, with other names than ours (docs/features.md)."""
-    file = SHARED / 'real_features' / 'coco_objects.safetensors'
-    if not file.is_file():
-        pytest.skip(f'the features of photographs are not here: {file}')
-    return file
+    return shared('real_features/coco_objects.safetensors', 'the features of photographs')

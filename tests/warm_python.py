@@ -1,19 +1,13 @@
 """Run Python commands as separate processes without the time of importing the libraries."""
 
-import multiprocessing
-import os
-import runpy
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import List
 
-# A process that was forked from one which had threads may wait forever; this server has none
-context = multiprocessing.get_context('forkserver')
-context.set_forkserver_preload(
-    ['fvgpt', 'fvgpt.engine.runner.recipe', 'fvgpt.inference.inferencer']
-)
+from fvgpt.protocols.forked import PRELOADED, context, start_forked
+
+context.set_forkserver_preload([*PRELOADED, 'fvgpt.inference.inferencer'])
 
 
 def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess:
@@ -24,10 +18,7 @@ def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.Comple
     """
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in ('out', 'err')]
-        for stream in streams:
-            stream.touch()
-        process = context.Process(target=_run, args=(command, str(cwd), *map(str, streams)))
-        process.start()
+        process = start_forked(command, *streams, cwd=cwd)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -36,12 +27,3 @@ def run_warm(command: List[str], cwd: Path, timeout: float) -> subprocess.Comple
         return subprocess.CompletedProcess(
             command, process.exitcode, *(stream.read_text() for stream in streams)
         )
-
-
-def _run(command: List[str], cwd: str, out: str, err: str) -> None:
-    for descriptor, file in ((1, out), (2, err)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), descriptor)
-    os.chdir(cwd)
-    sys.argv = command
-    sys.path[0] = str(Path(command[0]).resolve().parent)
-    runpy.run_path(command[0], run_name='__main__')

@@ -1,12 +1,5 @@
-# FVG-PT against other backgrounds: the object on exchanged backgrounds in place of the
-# gate, cross entropy of the foreground view, cross-fitted prior calibration
 # Written by tools/make_recipes.py
-_base_ = './kgcoop_fvg_ucf101.py'
-model = dict(
-    student_view='exchange',
-    foreground_ce=1.0,
-    calibration_folds=2,
-    calibration_loss=dict(tau_squared=True),
-)
+_base_ = ['./kgcoop_fvg_ucf101.py', '../_base_/models/robust.py']
+model = _base_.robust_model
 train_dataloader = dict(dataset=dict(pipeline=_base_.exchange_pipeline))
-optim_wrapper = dict(clip_grad=dict(max_norm=5))
+optim_wrapper = _base_.robust_optim_wrapper

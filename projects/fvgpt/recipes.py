@@ -385,20 +385,11 @@ def _robust(paper: Recipe) -> Recipe:
         data_set=paper.data_set,
         stage=2,
         what=f'robust {paper.what}',
-        bases=f'./{paper.name}.py',
+        bases=[f'./{paper.name}.py', '../_base_/models/robust.py'],
         keys=dict(
-            model=dict(
-                student_view='exchange',
-                foreground_ce=1.0,
-                calibration_folds=2,
-                calibration_loss=dict(tau_squared=True),
-            ),
+            model=Code('_base_.robust_model'),
             train_dataloader=dict(dataset=views),
-            optim_wrapper=dict(clip_grad=dict(max_norm=5)),
-        ),
-        comment=(
-            'FVG-PT against other backgrounds: the object on exchanged backgrounds in place of the',
-            'gate, cross entropy of the foreground view, cross-fitted prior calibration',
+            optim_wrapper=Code('_base_.robust_optim_wrapper'),
         ),
     )
 

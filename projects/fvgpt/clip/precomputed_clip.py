@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..datasets.feature_file import FeatureFile
 from ..io.errors import UserError
+from ..io.hash_file import hash_file
 from ..io.suggest import suggest
 from ..names import Subset
 from ..registry import MODELS
@@ -75,10 +76,7 @@ class PrecomputedCLIP(nn.Module):
     @cached_property
     def weight_hash(self) -> str:
         """sha256 of the file, and of the text features chosen from it: it identifies this CLIP."""
-        digest = hashlib.sha256()
-        with open(self.file.path, 'rb') as stream:
-            for block in iter(lambda: stream.read(1 << 20), b''):
-                digest.update(block)
+        digest = hash_file(self.file.path, hashlib.sha256())
         digest.update(self.text.cpu().numpy().tobytes())
         return digest.hexdigest()
 

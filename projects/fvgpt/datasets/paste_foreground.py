@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from ..io.errors import UserError
 from ..registry import TRANSFORMS
 from .remove_object import remove_object
+from .views import MIN_AREA, paste
 
 OUTPUTS = ('img', 'exchanged')
 _DRAWS = 100  # of another image, before the data set is refused
@@ -45,7 +46,7 @@ class PasteForeground(BaseTransform):
 
     reads_other_images = True
 
-    def __init__(self, prob: float = 1.0, output: str = 'img', min_area: float = 0.02):
+    def __init__(self, prob: float = 1.0, output: str = 'img', min_area: float = MIN_AREA):
         if not 0 <= prob <= 1:
             raise UserError(f'prob of PasteForeground must be from 0 to 1, not {prob}')
         if output not in OUTPUTS:
@@ -74,7 +75,7 @@ class PasteForeground(BaseTransform):
                     f'PasteForeground got images of size {image.shape[:2]} and '
                     f'{background.shape[:2]}: resize or crop to one size before it'
                 )
-            image = np.where(mask[..., None], image, background)
+            image = paste(image, mask, background)
         results[self.output] = image
         return results
 

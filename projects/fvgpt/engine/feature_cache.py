@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 
 from ..io.atomic_write import explain_write_errors
 from ..io.errors import UserError, WriteError
+from ..io.hash_file import hash_file
 
 _HEAD = 'contents.json'
 
@@ -148,8 +149,4 @@ class FeatureCache:
 
 def file_digest(path: Path) -> str:
     """blake2b of a file's bytes, 32 hexadecimal digits."""
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+    return hash_file(path, hashlib.blake2b(digest_size=16)).hexdigest()

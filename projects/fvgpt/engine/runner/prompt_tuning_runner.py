@@ -20,7 +20,7 @@ from ..hooks.random_state import random_state, set_random_state
 from .check_types import check_config
 from .config_parts import PARTS
 from .distributed import prepare_distributed
-from .folds import check_fold_checkpoints, leave_out_fold, training_folds
+from .folds import TrainingFolds, check_fold_checkpoints, leave_out_fold, training_folds
 from .inputs import check_inputs
 from .resolve import resolve
 from .resume import check_settings, newest_checkpoint, recipe_hash
@@ -52,6 +52,7 @@ class PromptTuningRunner(Runner):
         super().__init__(*args, **kwargs)
         self._lock = run_lock(self.work_dir)
         self._checked_parts: List[str] = []
+        self._folds: Optional[TrainingFolds] = None
 
     @classmethod
     def from_cfg(cls, cfg: Union[Config, dict]) -> 'PromptTuningRunner':
@@ -71,6 +72,7 @@ class PromptTuningRunner(Runner):
         begins_with = config.get('load_from')
         parts = ['test'] if begins_with and not config.get('resume') else list(PARTS)
         check_inputs(config, parts)
+        folds = None
         if 'train' in parts and config.get('train_cfg'):
             tuner = tuner_config(config)
             if tuner is not None:
@@ -88,7 +90,7 @@ class PromptTuningRunner(Runner):
         if wrapper:
             config.model_wrapper_cfg = wrapper
         runner = super().from_cfg(config)
-        runner._checked_parts = parts
+        runner._checked_parts, runner._folds = parts, folds
         return runner
 
     def claimed(self) -> AbstractContextManager[None]:
@@ -137,7 +139,7 @@ class PromptTuningRunner(Runner):
     def _run_stage_one(self) -> None:
         """Run what is missing of stage 1, and load its parameters into the model."""
         model, tuner = unwrapped(self.model), tuner_config(self.cfg)
-        of_folds, folds = fold_configs(self.cfg), training_folds(self.cfg)
+        of_folds, folds = fold_configs(self.cfg), self._folds or training_folds(self.cfg)
         if not self._resume and self._load_from:
             tuner = None  # the checkpoint has its parameters
         if tuner is not None:

@@ -35,7 +35,7 @@ def fold_configs(config: Config) -> List[Config]:
     """The K resolved recipes of the tuners that PC is trained on, see ``calibration_folds``.
 
     They are that of stage 1 with ``held_out_fold`` and the work dir ``<work_dir>/tuner_fold1of2``
-    and so on. None if there are no folds, or the tuners have checkpoints (``fold_checkpoints``).
+    and so on. Empty if there are no folds, or the tuners have checkpoints (``fold_checkpoints``).
 
     Args:
         config: see :func:`tuner_config`.
